@@ -1,0 +1,129 @@
+//! Opening SQLite connections, the one place that knows the flags.
+//!
+//! A file is recognised by its first bytes, read *before* any connection to it exists in this
+//! process; see [`sniff`]. Nothing here creates a file unless told to by [`Access::Create`].
+
+use crate::{Result, disk, error::DatabaseError};
+use rusqlite::{Connection, OpenFlags};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// The first 16 bytes of every SQLite database that is not empty (SQLite file format, 1.3.1).
+pub const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// Suffixes of the files that SQLite keeps beside a database.
+pub const SIDE_SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// What a connection may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read only.
+    Read,
+    /// Read and write a database that exists.
+    Write,
+    /// Read and write, creating the file if need be.
+    Create,
+    /// Read a file that nobody changes: no locks, no side files.
+    Immutable,
+}
+
+/// Opens a database with foreign keys off and the busy timeout given.
+///
+/// # Errors
+/// [`DatabaseError`], with the path.
+pub fn open(path: &Path, access: Access, busy: Duration) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let (flags, query) = match access {
+        Access::Read => (flags | OpenFlags::SQLITE_OPEN_READ_ONLY, ""),
+        Access::Immutable => (flags | OpenFlags::SQLITE_OPEN_READ_ONLY, "?immutable=1"),
+        Access::Write => (flags | OpenFlags::SQLITE_OPEN_READ_WRITE, ""),
+        Access::Create => {
+            (flags | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, "")
+        }
+    };
+    if access != Access::Create && !path.exists() {
+        return Err(DatabaseError::Missing { path: path.into() }.into());
+    }
+    let connection =
+        Connection::open_with_flags(uri(path, query), flags).map_err(failed("open", path))?;
+    connection.busy_timeout(busy).map_err(failed("open", path))?;
+    // The bundled SQLite has them on: a table rebuild would delete the children's rows.
+    connection.pragma_update(None, "foreign_keys", false).map_err(failed("open", path))?;
+    Ok(connection)
+}
+
+/// Opens a private database in memory with foreign keys off.
+///
+/// # Errors
+/// [`DatabaseError`] where SQLite has no memory.
+pub fn open_scratch() -> Result<Connection> {
+    let name = Path::new(":memory:");
+    let connection = Connection::open_in_memory().map_err(failed("open", name))?;
+    connection.pragma_update(None, "foreign_keys", false).map_err(failed("open", name))?;
+    Ok(connection)
+}
+
+/// Makes a closure that turns SQLite's error into a [`DatabaseError`] with its place.
+pub fn failed(
+    action: &'static str,
+    path: &Path,
+) -> impl FnOnce(rusqlite::Error) -> DatabaseError + use<> {
+    let path = path.to_path_buf();
+    move |source| DatabaseError::Sqlite { action, path, source }
+}
+
+/// Whether a file holds a SQLite database, by its first bytes.
+///
+/// Call it only before this process has a connection to the file: closing the descriptor drops
+/// the process's POSIX locks on it (SQLite, "How To Corrupt", 2.2).
+///
+/// # Errors
+/// The system's, with the path.
+pub fn sniff(path: &Path) -> Result<bool> {
+    let mut head = [0; 16];
+    let mut file = File::open(path).map_err(disk::failed("read", path))?;
+    let mut length = 0;
+    while length < head.len() {
+        match file.read(&mut head[length..]) {
+            Ok(0) => break,
+            Ok(count) => length += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(disk::failed("read", path)(error).into()),
+        }
+    }
+    Ok(length == head.len() && &head == MAGIC)
+}
+
+/// The path of a side file: the database's name with a suffix of [`SIDE_SUFFIXES`].
+#[must_use]
+pub fn side_file(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(suffix);
+    name.into()
+}
+
+/// A `file:` URI with every byte escaped that the URI syntax gives a meaning to.
+fn uri(path: &Path, query: &str) -> PathBuf {
+    use std::{
+        ffi::OsString,
+        os::unix::ffi::{OsStrExt, OsStringExt},
+    };
+    let mut text = b"file:".to_vec();
+    let bytes = path.as_os_str().as_bytes();
+    if path.is_relative() {
+        // `file:name` is relative too, but a colon or slashes at its start would be misread.
+        text.extend_from_slice(b"./");
+    }
+    for &byte in bytes {
+        match byte {
+            b'%' | b'?' | b'#' => text.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+            _ => text.push(byte),
+        }
+    }
+    text.extend_from_slice(query.as_bytes());
+    OsString::from_vec(text).into()
+}

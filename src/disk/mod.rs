@@ -1,0 +1,212 @@
+//! The only module that changes the file system, SQLite's own writes aside.
+//!
+//! Every call carries a label, its *fault point*, so that a test can fail exactly one of them
+//! (see [`fault`]). It must never touch a database file to which this process holds a connection:
+//! closing any descriptor of such a file drops the process's POSIX locks on it.
+#![expect(clippy::disallowed_methods, reason = "this is the module that the lint points others to")]
+
+pub mod fault;
+
+use crate::error::DiskError;
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+/// The result of every function here.
+pub type Result<T> = std::result::Result<T, DiskError>;
+
+/// The mode of files that may hold somebody's data.
+pub const PRIVATE_FILE: u32 = 0o600;
+
+/// Makes a closure that turns an I/O error into a [`DiskError`] with its place.
+pub fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DiskError + use<> {
+    let path = path.to_path_buf();
+    move |source| DiskError { action, path, source }
+}
+
+fn step<T>(
+    point: &'static str,
+    action: &'static str,
+    path: &Path,
+    act: impl FnOnce() -> io::Result<T>,
+) -> Result<T> {
+    fault::check(point).and_then(|()| act()).map_err(failed(action, path))
+}
+
+/// Creates a folder and its parents with mode 0700; one that exists is left as it is.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn create_private_folders(point: &'static str, path: &Path) -> Result<()> {
+    step(point, "create the folder", path, || {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    })
+}
+
+/// Creates a folder and its parents with the default mode.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn create_folders(point: &'static str, path: &Path) -> Result<()> {
+    step(point, "create the folder", path, || fs::create_dir_all(path))
+}
+
+/// Creates a new file for writing with mode 0600; it must not exist.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn create_private_file(point: &'static str, path: &Path) -> Result<File> {
+    step(point, "create", path, || {
+        OpenOptions::new().write(true).read(true).create_new(true).mode(PRIVATE_FILE).open(path)
+    })
+}
+
+/// Opens a lock file for reading and writing, creating it with mode 0600.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn open_lock_file(point: &'static str, path: &Path) -> Result<File> {
+    step(point, "open the lock file", path, || {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(PRIVATE_FILE)
+            .open(path)
+    })
+}
+
+/// Writes a file so that its name always shows either the old content or the whole new one:
+/// a partial file beside it, fsync, rename, fsync of the folder.
+///
+/// # Errors
+/// The system's, with the path; the partial file is removed.
+pub fn write_atomic(point: &'static str, path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".partial");
+    let partial = path.with_file_name(name);
+    let written = step(point, "write", path, || {
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&partial)?;
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
+    });
+    if written.is_err() {
+        // Best effort: the error that matters is the one being returned.
+        drop(fs::remove_file(&partial));
+    }
+    written?;
+    sync_parent(point, path)
+}
+
+/// Flushes a file's content and metadata to the disk.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn sync_file(point: &'static str, path: &Path, file: &File) -> Result<()> {
+    step(point, "sync", path, || file.sync_all())
+}
+
+/// Flushes a folder, so that names created, renamed or removed in it survive a power cut.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn sync_folder(point: &'static str, path: &Path) -> Result<()> {
+    step(point, "sync the folder", path, || File::open(path)?.sync_all())
+}
+
+/// Flushes the folder that holds a path.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn sync_parent(point: &'static str, path: &Path) -> Result<()> {
+    sync_folder(point, &parent(path))
+}
+
+/// Renames a file or folder over whatever has the new name; the caller syncs the folders.
+///
+/// # Errors
+/// The system's, with the old path.
+pub fn rename(point: &'static str, from: &Path, to: &Path) -> Result<()> {
+    step(point, "rename", from, || fs::rename(from, to))
+}
+
+/// Gives a file a second name.
+///
+/// # Errors
+/// The system's, with the old path.
+pub fn hard_link(point: &'static str, from: &Path, to: &Path) -> Result<()> {
+    step(point, "link", from, || fs::hard_link(from, to))
+}
+
+/// Creates a symbolic link.
+///
+/// # Errors
+/// The system's, with the link's path.
+pub fn symlink(point: &'static str, target: &Path, link: &Path) -> Result<()> {
+    step(point, "create the link", link, || std::os::unix::fs::symlink(target, link))
+}
+
+/// Removes a file; one that is not there is as good as removed.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn remove_file(point: &'static str, path: &Path) -> Result<()> {
+    step(point, "remove", path, || gone(fs::remove_file(path)))
+}
+
+/// Removes a folder with all that is in it; one that is not there is as good as removed.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn remove_tree(point: &'static str, path: &Path) -> Result<()> {
+    step(point, "remove the folder", path, || gone(fs::remove_dir_all(path)))
+}
+
+/// Removes an empty folder; one that is not there is as good as removed.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn remove_empty_folder(point: &'static str, path: &Path) -> Result<()> {
+    step(point, "remove the folder", path, || gone(fs::remove_dir(path)))
+}
+
+/// Sets a path's permission bits.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn set_mode(point: &'static str, path: &Path, mode: u32) -> Result<()> {
+    step(point, "set the mode of", path, || {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))
+    })
+}
+
+/// Bytes that an unprivileged process may still write to the file system of a path.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn free_space(path: &Path) -> Result<u64> {
+    let stat = rustix::fs::statvfs(path)
+        .map_err(|error| failed("read the free space of", path)(error.into()))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+fn gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
+        _ => PathBuf::from("."),
+    }
+}

@@ -1,0 +1,90 @@
+//! Errors of opening, reading and writing a SQLite database.
+
+use super::Kind;
+use rusqlite::ErrorCode;
+use std::path::PathBuf;
+
+/// A database that could not be used, with the reason.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatabaseError {
+    /// The file's first bytes are not those of a SQLite database.
+    #[error("`{}` is not a SQLite database", path.display())]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The database does not exist and may not be created.
+    #[error("the database `{}` does not exist", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// SQLite reported an error.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Sqlite {
+        /// What was tried, as a verb phrase: `open`, `read the schema of`.
+        action: &'static str,
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// `integrity_check` or `foreign_key_check` found something.
+    #[error("`{}` is damaged: {findings}", path.display())]
+    Damaged {
+        /// The database file.
+        path: PathBuf,
+        /// The first findings, one per line.
+        findings: String,
+    },
+}
+
+impl DatabaseError {
+    /// The class of this error.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NotADatabase { .. } | Self::Damaged { .. } => Kind::Damaged,
+            Self::Missing { .. } => Kind::Usage,
+            Self::Sqlite { source, .. } => match source.sqlite_error_code() {
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Kind::Damaged,
+                _ => Kind::Failed,
+            },
+        }
+    }
+
+    /// What to type next, for the causes that have one remedy.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotADatabase { path } => Some(format!(
+                "look at the file (`file {}`); `piton restore latest` puts the last good one back",
+                path.display()
+            )),
+            Self::Missing { .. } => {
+                Some("check `--data` and `--database`, or create it with `piton up`".into())
+            }
+            Self::Damaged { .. } => {
+                Some("`piton backups` lists what can be put back, `piton restore` does it".into())
+            }
+            Self::Sqlite { source, path, .. } => match source.sqlite_error_code() {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Some(format!(
+                    "another process is writing: `fuser {}` names it; try again when it is done",
+                    path.display()
+                )),
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Some(
+                    "`piton backups` lists what can be put back, `piton restore` does it".into(),
+                ),
+                Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                    Some("run piton as the user that owns the data directory".into())
+                }
+                Some(ErrorCode::DiskFull) => {
+                    Some("free some space on the disk and run the command again".into())
+                }
+                _ => None,
+            },
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Errors of the file system, each with its path.
+
+use super::Kind;
+use std::{io, path::PathBuf};
+
+/// A file system operation that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{}`: {source}", path.display())]
+pub struct DiskError {
+    /// What was tried, as a verb phrase: `create`, `rename`, `read`.
+    pub action: &'static str,
+    /// The path it was tried on.
+    pub path: PathBuf,
+    /// What the operating system said.
+    #[source]
+    pub source: io::Error,
+}
+
+impl DiskError {
+    /// The class of this error: it failed, and everything is as before.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        Kind::Failed
+    }
+
+    /// What to type next, for the causes that have one remedy.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let path = self.path.display();
+        match self.source.kind() {
+            io::ErrorKind::PermissionDenied => Some(format!(
+                "run piton as the user that owns `{path}`, or give that user the right to it"
+            )),
+            io::ErrorKind::ReadOnlyFilesystem => {
+                Some(format!("`{path}` lies on a read-only file system: remount it writable"))
+            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Some("free some space (`piton prune --dry-run` shows what old backups hold)".into())
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What can go wrong: one small enum per module, one sum type with a kind and a hint.
+//!
+//! The enums hold plain data only, so every layer may use them. They never format for a terminal.
+
+mod database;
+mod disk;
+
+pub use database::DatabaseError;
+pub use disk::DiskError;
+
+use std::path::PathBuf;
+
+/// The result of every fallible function of the library.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong; `kind` gives the exit code, `hint` what to type next.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file system operation failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A database could not be opened, read or written.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// Another piton works on the data directory.
+    #[error("`{}` is locked by {holder}", data.display())]
+    Locked {
+        /// The data directory.
+        data: PathBuf,
+        /// Who holds the lock: pid, host and command.
+        holder: String,
+    },
+    /// A state that the code rules out: a defect of piton.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+/// The class of an error, which is its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A defect of piton.
+    Internal,
+    /// Wrong flags or configuration; nothing touched.
+    Usage,
+    /// The plan was refused; nothing touched.
+    Refused,
+    /// It failed, and everything is as before.
+    Failed,
+    /// It failed, and the backup of this run was restored.
+    Restored,
+    /// It failed, and putting things right failed too.
+    NotRestored,
+    /// Another piton works on this data directory.
+    Locked,
+    /// A process holds a database that must be replaced.
+    InUse,
+    /// A backup or database does not verify.
+    Damaged,
+}
+
+impl Kind {
+    /// The documented exit code.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Internal => 1,
+            Self::Usage => 2,
+            Self::Refused => 4,
+            Self::Failed => 5,
+            Self::Restored => 6,
+            Self::NotRestored => 7,
+            Self::Locked => 8,
+            Self::InUse => 9,
+            Self::Damaged => 10,
+        }
+    }
+
+    /// The word of the `outcome` field in JSON.
+    #[must_use]
+    pub const fn outcome(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::Usage => "usage",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Restored => "restored",
+            Self::NotRestored => "not-restored",
+            Self::Locked => "locked",
+            Self::InUse => "in-use",
+            Self::Damaged => "damaged",
+        }
+    }
+}
+
+impl Error {
+    /// The class of this error.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Disk(error) => error.kind(),
+            Self::Database(error) => error.kind(),
+            Self::Locked { .. } => Kind::Locked,
+            Self::Internal(_) => Kind::Internal,
+        }
+    }
+
+    /// One sentence that says what to type next, where there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Disk(error) => error.hint(),
+            Self::Database(error) => error.hint(),
+            Self::Locked { .. } => {
+                Some("wait for it to end, or let this command wait: add `--wait`".into())
+            }
+            Self::Internal(_) => Some("please report this as a defect of piton".into()),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Backups, guarded migrations and restore for applications on SQLite.
+//!
+//! This file lists the modules from the top layer to the bottom; imports point down only
+//! (`tests/it/layers.rs` holds that), and the library never prints, never exits and never reads
+//! the environment, the clock or random numbers on its own.
+
+pub mod restore;
+
+pub mod backup;
+
+pub mod store;
+
+pub mod database;
+
+pub mod disk;
+pub mod error;
+pub mod event;
+pub mod lock;
+
+pub use error::{Error, Kind, Result};
+pub use rusqlite;

@@ -1,0 +1,92 @@
+//! One runner at a time per data directory: an advisory `flock` that the kernel releases on death.
+//!
+//! The lock file lies in the data directory's private folder and is never deleted, so two runners
+//! can never hold locks on two different files of the same name.
+
+use crate::{
+    Error, Result, disk,
+    event::{Event, Observer},
+};
+use std::{
+    fs::{File, TryLockError},
+    io::{Read, Seek, Write},
+    path::Path,
+    time::Duration,
+};
+
+/// The private folder inside the data directory: lock, staging, journal, undo.
+pub const PRIVATE_FOLDER: &str = ".piton";
+
+/// Who asks for the lock; written into the lock file for the next one to read.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    /// Process id.
+    pub pid: u32,
+    /// Host name.
+    pub host: String,
+    /// The command line.
+    pub command: String,
+}
+
+/// What to do when somebody else holds the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Give up at once.
+    Refuse,
+    /// Wait until it is released.
+    Wait,
+}
+
+/// The lock, held until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Takes the lock of a data directory, creating the private folder if need be.
+///
+/// # Errors
+/// [`Error::Locked`] names the holder; [`Error::Disk`] where the folder cannot be written.
+pub fn acquire(
+    data: &Path,
+    holder: &Holder,
+    patience: Patience,
+    observer: &dyn Observer,
+) -> Result<Lock> {
+    let folder = data.join(PRIVATE_FOLDER);
+    disk::create_private_folders("lock-folder", &folder)?;
+    let path = folder.join("lock");
+    let mut file = disk::open_lock_file("lock-file", &path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let other = read_holder(&mut file);
+            if patience == Patience::Refuse {
+                return Err(Error::Locked { data: data.into(), holder: other });
+            }
+            observer.event(Event::Waiting { holder: other });
+            file.lock().map_err(disk::failed("lock", &path))?;
+        }
+        Err(TryLockError::Error(error)) => return Err(disk::failed("lock", &path)(error).into()),
+    }
+    write_holder(&mut file, holder).map_err(disk::failed("write", &path))?;
+    Ok(Lock { _file: file })
+}
+
+fn write_holder(file: &mut File, holder: &Holder) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    write!(file, "pid {} on {} ({})", holder.pid, holder.host, holder.command)
+}
+
+fn read_holder(file: &mut File) -> String {
+    // The holder writes its name just after it took the lock: give it a moment.
+    for _ in 0..20 {
+        let mut text = String::new();
+        if file.rewind().is_ok() && file.read_to_string(&mut text).is_ok() && !text.is_empty() {
+            return text;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    "a process that did not leave its name".into()
+}
