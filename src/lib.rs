@@ -10,6 +10,14 @@ pub mod backup;
 
 pub mod store;
 
+pub mod ledger;
+
+pub mod history;
+
+pub mod schema;
+
+pub mod sql;
+
 pub mod database;
 
 pub mod disk;

@@ -4,9 +4,13 @@
 
 mod database;
 mod disk;
+mod history;
+mod place;
 
 pub use database::DatabaseError;
 pub use disk::DiskError;
+pub use history::HistoryError;
+pub use place::Place;
 
 use std::path::PathBuf;
 
@@ -23,6 +27,9 @@ pub enum Error {
     /// A database could not be opened, read or written.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// A migration file cannot be used as it is.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// Another piton works on the data directory.
     #[error("`{}` is locked by {holder}", data.display())]
     Locked {
@@ -100,6 +107,7 @@ impl Error {
         match self {
             Self::Disk(error) => error.kind(),
             Self::Database(error) => error.kind(),
+            Self::History(error) => error.kind(),
             Self::Locked { .. } => Kind::Locked,
             Self::Internal(_) => Kind::Internal,
         }
@@ -111,6 +119,7 @@ impl Error {
         match self {
             Self::Disk(error) => error.hint(),
             Self::Database(error) => error.hint(),
+            Self::History(error) => error.hint(),
             Self::Locked { .. } => {
                 Some("wait for it to end, or let this command wait: add `--wait`".into())
             }

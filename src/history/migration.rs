@@ -1,0 +1,178 @@
+//! One migration: a file with its version, header, statements and checksums.
+
+use super::{
+    header::{Header, Transaction},
+    version::Version,
+};
+use crate::{
+    Result, disk,
+    error::{HistoryError, Place},
+    sql::{self, Class, Statement},
+};
+use sha2::{Digest, Sha256};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+/// The two checksums of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checksum {
+    /// SHA-256 of the bytes, in hexadecimal.
+    pub exact: String,
+    /// The same of the text without byte order mark, carriage returns, spaces at line ends and
+    /// empty lines at the end: what an editor or git changes by itself.
+    pub forgiving: String,
+}
+
+/// What a migration carries out.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// SQL statements, by their spans in the text.
+    Sql(Vec<Statement>),
+    /// An executable file; the interpreter is named where the file itself cannot be executed.
+    Script {
+        /// The words of its `#!` line, where its mode does not let it be executed.
+        interpreter: Option<Vec<String>>,
+    },
+}
+
+/// One versioned unit of a history.
+#[derive(Clone, Debug)]
+pub struct Migration {
+    /// Its place in the order.
+    pub version: Version,
+    /// What follows the version in the file name, without the extension.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+    /// What its header declares.
+    pub header: Header,
+    /// What it carries out.
+    pub body: Body,
+    /// Its text; of a script that is not text, nothing.
+    pub text: String,
+    /// Its checksums.
+    pub checksum: Checksum,
+}
+
+impl Migration {
+    /// The file name, which is how messages call it.
+    #[must_use]
+    pub fn title(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Its statements; a script has none.
+    #[must_use]
+    pub fn statements(&self) -> &[Statement] {
+        match &self.body {
+            Body::Sql(statements) => statements,
+            Body::Script { .. } => &[],
+        }
+    }
+
+    /// Whether it is a script.
+    #[must_use]
+    pub fn is_script(&self) -> bool {
+        matches!(self.body, Body::Script { .. })
+    }
+
+    /// Whether it runs inside the run's shared transaction.
+    #[must_use]
+    pub fn shares_transaction(&self) -> bool {
+        !self.is_script() && self.header.transaction == Transaction::Shared
+    }
+
+    /// A migration from SQL that lies in no file of its own, such as the ledger's.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn from_sql(version: Version, name: &str, path: &Path, text: String) -> Result<Self> {
+        let header = Header::read(path, &text)?;
+        let statements = sql::split(&text);
+        refuse_shell_commands(path, &text, &statements)?;
+        let checksum = checksum(text.as_bytes());
+        let body = Body::Sql(statements);
+        Ok(Self { version, name: name.into(), path: path.into(), header, body, text, checksum })
+    }
+}
+
+/// Reads one migration or script file.
+///
+/// # Errors
+/// [`HistoryError`] where it is not UTF-8, not executable, or its header is wrong.
+pub fn read(version: Version, name: &str, path: &Path) -> Result<Migration> {
+    let bytes = fs::read(path).map_err(disk::failed("read", path))?;
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("sql")) {
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let good = error.utf8_error().valid_up_to();
+                let line = error.as_bytes()[..good].iter().filter(|&&byte| byte == b'\n').count();
+                return Err(HistoryError::NotText { path: path.into(), line: line + 1 }.into());
+            }
+        };
+        let checksum = checksum(text.as_bytes());
+        return Ok(Migration { checksum, ..Migration::from_sql(version, name, path, text)? });
+    }
+    let checksum = checksum(&bytes);
+    let text = String::from_utf8(bytes).unwrap_or_default();
+    let mode = fs::metadata(path).map_err(disk::failed("read", path))?.permissions().mode();
+    let interpreter = match (mode & 0o111 != 0, text.strip_prefix("#!")) {
+        (true, _) => None,
+        (false, Some(rest)) => Some(words(rest)),
+        (false, None) => return Err(HistoryError::NotExecutable { path: path.into() }.into()),
+    };
+    let header = Header::read(path, &text)?;
+    let body = Body::Script { interpreter };
+    Ok(Migration { version, name: name.into(), path: path.into(), header, body, text, checksum })
+}
+
+fn words(rest: &str) -> Vec<String> {
+    rest.lines().next().unwrap_or_default().split_whitespace().map(Into::into).collect()
+}
+
+/// The `sqlite3` shell's own commands are not SQL: SQLite would report a puzzling syntax error.
+fn refuse_shell_commands(path: &Path, text: &str, statements: &[Statement]) -> Result<()> {
+    for statement in statements {
+        if sql::classify(statement.text(text)) == Class::DotCommand {
+            let place = Place::of(path, text, statement.span.start);
+            return Err(HistoryError::ShellCommand { place }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Both checksums of a file's bytes.
+#[must_use]
+pub fn checksum(bytes: &[u8]) -> Checksum {
+    let exact = hexadecimal(bytes);
+    let text = String::from_utf8_lossy(bytes);
+    let mut forgiving = String::with_capacity(text.len());
+    for line in text.trim_start_matches('\u{feff}').trim_end().lines() {
+        forgiving.push_str(line.trim_end());
+        forgiving.push('\n');
+    }
+    Checksum { exact, forgiving: hexadecimal(forgiving.as_bytes()) }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_ends_are_forgiven_and_nothing_else() {
+        let plain = checksum(b"SELECT 1;\nSELECT 2;\n");
+        let edited = checksum("\u{feff}SELECT 1; \r\nSELECT 2;\r\n\r\n".as_bytes());
+        assert_ne!(plain.exact, edited.exact);
+        assert_eq!(plain.forgiving, edited.forgiving);
+        assert_ne!(plain.forgiving, checksum(b"SELECT 1;\nSELECT 3;\n").forgiving);
+        assert_ne!(plain.forgiving, checksum(b" SELECT 1;\nSELECT 2;\n").forgiving);
+    }
+}

@@ -1,0 +1,11 @@
+//! Migrations as files: discovery, versions, headers. It reads files and knows no database.
+
+mod discover;
+mod header;
+mod migration;
+mod version;
+
+pub use discover::{Folder, Ignored, discover};
+pub use header::{Allowance, Header, Transaction};
+pub use migration::{Body, Checksum, Migration, read};
+pub use version::Version;

@@ -1,0 +1,19 @@
+//! What a database's schema is, as facts that carry whole definitions.
+//!
+//! `introspect` is the only reader of schema PRAGMAs. Nothing here changes a database.
+
+pub mod definition;
+pub mod diff;
+pub mod facts;
+pub mod introspect;
+
+pub use diff::{Change, diff};
+pub use facts::{Object, ObjectKind, ObjectName, Part, Schema};
+pub use introspect::{Introspector, schema_hash};
+
+/// Whether a name belongs to SQLite or piton and is no part of an application's schema.
+#[must_use]
+pub fn is_internal(name: &str) -> bool {
+    let folded = crate::sql::fold(name);
+    folded.starts_with("sqlite_") || folded.starts_with("_piton_")
+}
