@@ -6,13 +6,17 @@
 
 pub mod restore;
 
+pub mod apply;
 pub mod backup;
 
+pub mod plan;
 pub mod store;
 
 pub mod ledger;
 
 pub mod history;
+
+pub mod guard;
 
 pub mod schema;
 

@@ -2,11 +2,13 @@
 //!
 //! The enums hold plain data only, so every layer may use them. They never format for a terminal.
 
+mod apply;
 mod database;
 mod disk;
 mod history;
 mod place;
 
+pub use apply::ApplyError;
 pub use database::DatabaseError;
 pub use disk::DiskError;
 pub use history::HistoryError;
@@ -27,6 +29,9 @@ pub enum Error {
     /// A database could not be opened, read or written.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// A plan could not be carried out.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
     /// A migration file cannot be used as it is.
     #[error(transparent)]
     History(#[from] HistoryError),
@@ -108,6 +113,7 @@ impl Error {
             Self::Disk(error) => error.kind(),
             Self::Database(error) => error.kind(),
             Self::History(error) => error.kind(),
+            Self::Apply(error) => error.kind(),
             Self::Locked { .. } => Kind::Locked,
             Self::Internal(_) => Kind::Internal,
         }
@@ -120,6 +126,7 @@ impl Error {
             Self::Disk(error) => error.hint(),
             Self::Database(error) => error.hint(),
             Self::History(error) => error.hint(),
+            Self::Apply(error) => error.hint(),
             Self::Locked { .. } => {
                 Some("wait for it to end, or let this command wait: add `--wait`".into())
             }

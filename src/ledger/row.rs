@@ -96,6 +96,8 @@ pub struct Entry {
     pub statements: i64,
     /// The hash of the whole schema text after it.
     pub schema_hash: String,
+    /// Schema objects that a script made or changed, one per line, such as `table users`.
+    pub objects: String,
     /// The backup that its run took before it.
     pub backup: Option<String>,
     /// The version of piton.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, named_params};
 pub const TABLE: &str = "_piton_ledger";
 
 const COLUMNS: &str = "id, version, name, kind, state, witness, checksum, forgiving, started, \
-     milliseconds, statements, schema_hash, backup, piton, output";
+     milliseconds, statements, schema_hash, backup, piton, output, objects";
 
 /// Whether the database has a ledger.
 ///
@@ -47,7 +47,8 @@ pub fn create(connection: &Connection) -> Result<()> {
            schema_hash TEXT NOT NULL,
            backup TEXT,
            piton TEXT NOT NULL,
-           output TEXT
+           output TEXT,
+           objects TEXT NOT NULL
          )",
     )
 }
@@ -95,7 +96,8 @@ fn entry(row: &Row<'_>) -> Result<Entry> {
         backup: row.get(12)?,
         piton: row.get(13)?,
         output: row.get(14)?,
-        text: row.get(15)?,
+        objects: row.get(15)?,
+        text: row.get(16)?,
     })
 }
 
@@ -115,9 +117,9 @@ pub fn insert(connection: &Connection, entry: &Entry) -> Result<i64> {
     connection
         .prepare_cached(
             "INSERT INTO main._piton_ledger (version, name, kind, state, witness, checksum, \
-             forgiving, text, started, milliseconds, statements, schema_hash, backup, piton, output) \
+             forgiving, text, started, milliseconds, statements, schema_hash, backup, piton, output, objects) \
              VALUES (:version, :name, :kind, :state, :witness, :checksum, :forgiving, :text, \
-             :started, :milliseconds, :statements, :schema_hash, :backup, :piton, :output)",
+             :started, :milliseconds, :statements, :schema_hash, :backup, :piton, :output, :objects)",
         )?
         .insert(named_params! {
             ":version": entry.version.digits(),
@@ -135,6 +137,7 @@ pub fn insert(connection: &Connection, entry: &Entry) -> Result<i64> {
             ":backup": entry.backup,
             ":piton": entry.piton,
             ":output": entry.output,
+            ":objects": entry.objects,
         })
 }
 
@@ -146,7 +149,7 @@ pub fn complete(connection: &Connection, id: i64, entry: &Entry) -> Result<()> {
     connection
         .prepare_cached(
             "UPDATE main._piton_ledger SET state = ?2, milliseconds = ?3, statements = ?4, \
-             schema_hash = ?5, output = ?6, witness = ?7 WHERE id = ?1",
+             schema_hash = ?5, output = ?6, witness = ?7, objects = ?8 WHERE id = ?1",
         )?
         .execute((
             id,
@@ -156,6 +159,7 @@ pub fn complete(connection: &Connection, id: i64, entry: &Entry) -> Result<()> {
             &entry.schema_hash,
             &entry.output,
             entry.witness.word(),
+            &entry.objects,
         ))?;
     Ok(())
 }

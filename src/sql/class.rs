@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 pub enum Class {
     /// BEGIN, COMMIT, END: the run has its own transaction.
     TransactionControl,
-    /// ROLLBACK, SAVEPOINT, RELEASE: parts of a transaction that the run cannot follow.
+    /// ROLLBACK: what the run would lose with it cannot be told.
     Rollback,
     /// PRAGMA with its folded name, and its argument where it has one.
     Pragma {
@@ -52,7 +52,7 @@ pub fn classify(text: &str) -> Class {
     let word = fold(&text[first.span.clone()]);
     match word.as_str() {
         "begin" | "commit" | "end" => Class::TransactionControl,
-        "rollback" | "savepoint" | "release" => Class::Rollback,
+        "rollback" => Class::Rollback,
         "pragma" => pragma(text, &all),
         "vacuum" => Class::Vacuum,
         "attach" | "detach" => Class::Attach,
@@ -136,6 +136,37 @@ pub fn defined_object(text: &str) -> Option<(String, String)> {
         at += 1;
     }
     Some((fold(&text[all[kind].span.clone()]), qualified_name(text, &all, at)?))
+}
+
+/// The folded old and new name of `ALTER TABLE old RENAME TO new`.
+#[must_use]
+pub fn renamed_table(text: &str) -> Option<(String, String)> {
+    let (old, at, all) = alteration(text)?;
+    let renames = all.get(at)?.is_word(text, "rename") && all.get(at + 1)?.is_word(text, "to");
+    renames.then(|| Some((old, fold(&all.get(at + 2)?.name(text)?))))?
+}
+
+/// The folded old and new name of `ALTER TABLE … RENAME [COLUMN] old TO new`.
+#[must_use]
+pub fn renamed_column(text: &str) -> Option<(String, String)> {
+    let (_, mut at, all) = alteration(text)?;
+    if !all.get(at)?.is_word(text, "rename") || all.get(at + 1)?.is_word(text, "to") {
+        return None;
+    }
+    at += if all.get(at + 1)?.is_word(text, "column") { 2 } else { 1 };
+    let (old, new) = (all.get(at)?.name(text)?, all.get(at + 2)?.name(text)?);
+    Some((fold(&old), fold(&new)))
+}
+
+/// The table of an ALTER TABLE, and where its action begins among the tokens.
+fn alteration(text: &str) -> Option<(String, usize, Vec<Token>)> {
+    let all = meaningful(text);
+    if !all.first()?.is_word(text, "alter") {
+        return None;
+    }
+    let table = qualified_name(text, &all, 2)?;
+    let qualified = all.get(3).is_some_and(|token| token.kind == TokenKind::Dot);
+    Some((table, if qualified { 5 } else { 3 }, all))
 }
 
 /// Whether a definition says IF EXISTS or IF NOT EXISTS.

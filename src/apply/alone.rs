@@ -1,0 +1,147 @@
+//! Stages that share no transaction: scripts, and files with `transaction: none`.
+//!
+//! The ledger says `started` before and `applied` after, so that an interruption is seen.
+
+use super::{
+    record::{changed_objects, entry, milliseconds},
+    run::{Lasting, Runner, word},
+    script,
+    statements::{Live, declared},
+};
+use crate::{
+    Error, Result,
+    database::{self, Access},
+    history::{Body, Migration},
+    ledger::{self, EntryState, Witness},
+    plan::{Action, Assessment},
+    schema::{Introspector, schema_hash},
+};
+use rusqlite::Connection;
+use std::{sync::Arc, time::Instant};
+
+impl Runner<'_> {
+    /// A file with `transaction: none`: each statement by itself, its number kept in the ledger.
+    pub(super) fn without_transaction(
+        &mut self,
+        connection: &Connection,
+        assessment: &Assessment,
+        migration: &Arc<Migration>,
+    ) -> Result<()> {
+        let Action::Statements(statements) = &assessment.action else {
+            return Err(Error::Internal("no statements to run".into()));
+        };
+        self.begin(migration);
+        let clock = Instant::now();
+        let enforced = migration.header.foreign_keys;
+        connection.pragma_update(None, "foreign_keys", enforced).map_err(self.failed("prepare"))?;
+        let mut row = entry(migration, (self.run.clock)(), self.run.backup);
+        if self.skips(connection, migration) {
+            row.state = EntryState::Recorded;
+            row.witness = Witness::Guard;
+            row.schema_hash = schema_hash(connection).map_err(self.failed("read"))?;
+            ledger::create(connection).map_err(self.failed("write the ledger of"))?;
+            self.write_row(connection, assessment, &row)?;
+            self.finish(migration, "recorded", clock);
+            return Ok(());
+        }
+        declared(connection, migration, "`require:`", &migration.header.require)?;
+        let id = self.start_row(connection, assessment, &mut row)?;
+        let mut live = Live::open(connection, &self.run.plan.database)?;
+        for statement in statements {
+            live.run(migration, statement, None)?;
+            let finished = i64::try_from(statement.index + 1).unwrap_or(i64::MAX);
+            ledger::set_progress(connection, id, finished)
+                .map_err(self.failed("write the ledger of"))?;
+        }
+        declared(connection, migration, "`verify:`", &migration.header.verify)?;
+        self.complete_row(connection, id, row, clock)?;
+        self.finish(migration, word(assessment), clock);
+        Ok(())
+    }
+
+    /// A script: `started` is written before and `applied` after, since it shares no transaction.
+    pub(super) fn script(
+        &mut self,
+        connection: Connection,
+        assessment: &Assessment,
+        migration: &Arc<Migration>,
+    ) -> Result<()> {
+        self.begin(migration);
+        let clock = Instant::now();
+        let mut row = entry(migration, (self.run.clock)(), self.run.backup);
+        if self.skips(&connection, migration) {
+            row.state = EntryState::Recorded;
+            row.witness = Witness::Guard;
+            row.schema_hash = schema_hash(&connection).map_err(self.failed("read"))?;
+            ledger::create(&connection).map_err(self.failed("write the ledger of"))?;
+            self.write_row(&connection, assessment, &row)?;
+            self.finish(migration, "recorded", clock);
+            return Ok(());
+        }
+        declared(&connection, migration, "`require:`", &migration.header.require)?;
+        let id = self.start_row(&connection, assessment, &mut row)?;
+        let before = Introspector::default().read(&connection).map_err(self.failed("read"))?;
+        // The script may want the database for itself.
+        drop(connection);
+        row.output = Some(self.execute(migration)?);
+        let connection = database::open(&self.run.plan.path, Access::Write, self.run.busy)?;
+        let after = Introspector::default().read(&connection).map_err(self.failed("read"))?;
+        row.objects = changed_objects(&before, &after);
+        declared(&connection, migration, "`verify:`", &migration.header.verify)?;
+        self.complete_row(&connection, id, row, clock)?;
+        self.finish(migration, word(assessment), clock);
+        Ok(())
+    }
+
+    fn execute(&self, migration: &Migration) -> Result<String> {
+        let Body::Script { interpreter } = &migration.body else {
+            return Err(Error::Internal("not a script".into()));
+        };
+        let mut environment = self.run.environment.to_vec();
+        environment.push(("PITON_DATABASE".into(), self.run.plan.path.clone().into()));
+        environment.push(("PITON_TARGET".into(), self.run.plan.target.clone().into()));
+        let job = script::Job {
+            path: &migration.path,
+            interpreter: interpreter.as_deref(),
+            arguments: &[],
+            environment: &environment,
+            folder: self.run.folder,
+            limit: migration.header.timeout.unwrap_or(self.run.script_limit),
+        };
+        script::run(&job, self.run.observer)
+    }
+
+    fn start_row(
+        &mut self,
+        connection: &Connection,
+        assessment: &Assessment,
+        row: &mut ledger::Entry,
+    ) -> Result<i64> {
+        let failed = || self.failed("write the ledger of");
+        ledger::create(connection).map_err(failed())?;
+        row.state = EntryState::Started;
+        let begun = assessment.entry.as_ref().filter(|entry| entry.state == EntryState::Started);
+        let id = match begun {
+            Some(begun) => begun.id,
+            None => {
+                row.statements = 0;
+                ledger::insert(connection, row).map_err(failed())?
+            }
+        };
+        self.lasting = Lasting::Something;
+        Ok(id)
+    }
+
+    fn complete_row(
+        &self,
+        connection: &Connection,
+        id: i64,
+        mut row: ledger::Entry,
+        clock: Instant,
+    ) -> Result<()> {
+        row.state = EntryState::Applied;
+        row.milliseconds = milliseconds(clock.elapsed());
+        row.schema_hash = schema_hash(connection).map_err(self.failed("read"))?;
+        ledger::complete(connection, id, &row).map_err(self.failed("write the ledger of"))
+    }
+}

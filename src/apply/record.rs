@@ -1,0 +1,47 @@
+//! Makes ledger rows.
+
+use crate::{
+    history::Migration,
+    ledger::{Entry, EntryKind, EntryState, Witness},
+    schema::{Schema, diff},
+};
+use chrono::{DateTime, SecondsFormat, Utc};
+use std::{collections::BTreeSet, time::Duration};
+
+/// The version of piton that writes the row.
+pub const PITON: &str = env!("CARGO_PKG_VERSION");
+
+/// A row about a migration, before it is known how long it took.
+pub fn entry(migration: &Migration, started: DateTime<Utc>, backup: Option<&str>) -> Entry {
+    Entry {
+        id: 0,
+        version: migration.version.clone(),
+        name: migration.name.clone(),
+        kind: if migration.is_script() { EntryKind::Script } else { EntryKind::Sql },
+        state: EntryState::Applied,
+        witness: Witness::Run,
+        checksum: migration.checksum.exact.clone(),
+        forgiving: migration.checksum.forgiving.clone(),
+        text: migration.text.clone(),
+        started: started.to_rfc3339_opts(SecondsFormat::Millis, true),
+        milliseconds: 0,
+        statements: i64::try_from(migration.statements().len()).unwrap_or(i64::MAX),
+        schema_hash: String::new(),
+        objects: String::new(),
+        backup: backup.map(Into::into),
+        piton: PITON.into(),
+        output: None,
+    }
+}
+
+/// A duration in whole milliseconds.
+pub fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The objects that differ between two schemas, one per line.
+pub fn changed_objects(before: &Schema, after: &Schema) -> String {
+    let names: BTreeSet<String> =
+        diff(before, after).into_iter().map(|change| change.object.to_string()).collect();
+    names.into_iter().collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,367 @@
+//! Carries out the plan of one database, stage by stage.
+//!
+//! A stage is a run of migrations that share one transaction, or a single file that cannot.
+
+use super::{
+    account::Account,
+    diagnose::first_loss,
+    foreign_keys::ForeignKeys,
+    record::{entry, milliseconds},
+    statements::{Live, declared},
+};
+use crate::{
+    Error, Result, database,
+    database::Access,
+    error::ApplyError,
+    event::{Event, Observer},
+    history::Migration,
+    ledger::{self, EntryState, Witness},
+    plan::{Action, Assessment, DatabasePlan, truth},
+    schema::{Schema, schema_hash},
+    sql::class,
+};
+use chrono::{DateTime, Utc};
+use rusqlite::Connection;
+use serde::Serialize;
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// What carrying out a plan needs from outside.
+pub struct Run<'a> {
+    /// The plan.
+    pub plan: &'a DatabasePlan,
+    /// The backup that was taken before the run.
+    pub backup: Option<&'a str>,
+    /// The time.
+    pub clock: &'a (dyn Fn() -> DateTime<Utc> + Sync),
+    /// How long to wait for other writers.
+    pub busy: Duration,
+    /// The time limit of scripts that declare none.
+    pub script_limit: Duration,
+    /// Environment of scripts.
+    pub environment: &'a [(String, OsString)],
+    /// The folder in which scripts run.
+    pub folder: &'a Path,
+    /// Is told what happens.
+    pub observer: &'a dyn Observer,
+}
+
+/// A migration that was carried out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Done {
+    /// Its file name.
+    pub migration: String,
+    /// `applied`, `resumed`, `healed` or `recorded`.
+    pub outcome: &'static str,
+    /// How long it took, in milliseconds.
+    pub milliseconds: u64,
+}
+
+/// What a run did on one database.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The migrations, in the order in which they ran.
+    pub done: Vec<Done>,
+}
+
+/// Whether a failed run left something behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// Everything is as before.
+    Nothing,
+    /// Something was committed or a script ran: only a restore puts it right.
+    Something,
+}
+
+/// A run that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// Why.
+    pub error: Error,
+    /// What it left.
+    pub lasting: Lasting,
+    /// The migration at which it stopped.
+    pub migration: Option<String>,
+    /// What was committed before.
+    pub done: Vec<Done>,
+}
+
+/// Carries out a plan.
+///
+/// # Errors
+/// [`Failure`], which says whether everything is as before.
+pub fn carry_out(run: &Run<'_>) -> Result<Outcome, Failure> {
+    let mut runner = Runner { run, done: Vec::new(), lasting: Lasting::Nothing, current: None };
+    match runner.stages() {
+        Ok(()) => Ok(Outcome { done: runner.done }),
+        Err(error) => Err(Failure {
+            error,
+            lasting: runner.lasting,
+            migration: runner.current,
+            done: runner.done,
+        }),
+    }
+}
+
+/// A run on one database as it goes on.
+pub(super) struct Runner<'a> {
+    pub(super) run: &'a Run<'a>,
+    done: Vec<Done>,
+    pub(super) lasting: Lasting,
+    current: Option<String>,
+}
+
+/// One migration to act on, with its file.
+pub(super) type Item<'a> = (&'a Assessment, &'a Arc<Migration>);
+
+impl Runner<'_> {
+    fn stages(&mut self) -> Result<()> {
+        let items: Vec<Item<'_>> = self
+            .run
+            .plan
+            .actions()
+            .filter_map(|assessment| Some((assessment, assessment.migration.as_ref()?)))
+            .collect();
+        let access = if self.run.plan.exists { Access::Write } else { Access::Create };
+        let mut first = true;
+        for stage in items.chunk_by(same_stage) {
+            let connection = database::open(&self.run.plan.path, access, self.run.busy)?;
+            if first {
+                self.refuse_changed(&connection)?;
+            }
+            first = false;
+            match stage {
+                [(assessment, migration)] if matches!(assessment.action, Action::Script) => {
+                    self.script(connection, assessment, migration)?;
+                }
+                [(assessment, migration)] if !shares(assessment, migration) => {
+                    self.without_transaction(&connection, assessment, migration)?;
+                }
+                _ => self.shared(&connection, stage)?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn failed(
+        &self,
+        action: &'static str,
+    ) -> impl FnOnce(rusqlite::Error) -> Error + use<> {
+        let failed = database::failed(action, &self.run.plan.path);
+        |error| failed(error).into()
+    }
+
+    /// Between plan and run another process may have changed the schema.
+    fn refuse_changed(&self, connection: &Connection) -> Result<()> {
+        let hash = schema_hash(connection).map_err(self.failed("read"))?;
+        if hash == self.run.plan.schema_hash {
+            return Ok(());
+        }
+        Err(ApplyError::Changed { database: self.run.plan.database.clone() }.into())
+    }
+
+    /// Several migrations in one transaction.
+    fn shared(&mut self, connection: &Connection, stage: &[Item<'_>]) -> Result<()> {
+        let enforced = stage.iter().any(|(_, migration)| migration.header.foreign_keys);
+        // Inside a transaction this PRAGMA is ignored, so it comes first.
+        connection.pragma_update(None, "foreign_keys", enforced).map_err(self.failed("prepare"))?;
+        connection
+            .execute_batch("BEGIN IMMEDIATE")
+            .map_err(self.failed("begin a transaction on"))?;
+        let finished = self.shared_inside(connection, stage);
+        match finished {
+            Ok(done) => {
+                connection.execute_batch("COMMIT").map_err(self.failed("commit"))?;
+                self.lasting = Lasting::Something;
+                for finished in done {
+                    self.ended(finished);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                // A failed ROLLBACK means that SQLite has rolled back already.
+                let _ = connection.execute_batch("ROLLBACK");
+                Err(self.diagnosed(connection, stage, error))
+            }
+        }
+    }
+
+    fn shared_inside(&mut self, connection: &Connection, stage: &[Item<'_>]) -> Result<Vec<Done>> {
+        let failed = || self.failed("run migrations on");
+        ledger::create(connection).map_err(failed())?;
+        let mut live = Live::open(connection, &self.run.plan.database)?;
+        let before = live.schema.clone();
+        let runs = stage.iter().any(|(found, _)| matches!(found.action, Action::Statements(_)));
+        // Where nothing runs, nothing can vanish, and counting would cost.
+        let counted = if runs { before.clone() } else { Schema::default() };
+        let mut account = Account::open(connection, &counted).map_err(failed())?;
+        let keys = ForeignKeys::open(connection, &before, mentioned(stage)).map_err(failed())?;
+        let mut done = Vec::new();
+        let mut last_title = String::new();
+        for (at, (assessment, migration)) in stage.iter().enumerate() {
+            self.begin(migration);
+            let clock = Instant::now();
+            let mut row = entry(migration, (self.run.clock)(), self.run.backup);
+            let outcome = self.one(&mut live, assessment, migration, &mut account)?;
+            if let Some(witness) = outcome.witness {
+                row.state = EntryState::Recorded;
+                row.witness = witness;
+            }
+            row.milliseconds = milliseconds(clock.elapsed());
+            // The last row of a transaction tells what the schema was at its end.
+            if at + 1 == stage.len() {
+                row.schema_hash = schema_hash(connection).map_err(self.failed("read"))?;
+            }
+            self.write_row(connection, assessment, &row)?;
+            last_title = migration.title();
+            done.push(Done {
+                migration: migration.title(),
+                outcome: outcome.word,
+                milliseconds: u64::try_from(row.milliseconds).unwrap_or(0),
+            });
+        }
+        if runs {
+            let failed = || self.failed("check");
+            if let Some(error) =
+                account.close(connection, &before, &live.schema, &last_title).map_err(failed())?
+            {
+                return Err(error.into());
+            }
+            if let Some(error) = keys.close(connection, &live.schema).map_err(failed())? {
+                return Err(error.into());
+            }
+        }
+        Ok(done)
+    }
+
+    fn one(
+        &self,
+        live: &mut Live<'_>,
+        assessment: &Assessment,
+        migration: &Migration,
+        account: &mut Account,
+    ) -> Result<Happened> {
+        let recorded = |witness| Happened { word: "recorded", witness: Some(witness) };
+        let statements = match &assessment.action {
+            Action::Record(witness) => return Ok(recorded(*witness)),
+            Action::Statements(statements) => statements,
+            Action::Script | Action::None => {
+                return Err(Error::Internal("no statements to run".into()));
+            }
+        };
+        if self.skips(live.connection, migration) {
+            return Ok(recorded(Witness::Guard));
+        }
+        declared(live.connection, migration, "`require:`", &migration.header.require)?;
+        account.begin(migration);
+        for statement in statements {
+            live.run(migration, statement, Some(account))?;
+        }
+        declared(live.connection, migration, "`verify:`", &migration.header.verify)?;
+        Ok(Happened { word: word(assessment), witness: None })
+    }
+
+    /// The declared guard, asked once more directly before the migration would run.
+    pub(super) fn skips(&self, connection: &Connection, migration: &Migration) -> bool {
+        let query = migration.header.skip_if.as_ref();
+        query.is_some_and(|query| truth(connection, query) == Ok(true))
+    }
+
+    /// A row that an interrupted run left is completed, any other is new. What was healed has its
+    /// row already and gets a second one, which says when.
+    pub(super) fn write_row(
+        &self,
+        connection: &Connection,
+        assessment: &Assessment,
+        row: &ledger::Entry,
+    ) -> Result<i64> {
+        let begun = assessment.entry.as_ref().filter(|entry| entry.state == EntryState::Started);
+        let written = match begun {
+            Some(begun) => ledger::complete(connection, begun.id, row).map(|()| begun.id),
+            None => ledger::insert(connection, row),
+        };
+        written.map_err(self.failed("write the ledger of"))
+    }
+
+    /// Says which statement took the rows, by running the stage again and taking it back.
+    fn diagnosed(&self, connection: &Connection, stage: &[Item<'_>], error: Error) -> Error {
+        let Error::Apply(ApplyError::RowsLost { place, table, before, lost, migration }) = error
+        else {
+            return error;
+        };
+        let found = first_loss(connection, self.run, stage, &table, before);
+        let (place, migration) = found.unwrap_or((place, migration));
+        ApplyError::RowsLost { place, table, before, lost, migration }.into()
+    }
+
+    pub(super) fn begin(&mut self, migration: &Migration) {
+        self.current = Some(migration.title());
+        self.run.observer.event(Event::MigrationStarted {
+            database: self.run.plan.database.clone(),
+            migration: migration.title(),
+        });
+    }
+
+    pub(super) fn finish(&mut self, migration: &Migration, outcome: &'static str, clock: Instant) {
+        let milliseconds = u64::try_from(milliseconds(clock.elapsed())).unwrap_or(0);
+        self.ended(Done { migration: migration.title(), outcome, milliseconds });
+    }
+
+    fn ended(&mut self, done: Done) {
+        self.run.observer.event(Event::MigrationEnded {
+            database: self.run.plan.database.clone(),
+            migration: done.migration.clone(),
+            milliseconds: done.milliseconds,
+            outcome: done.outcome,
+        });
+        self.done.push(done);
+        self.current = None;
+    }
+}
+
+struct Happened {
+    word: &'static str,
+    witness: Option<Witness>,
+}
+
+pub(super) fn word(assessment: &Assessment) -> &'static str {
+    use crate::plan::State;
+    match assessment.state {
+        State::Resumed => "resumed",
+        State::Drift => "healed",
+        _ => "applied",
+    }
+}
+
+/// Whether what is done about a migration can share a transaction.
+fn shares(assessment: &Assessment, migration: &Migration) -> bool {
+    match assessment.action {
+        Action::Record(_) => true,
+        Action::Statements(_) => migration.shares_transaction(),
+        Action::Script | Action::None => false,
+    }
+}
+
+fn same_stage(first: &Item<'_>, second: &Item<'_>) -> bool {
+    let enforced = |item: &Item<'_>| item.1.header.foreign_keys;
+    shares(first.0, first.1) && shares(second.0, second.1) && enforced(first) == enforced(second)
+}
+
+/// Every word of the statements that would run.
+fn mentioned(stage: &[Item<'_>]) -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    for (assessment, migration) in stage {
+        if let Action::Statements(statements) = &assessment.action {
+            for statement in statements {
+                let text = migration.statements()[statement.index].text(&migration.text);
+                words.extend(class::mentions(text));
+            }
+        }
+    }
+    words
+}

@@ -1,0 +1,166 @@
+//! Runs the statements of one migration, each behind its guard on the live schema.
+
+use super::account::Account;
+use crate::{
+    Error, Result, database,
+    error::{ApplyError, Place},
+    guard::{Verdict, verdict},
+    history::Migration,
+    plan::{PlannedStatement, truth},
+    schema::{Introspector, Schema},
+    sql::Class,
+};
+use rusqlite::Connection;
+use std::path::{Path, PathBuf};
+
+/// The live database as statements change it.
+pub struct Live<'a> {
+    /// The connection.
+    pub connection: &'a Connection,
+    /// Reads its schema.
+    pub introspector: Introspector,
+    /// Its schema as it is now.
+    pub schema: Schema,
+    /// Its path relative to the data directory, for messages.
+    pub database: PathBuf,
+    writable: bool,
+}
+
+impl<'a> Live<'a> {
+    /// Reads the schema.
+    pub fn open(connection: &'a Connection, database: &Path) -> Result<Self> {
+        let mut introspector = Introspector::default();
+        let schema = introspector
+            .read(connection)
+            .map_err(database::failed("read the schema of", database))?;
+        Ok(Self { connection, introspector, schema, database: database.into(), writable: false })
+    }
+
+    /// Runs one statement if its guard says that it is needed.
+    pub fn run(
+        &mut self,
+        migration: &Migration,
+        planned: &PlannedStatement,
+        account: Option<&mut Account>,
+    ) -> Result<()> {
+        let span = migration.statements()[planned.index].span.clone();
+        let text = &migration.text[span.clone()];
+        let place =
+            |offset: usize| Place::of(&migration.path, &migration.text, span.start + offset);
+        if !self.is_run(&planned.class) {
+            return Ok(());
+        }
+        if !planned.effect.is_empty() {
+            match verdict(&planned.effect, &self.schema) {
+                Verdict::Needed => {}
+                Verdict::Satisfied => return Ok(()),
+                Verdict::Conflict(facts) => {
+                    let facts =
+                        facts.iter().map(|change| format!("  {change}")).collect::<Vec<_>>();
+                    return Err(
+                        ApplyError::Conflict { place: place(0), facts: facts.join("\n") }.into()
+                    );
+                }
+            }
+        }
+        self.execute(text, planned).map_err(|(message, offset)| {
+            Error::from(ApplyError::Statement {
+                place: place(offset),
+                message,
+                database: self.database.clone(),
+            })
+        })?;
+        let before = self.schema.clone();
+        self.refresh(&planned.class)?;
+        if let Some(account) = account {
+            account.note(migration, &place(0), text, &before, &self.schema);
+        }
+        Ok(())
+    }
+
+    /// Whether a statement runs at all: the run has its own transaction and foreign key setting.
+    fn is_run(&mut self, class: &Class) -> bool {
+        match class {
+            Class::TransactionControl => false,
+            Class::Pragma { name, argument } => {
+                if name == "writable_schema" {
+                    self.writable = argument
+                        .as_deref()
+                        .is_some_and(|word| !matches!(word, "off" | "0" | "false" | "no"));
+                }
+                name != "foreign_keys"
+            }
+            _ => true,
+        }
+    }
+
+    fn execute(
+        &self,
+        text: &str,
+        planned: &PlannedStatement,
+    ) -> std::result::Result<(), (String, usize)> {
+        if !planned.legacy {
+            return execute(self.connection, text);
+        }
+        execute(self.connection, "PRAGMA legacy_alter_table = ON")?;
+        let outcome = execute(self.connection, text);
+        execute(self.connection, "PRAGMA legacy_alter_table = OFF")?;
+        outcome
+    }
+
+    fn refresh(&mut self, class: &Class) -> Result<()> {
+        let failed = database::failed("read the schema of", &self.database);
+        let read = match class {
+            Class::Definition => self.introspector.read(self.connection),
+            Class::Data if self.writable => {
+                // SQLite keeps the old schema in memory until it is told to read it again.
+                let reset = "PRAGMA writable_schema = RESET; PRAGMA writable_schema = ON";
+                self.connection
+                    .execute_batch(reset)
+                    .and_then(|()| self.introspector.read_anew(self.connection))
+            }
+            _ => return Ok(()),
+        };
+        self.schema = read.map_err(failed)?;
+        Ok(())
+    }
+}
+
+/// Runs one statement to its end, rows and all.
+pub fn execute(connection: &Connection, text: &str) -> std::result::Result<(), (String, usize)> {
+    let mut statement = connection.prepare(text).map_err(message)?;
+    let mut rows = statement.raw_query();
+    while rows.next().map_err(message)?.is_some() {}
+    Ok(())
+}
+
+fn message(error: rusqlite::Error) -> (String, usize) {
+    match error {
+        rusqlite::Error::SqlInputError { msg, offset, .. } => {
+            (msg, usize::try_from(offset).unwrap_or(0))
+        }
+        rusqlite::Error::SqliteFailure(_, Some(message)) => (message, 0),
+        other => (other.to_string(), 0),
+    }
+}
+
+/// Evaluates the declared queries of a migration.
+pub fn declared(
+    connection: &Connection,
+    migration: &Migration,
+    directive: &'static str,
+    queries: &[String],
+) -> Result<()> {
+    for query in queries {
+        let reason = match truth(connection, query) {
+            Ok(true) => continue,
+            Ok(false) => "is not true".to_string(),
+            Err(message) => format!("failed ({message})"),
+        };
+        let migration = migration.title();
+        return Err(
+            ApplyError::Declared { migration, directive, reason, query: query.clone() }.into()
+        );
+    }
+    Ok(())
+}

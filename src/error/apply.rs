@@ -1,0 +1,148 @@
+//! Errors of carrying out a plan.
+
+use super::{Kind, Place};
+use std::path::PathBuf;
+
+/// Why a run stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// SQLite refused a statement.
+    #[error("{place}: {message}")]
+    Statement {
+        /// Where it stands.
+        place: Place,
+        /// What SQLite said.
+        message: String,
+        /// The database, relative to the data directory.
+        database: PathBuf,
+    },
+    /// The live schema is neither as a statement expects it nor as it would leave it.
+    #[error("{place}: something else is where its effect would be:\n{facts}")]
+    Conflict {
+        /// Where the statement stands.
+        place: Place,
+        /// The facts, one per line.
+        facts: String,
+    },
+    /// The database changed between planning and running.
+    #[error("`{}` changed since the plan was made", database.display())]
+    Changed {
+        /// The database.
+        database: PathBuf,
+    },
+    /// A declared query was not true, or failed.
+    #[error("`{migration}`: {directive} {reason}: {query}")]
+    Declared {
+        /// The migration's file name.
+        migration: String,
+        /// `require:` or `verify:`.
+        directive: &'static str,
+        /// `is not true`, or what SQLite said.
+        reason: String,
+        /// The query.
+        query: String,
+    },
+    /// Rows vanished from a table that no statement deletes from or drops.
+    #[error(
+        "{place}: {lost} of {before} rows vanished from `{table}`, which the file neither deletes from nor drops"
+    )]
+    RowsLost {
+        /// The statement after which they were gone, or the file.
+        place: String,
+        /// The table.
+        table: String,
+        /// Rows before.
+        before: u64,
+        /// Rows that are gone.
+        lost: u64,
+        /// The migration's file name.
+        migration: String,
+    },
+    /// A trigger, index or view vanished that no statement drops.
+    #[error("{place}: the {object} vanished, and no statement drops it")]
+    ObjectLost {
+        /// The statement after which it was gone.
+        place: Place,
+        /// What it was: kind and name.
+        object: String,
+        /// The migration's file name.
+        migration: String,
+    },
+    /// References without a parent appeared.
+    #[error(
+        "{count} rows of `{table}` refer to rows of `{parent}` that do not exist, and did not do so before"
+    )]
+    ForeignKeys {
+        /// The child table.
+        table: String,
+        /// The parent table.
+        parent: String,
+        /// How many more there are than before.
+        count: u64,
+    },
+    /// A script could not be started.
+    #[error("cannot start `{}`: {reason}", path.display())]
+    ScriptStart {
+        /// The script.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// A script ended badly.
+    #[error("`{}` {how}{}", path.display(), tail(output))]
+    Script {
+        /// The script.
+        path: PathBuf,
+        /// `exited with status 3`, `was killed by signal 9`, `ran longer than 30 s and was stopped`.
+        how: String,
+        /// The end of what it wrote.
+        output: String,
+    },
+}
+
+fn tail(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().collect();
+    let last = &lines[lines.len().saturating_sub(5)..];
+    if last.is_empty() {
+        String::new()
+    } else {
+        format!("; it wrote last:\n  {}", last.join("\n  "))
+    }
+}
+
+impl ApplyError {
+    /// The class of this error.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Conflict { .. } | Self::Changed { .. } => Kind::Refused,
+            _ => Kind::Failed,
+        }
+    }
+
+    /// What to type next.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Changed { .. } => Some("look at the new plan (`piton plan`) and run it again".into()),
+            Self::RowsLost { table, migration, .. } => Some(format!(
+                "if that is intended, say so at the top of `{migration}`: \
+                 `-- allow: rows-lost why rows of {table} may go`"
+            )),
+            Self::ObjectLost { migration, .. } => Some(format!(
+                "create it again in `{migration}`, or say that it may go: `-- allow: object-lost why`"
+            )),
+            Self::ForeignKeys { .. } => Some(
+                "correct the migration, or let SQLite enforce the references while it runs: `-- foreign-keys: on`".into(),
+            ),
+            Self::ScriptStart { path, .. } => {
+                Some(format!("check its first line and its mode: `ls -l {}`", path.display()))
+            }
+            Self::Script { .. } => Some("correct the script, then run the same command again".into()),
+            Self::Statement { .. } | Self::Conflict { .. } | Self::Declared { .. } => {
+                Some("correct the migration or the data, then run the same command again".into())
+            }
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! The three witnesses: for each unit, what ledger, schema and declared guards say together.
+//!
+//! First the live schema is looked for on the timeline. Where it is found, the steps before the
+//! point are done and those behind it are not; where it is not, the facts are read one by one.
+
+use super::{
+    chain::{Standing, Standings, standings},
+    data::{has_rows, truth},
+    order::Unit,
+    timeline::{Key, StepKind, Timeline},
+};
+use crate::{
+    ledger::{EntryKind, EntryState, Witness},
+    schema::{Change, Schema},
+    sql::class,
+};
+use rusqlite::Connection;
+use std::{collections::BTreeSet, ops::RangeInclusive};
+
+/// What is known about one unit.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// The ledger has it and the schema agrees.
+    Applied,
+    /// It is done, though the ledger does not say so.
+    Recorded(Witness),
+    /// It is not done.
+    Pending,
+    /// These of its steps are missing.
+    Resumed(Vec<usize>),
+    /// The ledger has it; these steps are missing and can be redone, these facts are wrong.
+    Drift { missing: Vec<usize>, facts: Vec<Change> },
+    /// Something else is there.
+    Conflict(Vec<Change>),
+    /// It began and did not end.
+    Dirty,
+    /// Nothing can tell; the reason.
+    Undecided(String),
+}
+
+/// What was found about a whole database.
+pub struct Assessed {
+    /// By unit.
+    pub verdicts: Vec<Verdict>,
+    /// Live facts that the history never made.
+    pub extra: Vec<Change>,
+    /// Where the schema is the same at several points with data between them: their titles.
+    pub choices: Vec<String>,
+}
+
+/// What the judgement rests on.
+pub struct Witnesses<'a> {
+    /// The units in replay order.
+    pub units: &'a [Unit],
+    /// Their timeline.
+    pub timeline: &'a Timeline,
+    /// The live schema.
+    pub live: &'a Schema,
+    /// The live database.
+    pub connection: &'a Connection,
+    /// Whether the database holds nothing and never had a ledger.
+    pub new: Newness,
+}
+
+/// Whether a database has a past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Newness {
+    /// It holds no object and no ledger.
+    New,
+    /// It holds something.
+    Used,
+}
+
+impl Witnesses<'_> {
+    /// Judges every unit.
+    pub fn assess(&self) -> Assessed {
+        let ignored = self.ignored();
+        let done = self.units.iter().filter(|unit| unit.is_in_ledger()).count();
+        let boundary = self.timeline.starts[done];
+        if self.new == Newness::New {
+            return self.located(0..=0);
+        }
+        let matches = self.timeline.matches(self.live, &ignored);
+        if done > 0 && matches.contains(&boundary) {
+            return self.located(boundary..=boundary);
+        }
+        let ahead: Vec<usize> = matches.into_iter().filter(|&point| point >= boundary).collect();
+        let mut runs = runs(&ahead);
+        let Some(last) = runs.pop() else {
+            return self.scattered(&standings(self.timeline, self.live, &ignored));
+        };
+        if let Some(first) = runs.first() {
+            let between = &self.timeline.steps[*first.end()..*last.start()];
+            let data = |kind| matches!(kind, StepKind::Data | StepKind::Script);
+            if between.iter().any(|step| data(step.kind)) {
+                runs.push(last);
+                return self.ambiguous(&runs, done);
+            }
+        }
+        self.located(last)
+    }
+
+    /// Facts of units for which somebody's word counts more than the schema, or whose script made
+    /// them: they are not compared.
+    fn ignored(&self) -> BTreeSet<Key> {
+        let mut ignored = BTreeSet::new();
+        for (at, unit) in self.units.iter().enumerate() {
+            let Some(entry) = &unit.entry else { continue };
+            if matches!(entry.witness, Witness::Guard | Witness::Adopted) {
+                for step in self.timeline.of_unit(at) {
+                    let keys = step.effect.changes.iter();
+                    ignored.extend(keys.map(|change| (change.object.clone(), change.part.clone())));
+                }
+            }
+            let objects: BTreeSet<&str> = entry.objects.lines().collect();
+            for (name, object) in &self.live.objects {
+                if objects.contains(name.to_string().as_str()) {
+                    ignored.extend(object.facts.keys().map(|part| (name.clone(), part.clone())));
+                }
+            }
+        }
+        ignored
+    }
+
+    /// The schema is that of these points, between which only data lies.
+    fn located(&self, points: RangeInclusive<usize>) -> Assessed {
+        let verdicts = (0..self.units.len()).map(|unit| self.locate_unit(unit, &points)).collect();
+        Assessed { verdicts, extra: Vec::new(), choices: Vec::new() }
+    }
+
+    fn locate_unit(&self, at: usize, points: &RangeInclusive<usize>) -> Verdict {
+        let unit = &self.units[at];
+        if let Some(verdict) = settled(unit) {
+            return verdict;
+        }
+        if let Some(finished) = progress(unit) {
+            return self.in_progress(at, finished, *points.end());
+        }
+        let (start, end) = (self.timeline.starts[at], self.timeline.starts[at + 1]);
+        let (low, high) = (*points.start(), *points.end());
+        let steps = || (start..end).map(|step| (step, &self.timeline.steps[step]));
+        let behind = steps().any(|(step, found)| step >= high && found.kind != StepKind::Neutral);
+        let schema_done = steps().any(|(step, found)| step < low && found.kind == StepKind::Schema);
+        let open: Vec<usize> = steps()
+            .filter(|(step, found)| {
+                (low..high).contains(step)
+                    && matches!(found.kind, StepKind::Data | StepKind::Script)
+            })
+            .map(|(step, _)| step)
+            .collect();
+        if schema_done {
+            return self.begun(at, &open, high, behind);
+        }
+        if end <= low && (start < end || end < low) {
+            return Verdict::Recorded(Witness::Later);
+        }
+        if !open.is_empty() && !behind {
+            return self.by_guard(
+                unit,
+                "only data: neither the ledger nor the schema tells whether it ran",
+            );
+        }
+        self.pending(unit)
+    }
+
+    /// A unit of which schema steps are there.
+    fn begun(&self, at: usize, open: &[usize], high: usize, behind: bool) -> Verdict {
+        let unit = &self.units[at];
+        let evidence: Vec<Option<bool>> = open.iter().map(|&step| self.ran(at, step)).collect();
+        if evidence.iter().any(Option::is_none) {
+            let reason =
+                "its schema changes are there, but nothing tells whether its data statements ran";
+            return self.by_guard(unit, reason);
+        }
+        let mut missing: Vec<usize> = open
+            .iter()
+            .zip(&evidence)
+            .filter(|(_, ran)| **ran == Some(false))
+            .map(|(step, _)| *step)
+            .collect();
+        if !behind {
+            // Its last statements: whether an emptied table was never filled cannot be known.
+            return if missing.is_empty() {
+                Verdict::Recorded(Witness::Schema)
+            } else {
+                self.by_guard(
+                    unit,
+                    "its schema changes are there, but a table that it fills is empty",
+                )
+            };
+        }
+        let rest = self.timeline.starts[at + 1];
+        missing.extend(high..rest);
+        Verdict::Resumed(missing)
+    }
+
+    /// Whether a data statement ran, by the rows of a table that its own migration made; nothing
+    /// else can tell.
+    fn ran(&self, unit: usize, step: usize) -> Option<bool> {
+        let found = &self.timeline.steps[step];
+        let migration = &self.units[unit].replayed;
+        let text = |number: usize| migration.statements()[number].text(&migration.text);
+        if found.kind == StepKind::Script {
+            return None;
+        }
+        let table = class::written_table(text(found.statement))?;
+        let steps = self.timeline.of_unit(unit);
+        let made_here = steps.iter().any(|other| {
+            other.statement < found.statement
+                && other
+                    .effect
+                    .changes
+                    .iter()
+                    .any(|change| *change.object.name == *table && change.before.is_none())
+        });
+        let writers = steps.iter().filter(|other| {
+            other.kind == StepKind::Data
+                && class::written_table(text(other.statement)).as_deref() == Some(&*table)
+        });
+        if !made_here || writers.count() != 1 {
+            return None;
+        }
+        has_rows(self.connection, &table)
+    }
+
+    /// A file without transaction that was interrupted: the ledger says after which statement,
+    /// and the schema whether the next one ended.
+    fn in_progress(&self, at: usize, finished: usize, high: usize) -> Verdict {
+        let start = self.timeline.starts[at];
+        let rest = start..self.timeline.starts[at + 1];
+        let is_done = |step: usize| {
+            let found = &self.timeline.steps[step];
+            found.statement < finished || (step < high && found.kind == StepKind::Schema)
+        };
+        Verdict::Resumed(rest.filter(|&step| !is_done(step)).collect())
+    }
+
+    /// The schema is nowhere on the timeline.
+    fn scattered(&self, found: &Standings) -> Assessed {
+        let last_there = found.steps.iter().rposition(|standing| *standing == Standing::There);
+        let verdicts =
+            (0..self.units.len()).map(|at| self.scattered_unit(at, found, last_there)).collect();
+        Assessed { verdicts, extra: found.extra.clone(), choices: Vec::new() }
+    }
+
+    fn scattered_unit(&self, at: usize, found: &Standings, last_there: Option<usize>) -> Verdict {
+        let unit = &self.units[at];
+        let range = self.timeline.starts[at]..self.timeline.starts[at + 1];
+        let mut there = 0;
+        let (mut missing, mut facts, mut broken) = (Vec::new(), Vec::new(), false);
+        for step in range.clone() {
+            match &found.steps[step] {
+                Standing::There => there += 1,
+                Standing::Absent => {
+                    missing.push(step);
+                    facts.extend(self.timeline.steps[step].effect.changes.iter().cloned());
+                }
+                Standing::Partly(changes) | Standing::Different(changes) => {
+                    broken = true;
+                    facts.extend(changes.iter().cloned());
+                }
+                Standing::Silent => {}
+            }
+        }
+        if let Some(verdict) = settled(unit) {
+            return match verdict {
+                Verdict::Applied if !facts.is_empty() => {
+                    Verdict::Drift { missing: if broken { Vec::new() } else { missing }, facts }
+                }
+                other => other,
+            };
+        }
+        if let Some(finished) = progress(unit) {
+            return self.in_progress(at, finished, 0);
+        }
+        if broken {
+            return match self.guard(unit) {
+                Some(true) => Verdict::Recorded(Witness::Guard),
+                _ => Verdict::Conflict(facts),
+            };
+        }
+        let has_data = range.clone().any(|step| self.timeline.steps[step].kind == StepKind::Data);
+        let followed = last_there.is_some_and(|last| last >= range.end);
+        match (there > 0, missing.is_empty()) {
+            (true, true) if has_data && !followed => self.begun_scattered(at, range),
+            (true, true) => Verdict::Recorded(Witness::Schema),
+            (true, false) if has_data => self.by_guard(
+                unit,
+                "it is partly there, and its data statements make it unsafe to go on from the middle",
+            ),
+            (true, false) => Verdict::Resumed(missing),
+            (false, false) => self.pending(unit),
+            (false, true) if followed => Verdict::Recorded(Witness::Later),
+            (false, true) if range.is_empty() => Verdict::Pending,
+            (false, true) => self.by_guard(unit, "nothing tells whether it ran"),
+        }
+    }
+
+    fn begun_scattered(&self, at: usize, range: std::ops::Range<usize>) -> Verdict {
+        let open: Vec<usize> = range
+            .clone()
+            .filter(|&step| self.timeline.steps[step].kind == StepKind::Data)
+            .collect();
+        self.begun(at, &open, range.end, false)
+    }
+
+    fn ambiguous(&self, runs: &[RangeInclusive<usize>], done: usize) -> Assessed {
+        let title = |point: usize| {
+            let unit = self.timeline.starts.iter().rposition(|&start| start < point);
+            unit.map_or_else(|| "nothing".into(), |unit| self.units[unit].title.clone())
+        };
+        let choices = runs.iter().map(|run| title(*run.start())).collect();
+        let reason = "the schema is the same at several points of the history";
+        let verdicts = self
+            .units
+            .iter()
+            .enumerate()
+            .map(|(at, unit)| match settled(unit) {
+                Some(verdict) => verdict,
+                None if at < done => Verdict::Applied,
+                None => self.by_guard(unit, reason),
+            })
+            .collect();
+        Assessed { verdicts, extra: Vec::new(), choices }
+    }
+
+    fn guard(&self, unit: &Unit) -> Option<bool> {
+        let query = unit.replayed.header.skip_if.as_ref()?;
+        truth(self.connection, query).ok()
+    }
+
+    fn by_guard(&self, unit: &Unit, reason: &str) -> Verdict {
+        match self.guard(unit) {
+            Some(true) => Verdict::Recorded(Witness::Guard),
+            Some(false) => Verdict::Pending,
+            None => Verdict::Undecided(reason.into()),
+        }
+    }
+
+    fn pending(&self, unit: &Unit) -> Verdict {
+        match self.guard(unit) {
+            Some(true) => Verdict::Recorded(Witness::Guard),
+            _ => Verdict::Pending,
+        }
+    }
+}
+
+/// What the ledger alone settles.
+fn settled(unit: &Unit) -> Option<Verdict> {
+    let entry = unit.entry.as_ref()?;
+    match (entry.state, entry.kind) {
+        (EntryState::Applied | EntryState::Recorded, _) => Some(Verdict::Applied),
+        (EntryState::Started, EntryKind::Sql) => None,
+        (EntryState::Started, _) => Some(Verdict::Dirty),
+    }
+}
+
+/// How many statements of an interrupted file without transaction are finished.
+fn progress(unit: &Unit) -> Option<usize> {
+    let entry = unit.entry.as_ref()?;
+    let begun = entry.state == EntryState::Started && entry.kind == EntryKind::Sql;
+    begun.then(|| usize::try_from(entry.statements).unwrap_or(0))
+}
+
+/// Runs of neighbouring points.
+fn runs(points: &[usize]) -> Vec<RangeInclusive<usize>> {
+    let mut found: Vec<RangeInclusive<usize>> = Vec::new();
+    for &point in points {
+        match found.last_mut() {
+            Some(run) if *run.end() + 1 == point => *run = *run.start()..=point,
+            _ => found.push(point..=point),
+        }
+    }
+    found
+}

@@ -1,0 +1,290 @@
+//! From verdicts to a plan: states, actions, and the findings that refuse it.
+
+use super::{
+    assess::{Assessed, Verdict},
+    data::truth,
+    finding::{Finding, Severity},
+    inspect,
+    model::{Action, Assessment, PlannedStatement, State},
+    order::Unit,
+    planner::{Healing, OutOfOrder, Request},
+    timeline::{StepKind, Timeline},
+};
+use crate::{
+    ledger::Witness,
+    schema::{Change, Schema},
+};
+use rusqlite::Connection;
+use std::collections::BTreeSet;
+
+/// A plan in the making: verdicts become states, actions and findings.
+pub struct Draft<'a> {
+    /// What is planned.
+    pub request: &'a Request<'a>,
+    /// The units in replay order.
+    pub units: &'a [Unit],
+    /// Their timeline.
+    pub timeline: &'a Timeline,
+    /// The live schema.
+    pub live: &'a Schema,
+    /// The findings so far.
+    pub findings: Vec<Finding>,
+}
+
+impl Draft<'_> {
+    /// What would be done about each unit.
+    pub fn assessments(&mut self, assessed: &Assessed, connection: &Connection) -> Vec<Assessment> {
+        let newest_done = self
+            .units
+            .iter()
+            .zip(&assessed.verdicts)
+            .filter(|(_, verdict)| matches!(verdict, Verdict::Applied | Verdict::Recorded(_)))
+            .map(|(unit, _)| unit.version.clone())
+            .max();
+        let pairs: Vec<_> = self.units.iter().enumerate().zip(&assessed.verdicts).collect();
+        pairs
+            .into_iter()
+            .map(|((at, unit), verdict)| {
+                let late = newest_done.as_ref().is_some_and(|newest| unit.version < *newest);
+                let (state, witness, action) = self.judge(at, unit, verdict, late);
+                if !matches!(action, Action::None | Action::Record(_)) {
+                    self.inspect(at, unit, &action, connection);
+                }
+                Assessment {
+                    version: unit.version.clone(),
+                    title: unit.title.clone(),
+                    migration: unit.file.clone(),
+                    state,
+                    witness,
+                    action,
+                    entry: unit.entry.clone(),
+                }
+            })
+            .collect()
+    }
+
+    fn judge(
+        &mut self,
+        at: usize,
+        unit: &Unit,
+        verdict: &Verdict,
+        late: bool,
+    ) -> (State, Option<Witness>, Action) {
+        let all = || (self.timeline.starts[at]..self.timeline.starts[at + 1]).collect::<Vec<_>>();
+        match verdict {
+            Verdict::Applied => self.applied(unit),
+            Verdict::Recorded(witness) => {
+                (State::Recorded, Some(*witness), Action::Record(*witness))
+            }
+            Verdict::Pending => self.pending(unit, State::Pending, late, &all()),
+            Verdict::Resumed(steps) => self.pending(unit, State::Resumed, late, steps),
+            Verdict::Drift { missing, facts } => self.drift(unit, missing, facts),
+            Verdict::Conflict(facts) => {
+                self.deny(
+                    unit,
+                    "conflict",
+                    format!(
+                        "`{}`: something else is where its effect would be:\n{}",
+                        unit.title,
+                        lines(facts)
+                    ),
+                    "bring the schema in line, or say that it is done: `piton adopt --at VERSION`",
+                );
+                (State::Conflict, None, Action::None)
+            }
+            Verdict::Dirty => {
+                self.deny(unit, "dirty", format!(
+                    "`{}` began on {} and did not end", unit.title, started(unit)
+                ), "`piton rollback` goes back to before it; `piton adopt --at VERSION` says that it is done");
+                (State::Dirty, Some(Witness::Run), Action::None)
+            }
+            Verdict::Undecided(reason) => {
+                self.deny(unit, "undecided", format!("`{}`: {reason}", unit.title), &format!(
+                    "say up to where it is done: `piton adopt --at VERSION` (the last one that ran), or \
+                     add a line `-- skip-if: SELECT …` to `{}`", unit.title
+                ));
+                (State::Undecided, None, Action::None)
+            }
+        }
+    }
+
+    fn applied(&mut self, unit: &Unit) -> (State, Option<Witness>, Action) {
+        let witness = unit.entry.as_ref().map(|entry| entry.witness);
+        if unit.file.is_none() {
+            let newest = self.request.migrations.last().map(|migration| &migration.version);
+            if newest.is_none_or(|newest| unit.version > *newest) {
+                self.deny(unit, "ahead", format!(
+                    "the database is ahead of this checkout: `{}` ran here and is not among the files", unit.title
+                ), "check out the release that has it, or go back to before it: `piton rollback`");
+            } else {
+                self.deny(
+                    unit,
+                    "missing",
+                    format!("`{}` ran here, and its file is gone", unit.title),
+                    "put the file back (`piton history --text VERSION` prints what ran)",
+                );
+            }
+            return (State::Missing, witness, Action::None);
+        }
+        if unit.is_divergent() {
+            let entry = unit.entry.as_ref();
+            let before = entry.map_or("", |entry| entry.text.as_str());
+            let after = unit.file.as_ref().map_or("", |file| file.text.as_str());
+            self.deny(unit, "divergent", format!(
+                "`{}` was edited after it ran:\n{}", unit.title, inspect::text_diff(before, after)
+            ), "put the old text back and write the change as a new migration, or accept the new text: `piton adopt --accept VERSION`");
+            return (State::Divergent, witness, Action::None);
+        }
+        (State::Applied, witness, Action::None)
+    }
+
+    fn pending(
+        &mut self,
+        unit: &Unit,
+        state: State,
+        late: bool,
+        steps: &[usize],
+    ) -> (State, Option<Witness>, Action) {
+        if self.request.settings.last.as_ref().is_some_and(|last| unit.version > *last) {
+            return (state, None, Action::None);
+        }
+        if late && self.request.settings.out_of_order == OutOfOrder::Refuse {
+            self.deny(
+                unit,
+                "out-of-order",
+                format!("`{}` is pending, though later migrations are applied", unit.title),
+                "run it all the same with `--out-of-order`, or give it a new number",
+            );
+            return (State::OutOfOrder, None, Action::None);
+        }
+        let action = if unit.replayed.is_script() {
+            Action::Script
+        } else {
+            Action::Statements(self.planned(steps))
+        };
+        (state, None, action)
+    }
+
+    fn planned(&self, steps: &[usize]) -> Vec<PlannedStatement> {
+        let steps = steps.iter().map(|&step| &self.timeline.steps[step]);
+        steps
+            .map(|step| PlannedStatement {
+                index: step.statement,
+                class: step.class.clone(),
+                effect: step.effect.clone(),
+                legacy: step.legacy,
+            })
+            .collect()
+    }
+
+    fn drift(
+        &mut self,
+        unit: &Unit,
+        missing: &[usize],
+        facts: &[Change],
+    ) -> (State, Option<Witness>, Action) {
+        let witness = unit.entry.as_ref().map(|entry| entry.witness);
+        let only_schema =
+            missing.iter().all(|&step| self.timeline.steps[step].kind == StepKind::Schema);
+        if self.request.settings.healing == Healing::Redo && !missing.is_empty() && only_schema {
+            return (State::Drift, witness, Action::Statements(self.planned(missing)));
+        }
+        let hint = if missing.is_empty() {
+            "bring the schema in line by hand, or put a backup back: `piton restore`"
+        } else {
+            "`piton up --heal` redoes just what is missing"
+        };
+        self.deny(
+            unit,
+            "drift",
+            format!(
+                "`{}` ran here, but its effect is missing or different:\n{}",
+                unit.title,
+                lines(facts)
+            ),
+            hint,
+        );
+        (State::Drift, witness, Action::None)
+    }
+
+    /// Findings about a unit that would run.
+    fn inspect(&mut self, at: usize, unit: &Unit, action: &Action, connection: &Connection) {
+        let steps = self.timeline.of_unit(at);
+        let acting = |statement: usize| match action {
+            Action::Statements(planned) => planned.iter().any(|found| found.index == statement),
+            _ => true,
+        };
+        for step in
+            steps.iter().filter(|step| acting(step.statement) && step.kind != StepKind::Script)
+        {
+            self.findings.extend(inspect::statement(unit, step, &self.timeline.stand_ins));
+        }
+        for query in &unit.replayed.header.require {
+            // A query about objects that do not exist yet is asked again when it is reached.
+            if truth(connection, query) == Ok(false) {
+                self.deny(
+                    unit,
+                    "require",
+                    format!("`{}` requires what is not true: {query}", unit.title),
+                    "make it true, then run `piton up` again",
+                );
+            }
+        }
+    }
+
+    /// Findings about the database as a whole.
+    pub fn general(&mut self, assessed: &Assessed, assessments: &[Assessment]) {
+        if !assessed.choices.is_empty() {
+            let places = assessed.choices.join("`, `");
+            let message = format!(
+                "the schema is the same after `{places}`: the database may stand at any of them"
+            );
+            self.findings.push(
+                Finding::new("undecided", Severity::Denied, message)
+                    .hint("say which: `piton adopt --at VERSION`"),
+            );
+        }
+        if !assessed.extra.is_empty() {
+            let acts = assessments.iter().any(Assessment::acts);
+            let severity = if acts { Severity::Denied } else { Severity::Warning };
+            let message =
+                format!("the database has what no migration made:\n{}", lines(&assessed.extra));
+            self.findings.push(Finding::new("drift", severity, message).hint(
+                "write a migration that makes it, then run `piton up`: what is there already is recorded",
+            ));
+        }
+        let drifted =
+            assessments.iter().any(|found| matches!(found.state, State::Drift | State::Conflict));
+        if drifted {
+            let point = self.timeline.nearest(self.live);
+            let unit = self.timeline.starts.iter().rposition(|&start| start < point);
+            let nearest = unit.map_or("nothing", |unit| self.units[unit].title.as_str());
+            let differences = self.timeline.differences(point, self.live);
+            let message = format!(
+                "the schema is nearest to that after `{nearest}`, with these differences:\n{}",
+                lines(&differences)
+            );
+            self.findings.push(Finding::new("nearest", Severity::Note, message));
+        }
+    }
+
+    fn deny(&mut self, unit: &Unit, code: &'static str, message: String, hint: &str) {
+        self.findings
+            .push(Finding::new(code, Severity::Denied, message).about(&unit.title).hint(hint));
+    }
+}
+
+fn started(unit: &Unit) -> String {
+    unit.entry.as_ref().map_or_else(String::new, |entry| entry.started.clone())
+}
+
+/// Changes as lines, the first twenty.
+fn lines(changes: &[Change]) -> String {
+    let distinct: BTreeSet<String> = changes.iter().map(|change| format!("  {change}")).collect();
+    let count = distinct.len();
+    let mut text = distinct.into_iter().take(20).collect::<Vec<_>>().join("\n");
+    if count > 20 {
+        text.push_str(&format!("\n  … and {} more", count - 20));
+    }
+    text
+}

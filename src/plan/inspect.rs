@@ -1,0 +1,88 @@
+//! Findings about statements that would run: what SQLite refused in the scratch database, and what
+//! cannot run inside the transaction of a run.
+
+use super::{
+    finding::{Finding, Severity},
+    order::Unit,
+    timeline::Step,
+};
+use crate::{
+    error::Place,
+    sql::{Class, class},
+};
+use imara_diff::{Algorithm, BasicLineDiffPrinter, Diff, InternedInput, UnifiedDiffConfig};
+use std::collections::BTreeSet;
+
+/// PRAGMAs that do nothing inside a transaction, or that only a fresh database obeys (SQLite's
+/// documentation of each).
+const LOST_PRAGMAS: [&str; 5] =
+    ["journal_mode", "page_size", "auto_vacuum", "encoding", "synchronous"];
+
+/// The findings about one statement.
+pub fn statement(unit: &Unit, step: &Step, stand_ins: &BTreeSet<String>) -> Vec<Finding> {
+    let migration = &unit.replayed;
+    let span = migration.statements()[step.statement].span.clone();
+    let text = &migration.text[span.clone()];
+    let place = |offset: usize| Place::of(&migration.path, &migration.text, span.start + offset);
+    let deny = |code, message: String, offset| {
+        Finding::new(code, Severity::Denied, message).about(&unit.title).at(place(offset))
+    };
+    let mut found = Vec::new();
+    if let Some(problem) = &step.problem {
+        found.push(
+            deny("sql", problem.message.clone(), problem.offset).hint("correct the statement"),
+        );
+    }
+    let words = class::mentions(text);
+    for name in stand_ins.iter().filter(|name| words.contains(&crate::sql::fold(name))) {
+        let message = format!("`{name}` is a function or collation that only the application has");
+        found.push(
+            deny("unknown-function", message, 0)
+                .hint("run it from the application, or write it as a script migration"),
+        );
+    }
+    let shared = migration.shares_transaction();
+    let own = "put it into a file of its own with `-- transaction: none`";
+    match &step.class {
+        Class::Vacuum if shared => {
+            found.push(
+                deny("in-transaction", "VACUUM cannot run inside a transaction".into(), 0)
+                    .hint(own),
+            );
+        }
+        Class::Pragma { name, argument: Some(_) }
+            if shared && LOST_PRAGMAS.contains(&name.as_str()) =>
+        {
+            let message = format!("`PRAGMA {name}` does nothing inside a transaction");
+            found.push(deny("in-transaction", message, 0).hint(own));
+        }
+        Class::Attach => {
+            let message = "a migration works on one database, so it cannot ATTACH or DETACH".into();
+            found.push(
+                deny("attach", message, 0)
+                    .hint("name the database in the header: `-- database: other.db`"),
+            );
+        }
+        Class::Rollback => {
+            let message = "ROLLBACK would take back more than this file".into();
+            found.push(deny("rollback", message, 0).hint("remove the statement"));
+        }
+        _ => {}
+    }
+    found
+}
+
+/// The difference of two texts as a unified diff, its first forty lines.
+pub fn text_diff(before: &str, after: &str) -> String {
+    let input = InternedInput::new(before, after);
+    let mut diff = Diff::compute(Algorithm::Histogram, &input);
+    diff.postprocess_lines(&input);
+    let printer = BasicLineDiffPrinter(&input.interner);
+    let text = diff.unified_diff(&printer, UnifiedDiffConfig::default(), &input).to_string();
+    let lines: Vec<String> = text.lines().map(|line| format!("  {line}")).collect();
+    let mut shown = lines.iter().take(40).cloned().collect::<Vec<_>>().join("\n");
+    if lines.len() > 40 {
+        shown.push_str(&format!("\n  … and {} more lines", lines.len() - 40));
+    }
+    shown
+}

@@ -1,0 +1,24 @@
+//! The planner: decides from ledger, schema and declared guards what each migration needs.
+//!
+//! `status`, `plan`, `up --dry-run`, `check`, `rehearse` and `up` all call it. It returns data and
+//! changes nothing; the scratch database in which a history is replayed is in memory.
+
+mod assess;
+mod base;
+mod chain;
+mod data;
+mod draft;
+mod finding;
+mod inspect;
+mod model;
+mod order;
+mod planner;
+mod replay;
+mod scratch;
+mod timeline;
+
+pub use data::truth;
+pub use finding::{Finding, Severity};
+pub use model::{Action, Assessment, DatabasePlan, PlannedStatement, Position, State};
+pub use order::Unit;
+pub use planner::{Healing, OutOfOrder, Request, Settings, plan_database, position_of, validate};

@@ -1,0 +1,220 @@
+//! Plans one database: fast where nothing changed since the last run, by replay otherwise.
+
+use super::{
+    assess::{Newness, Witnesses},
+    draft::Draft,
+    finding::Finding,
+    model::{Action, Assessment, DatabasePlan, Position, State},
+    order::{current_entries, units},
+    replay::replay,
+};
+use crate::{
+    Result, database,
+    history::{Migration, Version},
+    ledger::{self, Entry, EntryState},
+    schema::{Introspector, schema_hash},
+};
+use rusqlite::Connection;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What to do about a pending migration that is older than an applied one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutOfOrder {
+    /// Refuse the plan.
+    #[default]
+    Refuse,
+    /// Run it.
+    Run,
+}
+
+/// What to do about applied migrations whose effect is missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Healing {
+    /// Refuse the plan.
+    #[default]
+    Refuse,
+    /// Redo just what is missing.
+    Redo,
+}
+
+/// What the user chose.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// About older pending migrations.
+    pub out_of_order: OutOfOrder,
+    /// About drift.
+    pub healing: Healing,
+    /// Nothing behind this version is run.
+    pub last: Option<Version>,
+}
+
+/// Which database is planned, with which history.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// The target's name.
+    pub target: &'a str,
+    /// The database, relative to the data directory.
+    pub database: &'a Path,
+    /// Where it is.
+    pub path: &'a Path,
+    /// Its history.
+    pub migrations: &'a [Arc<Migration>],
+    /// What the user chose.
+    pub settings: &'a Settings,
+}
+
+/// Plans one database; `live` is none where it does not exist yet.
+///
+/// # Errors
+/// SQLite's, with the database's path.
+pub fn plan_database(request: &Request<'_>, live: Option<&Connection>) -> Result<DatabasePlan> {
+    let failed = |error| database::failed("read", request.path)(error);
+    let Some(connection) = live else {
+        let scratch = database::open_scratch()?;
+        let mut plan = plan_open(request, &scratch, Newness::New)?;
+        plan.exists = false;
+        return Ok(plan);
+    };
+    // One read transaction, so that schema, ledger and guards are of the same moment.
+    let transaction = connection.unchecked_transaction().map_err(failed)?;
+    let brief = ledger::read_brief(connection).map_err(failed)?;
+    let hash = schema_hash(connection).map_err(failed)?;
+    if let Some(plan) = unchanged(request, &brief, &hash) {
+        return Ok(plan);
+    }
+    let new = if brief.is_empty() && is_empty(connection).map_err(failed)? {
+        Newness::New
+    } else {
+        Newness::Used
+    };
+    let plan = plan_open(request, connection, new)?;
+    transaction.finish().map_err(failed)?;
+    Ok(plan)
+}
+
+/// The version that a database has reached, for a backup's manifest; none where it has none or
+/// cannot be planned.
+#[must_use]
+pub fn position_of(connection: &Connection, migrations: &[Arc<Migration>]) -> Option<String> {
+    let request = Request {
+        target: "",
+        database: Path::new(""),
+        path: Path::new(""),
+        migrations,
+        settings: &Settings::default(),
+    };
+    let plan = plan_database(&request, Some(connection)).ok()?;
+    plan.position.version.map(|version| version.to_string())
+}
+
+/// Checks a history without any database: every statement replays or prepares.
+///
+/// # Errors
+/// As [`plan_database`].
+pub fn validate(request: &Request<'_>) -> Result<DatabasePlan> {
+    plan_database(request, None)
+}
+
+fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .query_row("SELECT NOT EXISTS (SELECT 1 FROM main.sqlite_schema)", [], |row| row.get(0))
+}
+
+/// The plan of a database on which nothing changed: every file is in the ledger with its
+/// checksum, and the schema's text is that which the last run left.
+fn unchanged(request: &Request<'_>, entries: &[Entry], hash: &str) -> Option<DatabasePlan> {
+    if entries.last()?.schema_hash != hash {
+        return None;
+    }
+    let mut current = current_entries(entries);
+    let mut assessments = Vec::with_capacity(request.migrations.len());
+    for migration in request.migrations {
+        let entry = current.remove(&migration.version)?;
+        let same = entry.checksum == migration.checksum.exact
+            || entry.forgiving == migration.checksum.forgiving;
+        if entry.state == EntryState::Started || !same {
+            return None;
+        }
+        assessments.push(Assessment {
+            version: migration.version.clone(),
+            title: migration.title(),
+            migration: Some(migration.clone()),
+            state: State::Applied,
+            witness: Some(entry.witness),
+            action: Action::None,
+            entry: Some(entry),
+        });
+    }
+    let position = Position {
+        version: assessments.last().map(|assessment| assessment.version.clone()),
+        known_by: "ledger",
+    };
+    current.is_empty().then(|| plan(request, position, assessments, Vec::new(), hash.into()))
+}
+
+fn plan(
+    request: &Request<'_>,
+    position: Position,
+    assessments: Vec<Assessment>,
+    findings: Vec<Finding>,
+    schema_hash: String,
+) -> DatabasePlan {
+    DatabasePlan {
+        target: request.target.into(),
+        database: PathBuf::from(request.database),
+        path: PathBuf::from(request.path),
+        exists: true,
+        position,
+        assessments,
+        findings,
+        schema_hash,
+    }
+}
+
+fn plan_open(request: &Request<'_>, connection: &Connection, new: Newness) -> Result<DatabasePlan> {
+    let failed = |error| database::failed("read", request.path)(error);
+    let entries = ledger::read(connection).map_err(failed)?;
+    let live = Introspector::default().read(connection).map_err(failed)?;
+    let hash = schema_hash(connection).map_err(failed)?;
+    let units = units(request.migrations, &entries)?;
+    let timeline = replay(&units, &live)?;
+    let witnesses = Witnesses { units: &units, timeline: &timeline, live: &live, connection, new };
+    let assessed = witnesses.assess();
+    let mut draft =
+        Draft { request, units: &units, timeline: &timeline, live: &live, findings: Vec::new() };
+    let mut assessments = draft.assessments(&assessed, connection);
+    draft.general(&assessed, &assessments);
+    let mut findings = draft.findings;
+    assessments.sort_by(|a, b| a.version.cmp(&b.version));
+    let position = position(&assessments, new);
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    Ok(plan(request, position, assessments, findings, hash))
+}
+
+fn position(assessments: &[Assessment], new: Newness) -> Position {
+    let done = assessments
+        .iter()
+        .take_while(|found| {
+            !matches!(
+                found.state,
+                State::Pending
+                    | State::Resumed
+                    | State::OutOfOrder
+                    | State::Undecided
+                    | State::Conflict
+                    | State::Dirty
+            )
+        })
+        .last();
+    let by_schema = assessments.iter().any(|found| found.state == State::Recorded);
+    let known_by = match (new, by_schema) {
+        (Newness::New, _) => "new",
+        (_, true) => "schema",
+        _ if assessments.iter().any(|found| found.entry.is_some()) => "ledger",
+        _ => "schema",
+    };
+    Position { version: done.map(|found| found.version.clone()), known_by }
+}

@@ -1,0 +1,105 @@
+//! Replays a history in a scratch database; the result is the timeline.
+//!
+//! It depends on the files alone, unless the history uses objects that it never made: then their
+//! definitions come from the live database, and the replay starts again with them as its base.
+
+use super::{
+    base::Base,
+    order::Unit,
+    scratch::{Problem, Scratch},
+    timeline::{Step, StepKind, Timeline},
+};
+use crate::{
+    Result,
+    guard::Effect,
+    history::Migration,
+    schema::{ObjectName, Schema},
+    sql::Class,
+};
+use std::{collections::BTreeSet, sync::Arc};
+
+/// Replays the units in their order.
+///
+/// # Errors
+/// SQLite's on the scratch database itself; what is wrong with a statement is in its step.
+pub fn replay(units: &[Unit], live: &Schema) -> Result<Timeline> {
+    let migrations: Vec<Arc<Migration>> = units.iter().map(|unit| unit.replayed.clone()).collect();
+    let mut base = Base::foreseen(&migrations, live);
+    loop {
+        match attempt(&migrations, &mut base, live)? {
+            Attempt::Done(timeline) => return Ok(*timeline),
+            // Every remedy is tried once, so this ends.
+            Attempt::Again => {}
+        }
+    }
+}
+
+enum Attempt {
+    Done(Box<Timeline>),
+    Again,
+}
+
+fn attempt(migrations: &[Arc<Migration>], base: &mut Base, live: &Schema) -> Result<Attempt> {
+    let mut scratch = Scratch::new(&base.sql())?;
+    let first = scratch.schema().clone();
+    let mut mentioned: BTreeSet<ObjectName> = first.objects.keys().cloned().collect();
+    let mut steps = Vec::new();
+    let mut starts = Vec::with_capacity(migrations.len() + 1);
+    for (unit, migration) in migrations.iter().enumerate() {
+        starts.push(steps.len());
+        if migration.is_script() {
+            steps.push(Step::script());
+        }
+        for (number, statement) in migration.statements().iter().enumerate() {
+            let place = (unit, number);
+            let text = statement.text(&migration.text);
+            if base.absorbed.contains(&place) {
+                steps.push(step(place, StepKind::Neutral, Class::Definition, Arc::default()));
+                continue;
+            }
+            match scratch.run(text)? {
+                Ok(shown) => {
+                    mentioned
+                        .extend(shown.effect.changes.iter().map(|change| change.object.clone()));
+                    let kind = kind(&shown.class, &shown.effect);
+                    let mut step = step(place, kind, shown.class, shown.effect);
+                    step.legacy = shown.legacy;
+                    steps.push(step);
+                }
+                Err(problem) => {
+                    if base.remedy(&problem.message, text, place, migrations, live) {
+                        return Ok(Attempt::Again);
+                    }
+                    steps.push(failed(place, text, problem, base));
+                }
+            }
+        }
+    }
+    starts.push(steps.len());
+    let stand_ins = std::mem::take(&mut scratch.stand_ins);
+    Ok(Attempt::Done(Box::new(Timeline { steps, starts, first, mentioned, stand_ins })))
+}
+
+fn kind(class: &Class, effect: &Effect) -> StepKind {
+    match class {
+        _ if !effect.is_empty() => StepKind::Schema,
+        Class::Data => StepKind::Data,
+        _ => StepKind::Neutral,
+    }
+}
+
+fn step((_, statement): (usize, usize), kind: StepKind, class: Class, effect: Arc<Effect>) -> Step {
+    Step { statement, kind, class, effect, legacy: false, problem: None }
+}
+
+fn failed(place: (usize, usize), text: &str, problem: Problem, base: &Base) -> Step {
+    let class = crate::sql::classify(text);
+    let kind = if class == Class::Data { StepKind::Data } else { StepKind::Neutral };
+    let mut failed = step(place, kind, class.clone(), Arc::default());
+    // The base is as the live database has it now: an older data statement may name older columns.
+    let forgiven = class != Class::Definition
+        && !base.is_empty()
+        && problem.message.contains("no such column");
+    failed.problem = (!forgiven).then_some(problem);
+    failed
+}

@@ -1,0 +1,217 @@
+//! The private in-memory database in which a history is replayed, statement by statement.
+//!
+//! Functions and collations that only the application registers get stand-ins, so that they do
+//! not stop a replay; their names are kept, because the real run has no stand-ins.
+
+use crate::{
+    Result, database,
+    guard::Effect,
+    schema::{Introspector, Schema},
+    sql::{Class, class, classify},
+};
+use rusqlite::{Connection, functions::FunctionFlags, types::Null};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+/// Why a statement did not work in the scratch database.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// What SQLite said.
+    pub message: String,
+    /// The byte in the statement at which it said it, where it told.
+    pub offset: usize,
+}
+
+/// What running a statement showed.
+pub struct Shown {
+    /// What the statement is.
+    pub class: Class,
+    /// What it does to the schema.
+    pub effect: Arc<Effect>,
+    /// Whether it worked only with `legacy_alter_table`.
+    pub legacy: bool,
+}
+
+/// The scratch database.
+pub struct Scratch {
+    connection: Connection,
+    introspector: Introspector,
+    schema: Schema,
+    nothing: Arc<Effect>,
+    /// Whether the history switched `writable_schema` on.
+    writable: bool,
+    /// Functions and collations that got stand-ins.
+    pub stand_ins: BTreeSet<String>,
+}
+
+impl Scratch {
+    /// Makes one that holds the base objects; those that SQLite refuses are left out.
+    pub fn new(base: &[String]) -> Result<Self> {
+        let connection = database::open_scratch()?;
+        let mut scratch = Self {
+            connection,
+            introspector: Introspector::default(),
+            schema: Schema::default(),
+            nothing: Arc::new(Effect::default()),
+            writable: false,
+            stand_ins: BTreeSet::new(),
+        };
+        for sql in base {
+            // A view over a table that does not exist, say: later statements will show it.
+            while let Err(problem) = scratch.execute(sql) {
+                if !scratch.stand_in(&problem.message) {
+                    break;
+                }
+            }
+        }
+        scratch.schema = scratch.introspect(false)?;
+        Ok(scratch)
+    }
+
+    /// The schema as it is now.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Runs or prepares one statement, as its class asks.
+    pub fn run(&mut self, text: &str) -> Result<std::result::Result<Shown, Problem>> {
+        let class = classify(text);
+        loop {
+            let shown = self.attempt(text, &class)?;
+            match shown {
+                Err(problem) if self.stand_in(&problem.message) => {}
+                other => return Ok(other),
+            }
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        text: &str,
+        class: &Class,
+    ) -> Result<std::result::Result<Shown, Problem>> {
+        let mut legacy = false;
+        let touches_schema_table = || {
+            let words = class::mentions(text);
+            words.contains("sqlite_master") || words.contains("sqlite_schema")
+        };
+        let outcome = match class {
+            Class::Definition => match self.execute(text) {
+                Err(problem) if dangles(&problem.message) => {
+                    legacy = true;
+                    self.with_legacy(text)
+                }
+                other => other,
+            },
+            Class::Data if touches_schema_table() => {
+                let outcome = self.execute(text);
+                // SQLite keeps the old schema in memory until it is told to read it again.
+                self.reload();
+                outcome
+            }
+            Class::Pragma { name, argument } => {
+                if name == "writable_schema" {
+                    self.writable =
+                        matches!(argument.as_deref(), Some("on" | "1" | "true" | "yes"));
+                }
+                match name.as_str() {
+                    "legacy_alter_table" | "writable_schema" => self.execute(text),
+                    _ => Ok(()),
+                }
+            }
+            Class::Data | Class::Query | Class::Other | Class::Maintenance => self.prepare(text),
+            Class::TransactionControl
+            | Class::Rollback
+            | Class::Vacuum
+            | Class::Attach
+            | Class::DotCommand => Ok(()),
+        };
+        if let Err(problem) = outcome {
+            return Ok(Err(problem));
+        }
+        let rereads = matches!(class, Class::Data) && self.writable;
+        let effect = if matches!(class, Class::Definition) || rereads {
+            self.observe(rereads)?
+        } else {
+            self.nothing.clone()
+        };
+        Ok(Ok(Shown { class: class.clone(), effect, legacy }))
+    }
+
+    fn observe(&mut self, anew: bool) -> Result<Arc<Effect>> {
+        let after = self.introspect(anew)?;
+        let effect = Effect::between(&self.schema, &after);
+        self.schema = after;
+        Ok(if effect.is_empty() { self.nothing.clone() } else { Arc::new(effect) })
+    }
+
+    fn introspect(&mut self, anew: bool) -> Result<Schema> {
+        let read = if anew {
+            self.introspector.read_anew(&self.connection)
+        } else {
+            self.introspector.read(&self.connection)
+        };
+        let place = Path::new("the scratch database");
+        Ok(read.map_err(database::failed("read the schema of", place))?)
+    }
+
+    fn execute(&self, text: &str) -> std::result::Result<(), Problem> {
+        let mut statement = self.connection.prepare(text).map_err(problem)?;
+        let mut rows = statement.raw_query();
+        while rows.next().map_err(problem)?.is_some() {}
+        Ok(())
+    }
+
+    fn prepare(&self, text: &str) -> std::result::Result<(), Problem> {
+        self.connection.prepare(text).map(drop).map_err(problem)
+    }
+
+    fn with_legacy(&self, text: &str) -> std::result::Result<(), Problem> {
+        self.execute("PRAGMA legacy_alter_table = ON")?;
+        let outcome = self.execute(text);
+        self.execute("PRAGMA legacy_alter_table = OFF")?;
+        outcome
+    }
+
+    fn reload(&self) {
+        let again = if self.writable { "PRAGMA writable_schema = ON" } else { "SELECT 1" };
+        // A schema that does not parse shows at the next statement.
+        drop(self.execute("PRAGMA writable_schema = RESET").and_then(|()| self.execute(again)));
+    }
+
+    /// Registers a stand-in for what the message says is unknown; false where it says no such thing.
+    fn stand_in(&mut self, message: &str) -> bool {
+        let unknown = |start: &str| {
+            let name = message.split_once(start)?.1.trim();
+            Some(name.split([' ', '(']).next().unwrap_or(name).to_string())
+        };
+        let (name, registered) = if let Some(name) = unknown("no such function: ") {
+            let flags = FunctionFlags::SQLITE_UTF8
+                | FunctionFlags::SQLITE_DETERMINISTIC
+                | FunctionFlags::SQLITE_INNOCUOUS;
+            let registered =
+                self.connection.create_scalar_function(name.as_str(), -1, flags, |_| Ok(Null));
+            (name, registered)
+        } else if let Some(name) = unknown("no such collation sequence: ") {
+            let registered = self.connection.create_collation(name.as_str(), |a, b| a.cmp(b));
+            (name, registered)
+        } else {
+            return false;
+        };
+        registered.is_ok() && self.stand_ins.insert(name)
+    }
+}
+
+/// Whether a rename failed because a view or trigger names a table that is not there just now.
+fn dangles(message: &str) -> bool {
+    message.contains("error in view") || message.contains("error in trigger")
+}
+
+fn problem(error: rusqlite::Error) -> Problem {
+    match error {
+        rusqlite::Error::SqlInputError { msg, offset, .. } => {
+            Problem { message: msg, offset: usize::try_from(offset).unwrap_or(0) }
+        }
+        rusqlite::Error::SqliteFailure(_, Some(message)) => Problem { message, offset: 0 },
+        other => Problem { message: other.to_string(), offset: 0 },
+    }
+}

@@ -1,0 +1,167 @@
+//! The timeline: the schema after each statement of a history, as effects one after another.
+//!
+//! A *point* is a place between two steps: point 0 is before the first, point n behind the last.
+
+use super::scratch::Problem;
+use crate::{
+    guard::Effect,
+    schema::{Change, ObjectName, Part, Schema},
+    sql::Class,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// What a step can show about whether it ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepKind {
+    /// It changes the schema.
+    Schema,
+    /// It changes rows: the schema cannot tell.
+    Data,
+    /// A script: nothing can tell.
+    Script,
+    /// It leaves nothing behind.
+    Neutral,
+}
+
+/// One statement, or one script.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The statement's number in its file.
+    pub statement: usize,
+    /// What it can show.
+    pub kind: StepKind,
+    /// What the statement is.
+    pub class: Class,
+    /// Its effect.
+    pub effect: Arc<Effect>,
+    /// Whether it needs `legacy_alter_table`.
+    pub legacy: bool,
+    /// Why it did not work in the scratch database.
+    pub problem: Option<Problem>,
+}
+
+impl Step {
+    /// The step of a script.
+    pub fn script() -> Self {
+        Self {
+            statement: 0,
+            kind: StepKind::Script,
+            class: Class::Other,
+            effect: Arc::default(),
+            legacy: false,
+            problem: None,
+        }
+    }
+}
+
+/// A fact's name.
+pub type Key = (ObjectName, Part);
+
+/// The steps of a history with the schemas at both ends.
+#[derive(Debug)]
+pub struct Timeline {
+    /// The steps in their order.
+    pub steps: Vec<Step>,
+    /// The point at which each unit begins, and the last point.
+    pub starts: Vec<usize>,
+    /// The schema at point 0: the base objects.
+    pub first: Schema,
+    /// Every object that the replay ever held; only these are compared.
+    pub mentioned: BTreeSet<ObjectName>,
+    /// Functions and collations that only the application has.
+    pub stand_ins: BTreeSet<String>,
+}
+
+impl Timeline {
+    /// The facts of a schema about mentioned objects.
+    pub fn restricted(&self, schema: &Schema) -> BTreeMap<Key, Arc<str>> {
+        let mut facts = BTreeMap::new();
+        for name in &self.mentioned {
+            if let Some(object) = schema.objects.get(name) {
+                for (part, definition) in &object.facts {
+                    facts.insert((name.clone(), part.clone()), definition.clone());
+                }
+            }
+        }
+        facts
+    }
+
+    /// The points at which the schema equals the live one, `ignored` facts aside.
+    pub fn matches(&self, live: &Schema, ignored: &BTreeSet<Key>) -> Vec<usize> {
+        let mut found = Vec::new();
+        self.walk(live, ignored, |point, differing| {
+            if differing == 0 {
+                found.push(point);
+            }
+        });
+        found
+    }
+
+    /// The point with the fewest differing facts, the latest of several.
+    pub fn nearest(&self, live: &Schema) -> usize {
+        let mut best = (usize::MAX, 0);
+        self.walk(live, &BTreeSet::new(), |point, differing| {
+            if differing <= best.0 {
+                best = (differing, point);
+            }
+        });
+        best.1
+    }
+
+    /// Calls `visit` at each point with the number of facts that differ from the live schema.
+    fn walk(&self, live: &Schema, ignored: &BTreeSet<Key>, mut visit: impl FnMut(usize, usize)) {
+        let live = self.restricted(live);
+        let mut state = self.restricted(&self.first);
+        let counts = |key: &Key| !ignored.contains(key);
+        let keys: BTreeSet<&Key> = live.keys().chain(state.keys()).collect();
+        let mut differing =
+            keys.into_iter().filter(|key| counts(key) && live.get(key) != state.get(key)).count();
+        visit(0, differing);
+        for (at, step) in self.steps.iter().enumerate() {
+            for change in &step.effect.changes {
+                let key = (change.object.clone(), change.part.clone());
+                if counts(&key) {
+                    let wanted = live.get(&key);
+                    differing -= usize::from(state.get(&key) != wanted);
+                    differing += usize::from(change.after.as_ref() != wanted);
+                }
+                match &change.after {
+                    Some(after) => state.insert(key, after.clone()),
+                    None => state.remove(&key),
+                };
+            }
+            visit(at + 1, differing);
+        }
+    }
+
+    /// The facts that differ between the schema at a point and the live one.
+    pub fn differences(&self, point: usize, live: &Schema) -> Vec<Change> {
+        let live = self.restricted(live);
+        let mut state = self.restricted(&self.first);
+        for change in self.steps[..point].iter().flat_map(|step| &step.effect.changes) {
+            let key = (change.object.clone(), change.part.clone());
+            match &change.after {
+                Some(after) => state.insert(key, after.clone()),
+                None => state.remove(&key),
+            };
+        }
+        let keys: BTreeSet<&Key> = live.keys().chain(state.keys()).collect();
+        keys.into_iter()
+            .filter(|key| live.get(key) != state.get(key))
+            .map(|key| Change {
+                object: key.0.clone(),
+                part: key.1.clone(),
+                before: state.get(key).cloned(),
+                after: live.get(key).cloned(),
+            })
+            .collect()
+    }
+
+    /// The steps of a unit.
+    pub fn of_unit(&self, unit: usize) -> &[Step] {
+        &self.steps[self.starts[unit]..self.starts[unit + 1]]
+    }
+}
