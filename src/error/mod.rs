@@ -2,11 +2,17 @@
 //!
 //! The enums hold plain data only, so every layer may use them. They never format for a terminal.
 
+mod backup;
 mod database;
 mod disk;
+mod restore;
+mod store;
 
+pub use backup::BackupError;
 pub use database::DatabaseError;
 pub use disk::DiskError;
+pub use restore::{FileHolder, RestoreError};
+pub use store::StoreError;
 
 use std::path::PathBuf;
 
@@ -23,6 +29,15 @@ pub enum Error {
     /// A database could not be opened, read or written.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The backups directory or an archive in it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A snapshot could not be taken.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// A restore was refused or could not be finished.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// Another piton works on the data directory.
     #[error("`{}` is locked by {holder}", data.display())]
     Locked {
@@ -100,6 +115,9 @@ impl Error {
         match self {
             Self::Disk(error) => error.kind(),
             Self::Database(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Backup(error) => error.kind(),
+            Self::Restore(error) => error.kind(),
             Self::Locked { .. } => Kind::Locked,
             Self::Internal(_) => Kind::Internal,
         }
@@ -111,6 +129,9 @@ impl Error {
         match self {
             Self::Disk(error) => error.hint(),
             Self::Database(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Backup(error) => error.hint(),
+            Self::Restore(error) => error.hint(),
             Self::Locked { .. } => {
                 Some("wait for it to end, or let this command wait: add `--wait`".into())
             }
