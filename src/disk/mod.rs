@@ -5,13 +5,16 @@
 //! closing any descriptor of such a file drops the process's POSIX locks on it.
 #![expect(clippy::disallowed_methods, reason = "this is the module that the lint points others to")]
 
+mod attributes;
 pub mod fault;
+
+pub use attributes::{set_mode, set_modified, set_owner};
 
 use crate::error::DiskError;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -177,13 +180,35 @@ pub fn remove_empty_folder(point: &'static str, path: &Path) -> Result<()> {
     step(point, "remove the folder", path, || gone(fs::remove_dir(path)))
 }
 
-/// Sets a path's permission bits.
+/// Opens an ordinary file for reading: never through a symbolic link, never waiting for the
+/// other end of a pipe that took its place. The caller looks at what it has opened.
 ///
 /// # Errors
 /// The system's, with the path.
-pub fn set_mode(point: &'static str, path: &Path, mode: u32) -> Result<()> {
-    step(point, "set the mode of", path, || {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))
+pub fn open_to_read(path: &Path) -> Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+        .map_err(failed("read", path))
+}
+
+/// Creates one folder with mode 0700; its parent must exist and it must not.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn create_private_folder(point: &'static str, path: &Path) -> Result<()> {
+    step(point, "create the folder", path, || fs::DirBuilder::new().mode(0o700).create(path))
+}
+
+/// Overwrites bytes in the middle of a file.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn write_at(point: &'static str, path: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
+    step(point, "write", path, || {
+        OpenOptions::new().write(true).open(path)?.write_all_at(bytes, offset)
     })
 }
 

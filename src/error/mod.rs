@@ -3,16 +3,22 @@
 //! The enums hold plain data only, so every layer may use them. They never format for a terminal.
 
 mod apply;
+mod backup;
 mod database;
 mod disk;
 mod history;
 mod place;
+mod restore;
+mod store;
 
 pub use apply::ApplyError;
+pub use backup::BackupError;
 pub use database::DatabaseError;
 pub use disk::DiskError;
 pub use history::HistoryError;
 pub use place::Place;
+pub use restore::{FileHolder, RestoreError};
+pub use store::StoreError;
 
 use std::path::PathBuf;
 
@@ -35,6 +41,15 @@ pub enum Error {
     /// A migration file cannot be used as it is.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// The backups directory or an archive in it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A snapshot could not be taken.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// A restore was refused or could not be finished.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// Another piton works on the data directory.
     #[error("`{}` is locked by {holder}", data.display())]
     Locked {
@@ -114,6 +129,9 @@ impl Error {
             Self::Database(error) => error.kind(),
             Self::History(error) => error.kind(),
             Self::Apply(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Backup(error) => error.kind(),
+            Self::Restore(error) => error.kind(),
             Self::Locked { .. } => Kind::Locked,
             Self::Internal(_) => Kind::Internal,
         }
@@ -127,6 +145,9 @@ impl Error {
             Self::Database(error) => error.hint(),
             Self::History(error) => error.hint(),
             Self::Apply(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Backup(error) => error.hint(),
+            Self::Restore(error) => error.hint(),
             Self::Locked { .. } => {
                 Some("wait for it to end, or let this command wait: add `--wait`".into())
             }

@@ -1,0 +1,141 @@
+//! Ordinary files, links and folders on their way into the archive, after the cut.
+//!
+//! A service may change them meanwhile: a small file is read again until it stands still, a large
+//! one is stored as it was read; what changed or vanished is said in the manifest.
+
+use super::scan::{Tree, attributes};
+use crate::{
+    Result,
+    disk::{self, failed},
+    store::{Draft, FileKind, FileRecord, LinkTarget, StoredPath, Supply},
+};
+use std::{
+    fs::{self, File, Metadata},
+    io::{ErrorKind, Read},
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
+
+/// Files up to this size are read whole before they are stored, in bytes.
+const SMALL: u64 = 4 << 20;
+const ATTEMPTS: u32 = 5;
+
+/// Archives everything of the tree that is not a database; records and notes come back.
+///
+/// # Errors
+/// The system's, with the path, for whatever is there and cannot be read.
+pub(super) fn archive(
+    data: &Path,
+    tree: &Tree,
+    draft: &mut Draft<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<FileRecord>> {
+    let mut all: Vec<(&StoredPath, &Metadata)> =
+        tree.files.iter().chain(&tree.folders).chain(&tree.symlinks).collect();
+    // Sorted, a folder comes before what is in it.
+    all.sort_by_key(|(path, _)| *path);
+    let mut records = Vec::with_capacity(all.len());
+    for (path, found) in all {
+        let absolute = path.below(data);
+        let record = if found.is_dir() {
+            add(draft, path, found, FileKind::Folder).map(Some)
+        } else if found.is_symlink() {
+            match fs::read_link(&absolute) {
+                Ok(target) => {
+                    let target = LinkTarget(target.into_os_string());
+                    add(draft, path, found, FileKind::Symlink { target }).map(Some)
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(failed("read the link", &absolute)(error).into()),
+            }
+        } else {
+            file(draft, path, &absolute, notes)
+        };
+        match record? {
+            Some(record) => records.push(record),
+            None => notes.push(format!("`{path}` vanished before it could be read")),
+        }
+    }
+    Ok(records)
+}
+
+fn add(
+    draft: &mut Draft<'_>,
+    path: &StoredPath,
+    found: &Metadata,
+    kind: FileKind,
+) -> Result<FileRecord> {
+    let record = FileRecord { path: path.clone(), attributes: attributes(found), kind };
+    draft.add(&record)?;
+    Ok(record)
+}
+
+fn file(
+    draft: &mut Draft<'_>,
+    path: &StoredPath,
+    absolute: &Path,
+    notes: &mut Vec<String>,
+) -> Result<Option<FileRecord>> {
+    let mut file = match disk::open_to_read(absolute) {
+        Ok(file) => file,
+        Err(error) if error.source.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let before = look(&file, absolute)?;
+    if !before.is_file() {
+        return Ok(None);
+    }
+    let (record, steady) = if before.len() <= SMALL {
+        let (bytes, found, steady) = read_small(&mut file, absolute, before)?;
+        let size = bytes.len() as u64;
+        let source = (absolute, &mut bytes.as_slice() as &mut dyn Read);
+        (draft.add_file(path, attributes(&found), size, source)?.0, steady)
+    } else {
+        let source = (absolute, &mut file as &mut dyn Read);
+        let (record, supply) = draft.add_file(path, attributes(&before), before.len(), source)?;
+        let steady = supply == Supply::Whole && stamp(&before) == stamp(&look(&file, absolute)?);
+        (record, if steady { Steady::Yes } else { Steady::No })
+    };
+    if steady == Steady::No {
+        notes.push(format!("`{path}` changed while it was read"));
+    }
+    Ok(Some(record))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Steady {
+    Yes,
+    No,
+}
+
+fn read_small(
+    file: &mut File,
+    absolute: &Path,
+    mut before: Metadata,
+) -> Result<(Vec<u8>, Metadata, Steady)> {
+    let mut attempt = 1;
+    loop {
+        let mut bytes = Vec::new();
+        // Bounded, because it may be growing faster than it is read.
+        file.take(SMALL * 2).read_to_end(&mut bytes).map_err(failed("read", absolute))?;
+        let after = look(file, absolute)?;
+        if stamp(&before) == stamp(&after) && bytes.len() as u64 == after.len() {
+            return Ok((bytes, after, Steady::Yes));
+        }
+        if attempt == ATTEMPTS {
+            return Ok((bytes, after, Steady::No));
+        }
+        attempt += 1;
+        std::io::Seek::rewind(file).map_err(failed("read", absolute))?;
+        before = after;
+    }
+}
+
+fn look(file: &File, absolute: &Path) -> Result<Metadata> {
+    Ok(file.metadata().map_err(failed("read", absolute))?)
+}
+
+/// What changes when a file is written to.
+fn stamp(found: &Metadata) -> (u64, i64, i64, i64, i64) {
+    (found.len(), found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec())
+}

@@ -1,0 +1,287 @@
+//! Taking a snapshot of a data directory: all databases at one instant, then everything else.
+//!
+//! The caller holds the data directory's lock and has no connection to any database in it.
+
+mod copy;
+mod cut;
+mod files;
+pub(crate) mod scan;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    Error, Result,
+    database::SIDE_SUFFIXES,
+    error::{BackupError, DatabaseError},
+    event::{Event, Observer, Work},
+    store::{
+        self, Attributes, Backup, BackupId, Cut, DatabaseRecord, Digest, Draft, FORMAT, Filter,
+        Manifest, Reason, Session, Store, StoredPath,
+    },
+};
+use chrono::{DateTime, Utc};
+use cut::{Journal, Pinned};
+use rusqlite::Connection;
+use scan::{Scope, Tree};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// How long writers may be kept waiting for the one instant, unless the project says otherwise.
+pub const BARRIER_LIMIT: Duration = Duration::from_secs(2);
+/// Bytes that a backup leaves to the service.
+const RESERVE: u64 = 16 << 20;
+/// How often the cut is repeated because new databases appeared during it.
+const ATTEMPTS: u32 = 5;
+
+/// What to back up, and everything that the library does not find out on its own.
+#[derive(Clone)]
+pub struct Request<'a> {
+    /// The data directory.
+    pub data: &'a Path,
+    /// What is left out, by pattern.
+    pub excluded: &'a Filter,
+    /// Files and folders that are left out wherever they lie; the store itself always is.
+    pub left_out: &'a [PathBuf],
+    /// Why it is taken.
+    pub reason: Reason,
+    /// A word for the list.
+    pub label: Option<String>,
+    /// The time now.
+    pub now: DateTime<Utc>,
+    /// Three random bytes for the id.
+    pub random: [u8; 3],
+    /// The machine's name.
+    pub host: &'a str,
+    /// Git revision of the project, where known.
+    pub git_revision: Option<String>,
+    /// How long the barrier may take, see [`BARRIER_LIMIT`].
+    pub barrier_limit: Duration,
+    /// Tells the position of a database from a copy of it; the path is relative to the data
+    /// directory.
+    pub inspect: &'a dyn Fn(&Connection, &Path) -> Option<String>,
+}
+
+/// A backup that now stands for the state of the data directory.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The backup.
+    pub backup: Backup,
+    /// Whether it was made now.
+    pub origin: Origin,
+}
+
+/// Where a backup came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// It was made now.
+    New,
+    /// An earlier one has the same content.
+    Earlier,
+}
+
+/// Bytes that a backup of this data directory may need, with the reserve for the service.
+///
+/// # Errors
+/// [`BackupError::NoData`]; the system's, with the path.
+pub fn needed_space(request: &Request<'_>, store: &Store) -> Result<u64> {
+    let left_out = left_out(request, store);
+    needed(&scan::scan(scope(request, &left_out))?, store)
+}
+
+/// Takes a snapshot, reads it back and publishes it; or refers to an earlier one that is equal.
+///
+/// # Errors
+/// Nothing is left behind: [`crate::error::DatabaseError`] for a database that is locked or
+/// damaged, [`crate::error::StoreError::NoSpace`] before anything is written.
+pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Result<Taken> {
+    let left_out = left_out(request, store);
+    let scope = scope(request, &left_out);
+    let first_look = scan::scan(scope)?;
+    store.require_space(needed(&first_look, store)?)?;
+    let session = store.session()?;
+    let (tree, pinned, cut) = cut_steadily(request, scope, first_look)?;
+    let id = BackupId::new(request.now, request.random);
+    let total_bytes = Some(tree.bytes());
+    observer.event(Event::WorkStarted { work: Work::Archive, total_bytes });
+    let mut draft = session.draft(&id, observer)?;
+    let mut notes = tree.notes.clone();
+    for (path, others) in distinct(&tree) {
+        notes.extend(others.iter().map(|other| format!("`{other}` is a second name of `{path}`")));
+    }
+    let databases = archive_databases(request, &tree, pinned, &session, &mut draft)?;
+    let files = files::archive(request.data, &tree, &mut draft, &mut notes)?;
+    let content = Manifest::content_of(&databases, &files);
+    if let Some(backup) = store.find_identical(&content)? {
+        return Ok(Taken { backup, origin: Origin::Earlier });
+    }
+    let manifest = Manifest {
+        format: FORMAT,
+        id,
+        created: request.now,
+        host: request.host.into(),
+        piton_version: env!("CARGO_PKG_VERSION").into(),
+        sqlite_version: rusqlite::version().into(),
+        reason: request.reason,
+        label: request.label.clone(),
+        git_revision: request.git_revision.clone(),
+        cut,
+        excluded: request.excluded.texts(),
+        databases,
+        files,
+        content,
+        notes,
+    };
+    let written = draft.finish(&manifest)?;
+    let backup = Backup {
+        archive_bytes: written.bytes,
+        archive_sha256: written.sha256,
+        label: manifest.label.clone(),
+        pinned: false,
+        verified: request.now,
+        manifest,
+    };
+    session.publish(&written, &backup, observer)?;
+    let (id, archive_bytes) = (backup.id().to_string(), backup.archive_bytes);
+    observer.event(Event::BackupTaken { id, archive_bytes });
+    Ok(Taken { backup, origin: Origin::New })
+}
+
+fn left_out(request: &Request<'_>, store: &Store) -> Vec<PathBuf> {
+    request.left_out.iter().cloned().chain([store.root().to_path_buf()]).collect()
+}
+
+fn scope<'a>(request: &Request<'a>, left_out: &'a [PathBuf]) -> Scope<'a> {
+    Scope { data: request.data, excluded: request.excluded, left_out }
+}
+
+/// The archive at the ratio of the newest backup, and room for one copy of the largest database.
+fn needed(tree: &Tree, store: &Store) -> Result<u64> {
+    let bytes = tree.bytes();
+    let archive = match store.list()?.backups.first() {
+        Some(newest) if newest.manifest.data_bytes() > 0 => {
+            // A quarter more, since what was added may compress less well.
+            let ratio = newest.archive_bytes as f64 / newest.manifest.data_bytes() as f64 * 1.25;
+            (bytes as f64 * ratio.clamp(0.1, 1.0)) as u64
+        }
+        _ => bytes,
+    };
+    Ok(archive.saturating_add(tree.largest_database()).saturating_add(RESERVE))
+}
+
+/// The databases of a tree, each by one name: a second name of the same file must not be opened,
+/// since its log would be looked for beside that name.
+fn distinct(tree: &Tree) -> BTreeMap<StoredPath, Vec<StoredPath>> {
+    let mut names: BTreeMap<(u64, u64), Vec<&StoredPath>> = BTreeMap::new();
+    for (path, found) in &tree.databases {
+        names.entry(scan::identity(found)).or_default().push(path);
+    }
+    let has_log = |path: &StoredPath| {
+        SIDE_SUFFIXES.iter().any(|suffix| tree.side_files.contains_key(&path.with_suffix(suffix)))
+    };
+    let split = |paths: Vec<&StoredPath>| {
+        let main = paths.iter().copied().find(|path| has_log(path)).unwrap_or(paths[0]);
+        let others = paths.into_iter().filter(|path| *path != main).cloned().collect();
+        (main.clone(), others)
+    };
+    names.into_values().map(split).collect()
+}
+
+/// Cuts, and looks again: a database that appeared or went between look and cut makes it begin
+/// anew.
+fn cut_steadily(
+    request: &Request<'_>,
+    scope: Scope<'_>,
+    mut before: Tree,
+) -> Result<(Tree, Vec<Pinned>, Cut)> {
+    let mut newest = None;
+    for _ in 0..ATTEMPTS {
+        let paths: Vec<StoredPath> = distinct(&before).into_keys().collect();
+        match cut::cut(request.data, &paths, request.barrier_limit) {
+            Ok((pinned, cut)) => {
+                // Files are listed after the cut, so that no row points to one that is missing.
+                let after = scan::scan_again(scope, &before)?;
+                let differs = |path: &&StoredPath| !before.databases.contains_key(path);
+                match after.databases.keys().find(differs) {
+                    None if after.databases.len() == before.databases.len() => {
+                        return Ok((after, pinned, cut));
+                    }
+                    appeared => newest = appeared.map(|path| path.below(request.data)),
+                }
+            }
+            Err(Error::Database(DatabaseError::Missing { path })) => newest = Some(path),
+            Err(error) => return Err(error),
+        }
+        // No connection is left, since this look reads the first bytes of files.
+        before = scan::scan(scope)?;
+    }
+    let database = newest.unwrap_or_default();
+    Err(BackupError::Restless { data: request.data.into(), database }.into())
+}
+
+/// Copies and archives the databases, those first whose writers wait for it.
+fn archive_databases(
+    request: &Request<'_>,
+    tree: &Tree,
+    mut pinned: Vec<Pinned>,
+    session: &Session<'_>,
+    draft: &mut Draft<'_>,
+) -> Result<Vec<DatabaseRecord>> {
+    pinned.sort_by(|one, other| (one.journal, &one.path).cmp(&(other.journal, &other.path)));
+    let names = distinct(tree);
+    let staging = session.staging();
+    let mut copied = Vec::new();
+    let mut waiting = Vec::new();
+    for (number, source) in pinned.into_iter().enumerate() {
+        let target = staging.join(format!("copy-{number}.db"));
+        match source.journal {
+            Journal::Rollback => {
+                copy::copy(&source, &target)?;
+                copied.push((source.path, target));
+            }
+            Journal::Wal => waiting.push((source, target)),
+        }
+    }
+    let mut records = Vec::new();
+    let mut archive = |path: StoredPath, copy: PathBuf| -> Result<()> {
+        let others = names.get(&path).cloned().unwrap_or_default();
+        for path in [path].into_iter().chain(others) {
+            let attributes = tree.databases.get(&path).map(scan::attributes);
+            let attributes = attributes.ok_or_else(|| {
+                Error::Internal(format!("`{path}` was pinned and is not in the tree"))
+            })?;
+            let mut record = describe(request, path, attributes, &copy)?;
+            draft.add_database(&mut record, &copy)?;
+            records.push(record);
+        }
+        // Before the next copy is made: only one of them takes room at a time.
+        Ok(crate::disk::remove_file("copy-remove", &copy)?)
+    };
+    copied.into_iter().try_for_each(|(path, copy)| archive(path, copy))?;
+    for (source, target) in waiting {
+        copy::copy(&source, &target)?;
+        let Pinned { path, connection, .. } = source;
+        // Ended as early as possible: it holds back checkpoints.
+        drop(connection);
+        archive(path, target)?;
+    }
+    Ok(records)
+}
+
+fn describe(
+    request: &Request<'_>,
+    path: StoredPath,
+    attributes: Attributes,
+    copy: &Path,
+) -> Result<DatabaseRecord> {
+    let connection = store::open_copy(copy)?;
+    let facts = store::facts(&connection, &path.below(request.data))?;
+    let position = (request.inspect)(&connection, path.as_path());
+    let size = std::fs::metadata(copy).map_err(crate::disk::failed("read", copy))?.len();
+    // The digest is known once the bytes have passed into the archive.
+    let sha256 = Digest::of(b"");
+    Ok(DatabaseRecord { path, attributes, size, sha256, facts, position })
+}

@@ -1,0 +1,217 @@
+//! What lies in a data directory: databases by their content, everything else by its kind.
+//!
+//! It must run before this process has a connection to any database there, or be told which files
+//! are already known: reading a database's first bytes would drop the locks of a connection to it.
+
+use crate::{
+    Result,
+    database::{self, SIDE_SUFFIXES},
+    disk,
+    error::BackupError,
+    lock::PRIVATE_FOLDER,
+    store::{Attributes, Filter, StoredPath},
+};
+use chrono::DateTime;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::Metadata,
+    io::ErrorKind,
+    os::unix::fs::{FileTypeExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+use walkdir::{DirEntry, WalkDir};
+
+/// The smallest database that is not empty has one page of 512 bytes.
+const SMALLEST: u64 = 512;
+
+/// Which part of which directory is looked at.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub(crate) data: &'a Path,
+    pub(crate) excluded: &'a Filter,
+    /// Files and folders that are left out wherever they lie, such as the backups directory.
+    pub(crate) left_out: &'a [PathBuf],
+}
+
+/// What is there.
+#[derive(Default)]
+pub(crate) struct Tree {
+    pub(crate) databases: BTreeMap<StoredPath, Metadata>,
+    /// The logs and journals of the databases.
+    pub(crate) side_files: BTreeMap<StoredPath, Metadata>,
+    pub(crate) files: BTreeMap<StoredPath, Metadata>,
+    pub(crate) folders: BTreeMap<StoredPath, Metadata>,
+    pub(crate) symlinks: BTreeMap<StoredPath, Metadata>,
+    /// What was seen and is not part of a snapshot, one sentence each.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Tree {
+    /// Bytes of all databases with their logs, and of all files.
+    pub(crate) fn bytes(&self) -> u64 {
+        let all = [&self.databases, &self.side_files, &self.files];
+        all.iter().flat_map(|part| part.values()).map(Metadata::len).fold(0, u64::saturating_add)
+    }
+
+    /// Bytes of the largest database with its log.
+    pub(crate) fn largest_database(&self) -> u64 {
+        let log = |path: &StoredPath| self.side_files.get(&path.with_suffix("-wal"));
+        let whole = |(path, found): (&StoredPath, &Metadata)| {
+            found.len().saturating_add(log(path).map_or(0, Metadata::len))
+        };
+        self.databases.iter().map(whole).max().unwrap_or(0)
+    }
+}
+
+/// Permissions, owner and time as a manifest has them.
+pub(crate) fn attributes(found: &Metadata) -> Attributes {
+    let nanoseconds = u32::try_from(found.mtime_nsec()).unwrap_or(0);
+    Attributes {
+        mode: found.mode() & 0o7777,
+        user: found.uid(),
+        group: found.gid(),
+        modified: DateTime::from_timestamp(found.mtime(), nanoseconds).unwrap_or_default(),
+    }
+}
+
+/// Device and inode: which file it is, whatever its name.
+pub(crate) fn identity(found: &Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
+}
+
+/// Looks at everything in the scope.
+///
+/// # Errors
+/// [`BackupError::NoData`]; the system's, with the path.
+pub(crate) fn scan(scope: Scope<'_>) -> Result<Tree> {
+    scan_again(scope, &Tree::default())
+}
+
+/// Looks again; files that an earlier look has seen, and that have not changed, are not read.
+///
+/// # Errors
+/// Those of [`scan`].
+pub(crate) fn scan_again(scope: Scope<'_>, earlier: &Tree) -> Result<Tree> {
+    if !scope.data.is_dir() {
+        return Err(BackupError::NoData { data: scope.data.into() }.into());
+    }
+    let left_out = scope.left_out.iter().filter_map(|path| std::fs::metadata(path).ok());
+    let left_out: BTreeSet<(u64, u64)> = left_out.map(|found| identity(&found)).collect();
+    let kept = |entry: &DirEntry| {
+        let private = entry.depth() == 1 && entry.file_name() == PRIVATE_FOLDER;
+        let listed = || entry.metadata().is_ok_and(|found| left_out.contains(&identity(&found)));
+        let excluded =
+            || stored(scope.data, entry.path()).is_some_and(|path| scope.excluded.matches(&path));
+        !private && (left_out.is_empty() || !listed()) && !excluded()
+    };
+    let mut tree = Tree::default();
+    let walk = WalkDir::new(scope.data).min_depth(1).sort_by_file_name();
+    for entry in walk.into_iter().filter_entry(kept) {
+        match entry.and_then(|entry| entry.metadata().map(|found| (entry, found))) {
+            Ok((entry, found)) => tree.sort_in(scope.data, entry.path(), found, earlier)?,
+            Err(error) => {
+                let path = error.path().unwrap_or(scope.data).to_path_buf();
+                match error.into_io_error() {
+                    Some(error) if error.kind() == ErrorKind::NotFound => {
+                        tree.notes.push(format!("`{}` vanished", path.display()));
+                    }
+                    Some(error) => return Err(disk::failed("read", &path)(error).into()),
+                    None => tree.notes.push(format!("`{}` is a loop", path.display())),
+                }
+            }
+        }
+    }
+    Ok(tree)
+}
+
+impl Tree {
+    fn sort_in(&mut self, data: &Path, path: &Path, found: Metadata, earlier: &Self) -> Result<()> {
+        let Some(stored) = stored(data, path) else {
+            self.notes.push(format!("`{}` has a name too long to be stored", path.display()));
+            return Ok(());
+        };
+        let kind = found.file_type();
+        if kind.is_dir() {
+            self.folders.insert(stored, found);
+        } else if kind.is_symlink() {
+            self.symlinks.insert(stored, found);
+        } else if kind.is_file() {
+            match self.look_into(&stored, path, &found, earlier) {
+                Ok(Content::Database) => self.databases.insert(stored, found),
+                Ok(Content::SideFile) => self.side_files.insert(stored, found),
+                Ok(Content::Other) => self.files.insert(stored, found),
+                Err(crate::Error::Disk(error)) if error.source.kind() == ErrorKind::NotFound => {
+                    self.notes.push(format!("`{stored}` vanished"));
+                    None
+                }
+                Err(error) => return Err(error),
+            };
+        } else {
+            let what = match kind {
+                _ if kind.is_socket() => "a socket",
+                _ if kind.is_fifo() => "a pipe",
+                _ => "a device",
+            };
+            self.notes.push(format!("`{stored}` is {what} and is not stored"));
+        }
+        Ok(())
+    }
+
+    fn look_into(
+        &self,
+        stored: &StoredPath,
+        path: &Path,
+        found: &Metadata,
+        earlier: &Self,
+    ) -> Result<Content> {
+        if earlier.databases.get(stored).is_some_and(|then| identity(then) == identity(found)) {
+            return Ok(Content::Database);
+        }
+        if self.is_side_file(stored, path)? {
+            return Ok(Content::SideFile);
+        }
+        let unchanged = |then: &Metadata| {
+            identity(then) == identity(found)
+                && then.len() == found.len()
+                && (then.ctime(), then.ctime_nsec()) == (found.ctime(), found.ctime_nsec())
+        };
+        let known_other = earlier.files.get(stored).is_some_and(unchanged);
+        // A second name of a database that may be open by now: do not touch it.
+        let known_database =
+            || earlier.databases.values().any(|then| identity(then) == identity(found));
+        Ok(match () {
+            () if found.len() < SMALLEST || known_other => Content::Other,
+            () if known_database() || database::sniff(path)? => Content::Database,
+            () => Content::Other,
+        })
+    }
+
+    /// A log or journal belongs to a database of its name without the suffix, also to one that is
+    /// excluded, and to one that is still empty because its first transaction is in the journal.
+    fn is_side_file(&self, stored: &StoredPath, path: &Path) -> Result<bool> {
+        for suffix in SIDE_SUFFIXES {
+            let Some(base) = stored.as_bytes().strip_suffix(suffix.as_bytes()) else { continue };
+            let Ok(base) = StoredPath::new(base) else { continue };
+            if self.databases.contains_key(&base) {
+                return Ok(true);
+            }
+            let name = base.as_path().file_name().unwrap_or_default();
+            let beside = path.with_file_name(name);
+            if let Ok(found) = std::fs::symlink_metadata(&beside) {
+                let empty = found.len() == 0;
+                return Ok(found.is_file() && (empty || database::sniff(&beside)?));
+            }
+        }
+        Ok(false)
+    }
+}
+
+enum Content {
+    Database,
+    SideFile,
+    Other,
+}
+
+fn stored(data: &Path, path: &Path) -> Option<StoredPath> {
+    StoredPath::try_from(path.strip_prefix(data).ok()?).ok()
+}

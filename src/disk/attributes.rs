@@ -1,0 +1,50 @@
+//! Mode, owner and time of what lies on the disk. None of these follows a symbolic link, except
+//! that a link has no mode of its own to set.
+
+use super::{Result, failed, step};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+/// Sets a path's permission bits.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn set_mode(point: &'static str, path: &Path, mode: u32) -> Result<()> {
+    step(point, "set the mode of", path, || {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))
+    })
+}
+
+/// Sets when a path was last modified, in seconds since 1970 and nanoseconds.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn set_modified(
+    point: &'static str,
+    path: &Path,
+    seconds: i64,
+    nanoseconds: u32,
+) -> Result<()> {
+    let times = Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() },
+    };
+    step(point, "set the time of", path, || {
+        Ok(rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+    })
+}
+
+/// Gives a path to a user and a group; only root may.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn set_owner(point: &'static str, path: &Path, user: u32, group: u32) -> Result<()> {
+    step(point, "set the owner of", path, || {
+        std::os::unix::fs::lchown(path, Some(user), Some(group))
+    })
+    .or_else(|error| {
+        let now = fs::symlink_metadata(path).map_err(failed("read", path))?;
+        use std::os::unix::fs::MetadataExt;
+        if (now.uid(), now.gid()) == (user, group) { Ok(()) } else { Err(error) }
+    })
+}

@@ -1,0 +1,171 @@
+//! Errors of putting a backup back.
+
+use super::Kind;
+use std::{fmt, path::PathBuf};
+
+/// A process that holds a database open.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct FileHolder {
+    /// Process id.
+    pub pid: u32,
+    /// Its command line.
+    pub command: String,
+    /// The database, relative to the data directory.
+    pub database: PathBuf,
+}
+
+impl fmt::Display for FileHolder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "`{}` by pid {} ({})", self.database.display(), self.pid, self.command)
+    }
+}
+
+/// A restore that was refused, or that could not be finished.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// Processes hold databases that would be replaced.
+    #[error("in use: {}", list(holders))]
+    InUse {
+        /// Who holds what.
+        holders: Vec<FileHolder>,
+    },
+    /// A database is held, but by whom cannot be seen from here.
+    #[error("`{}` is in use by a process that cannot be seen from here", database.display())]
+    HeldUnseen {
+        /// The database.
+        database: PathBuf,
+    },
+    /// SQLite cannot copy into a live database of another page size.
+    #[error("`{}` has pages of {live} bytes, the backup of {backup}: it cannot be restored while open", database.display())]
+    PageSize {
+        /// The database.
+        database: PathBuf,
+        /// Page size of the live database, in bytes.
+        live: u32,
+        /// Page size of the one in the backup, in bytes.
+        backup: u32,
+    },
+    /// A part of the data directory lies on another file system.
+    #[error("`{}` lies on another file system than the data directory", path.display())]
+    OtherFileSystem {
+        /// The folder or file.
+        path: PathBuf,
+    },
+    /// The folder to extract into has something in it.
+    #[error("`{}` is not empty", path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Nothing in the backup answers to the filter.
+    #[error("nothing in backup `{backup}` matches `{pattern}`")]
+    NothingMatches {
+        /// The backup.
+        backup: String,
+        /// The filter.
+        pattern: String,
+    },
+    /// No restore has left anything to undo.
+    #[error("there is no restore to undo in `{}`", data.display())]
+    NothingToUndo {
+        /// The data directory.
+        data: PathBuf,
+    },
+    /// The last restore went into open databases, which keep no old files.
+    #[error("the last restore went into open databases, so there are no old files to put back")]
+    UndoHot {
+        /// The safety backup that holds the state before, where there is one.
+        safety: Option<String>,
+    },
+    /// The journal of an interrupted restore cannot be read.
+    #[error("the restore journal `{}` cannot be read: {reason}", path.display())]
+    BadJournal {
+        /// The journal.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A step failed, and the old state was put back.
+    #[error("the restore failed and the data is as before: {cause}")]
+    RolledBack {
+        /// Why it failed.
+        cause: Box<super::Error>,
+    },
+    /// A step failed, and so did putting the old state back.
+    #[error("the restore stopped half-way: {cause}; the old files are in `{}`", undo.display())]
+    Stuck {
+        /// Why it failed, and why going back failed.
+        cause: String,
+        /// Where the files are that were replaced so far.
+        undo: PathBuf,
+    },
+    /// The files put in place are not what the manifest says.
+    #[error("after the restore, `{}` differs from the backup; the old files are in `{}`", path.display(), undo.display())]
+    Differs {
+        /// The first path that differs.
+        path: PathBuf,
+        /// Where the replaced files are.
+        undo: PathBuf,
+    },
+}
+
+impl RestoreError {
+    /// The class of this error.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::InUse { .. } | Self::HeldUnseen { .. } => Kind::InUse,
+            Self::PageSize { .. } | Self::OtherFileSystem { .. } => Kind::Refused,
+            Self::NotEmpty { .. } | Self::NothingMatches { .. } => Kind::Usage,
+            Self::NothingToUndo { .. } | Self::UndoHot { .. } => Kind::Refused,
+            Self::RolledBack { .. } => Kind::Failed,
+            Self::BadJournal { .. } | Self::Stuck { .. } | Self::Differs { .. } => {
+                Kind::NotRestored
+            }
+        }
+    }
+
+    /// What to type next, for the causes that have one remedy.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::InUse { .. } => Some(
+                "stop the service first, or add `--hot` to restore into the open databases".into(),
+            ),
+            Self::HeldUnseen { .. } => {
+                Some("stop the service first; run as root to see who it is".into())
+            }
+            Self::PageSize { .. } => Some("stop the service and restore without `--hot`".into()),
+            Self::OtherFileSystem { path } => Some(format!(
+                "unmount `{0}` or restore beside it with `--to DIR` and copy by hand",
+                path.display()
+            )),
+            Self::NotEmpty { .. } => Some("name a folder that is empty or does not exist".into()),
+            Self::NothingMatches { .. } => {
+                Some("`piton backups show ID` lists the paths in a backup".into())
+            }
+            Self::NothingToUndo { .. } => {
+                Some("`piton backups` lists the safety backups that restores took".into())
+            }
+            Self::UndoHot { safety } => safety
+                .as_ref()
+                .map(|id| format!("put its safety backup back: `piton restore {id}`")),
+            Self::BadJournal { .. } => {
+                Some("the old files lie beside it in `undo`; move the journal away to go on".into())
+            }
+            Self::RolledBack { cause } => cause.hint(),
+            Self::Stuck { .. } => Some(
+                "mend the cause and run `piton recover`: it finishes the restore or puts all back"
+                    .into(),
+            ),
+            Self::Differs { .. } => {
+                Some("`piton restore --undo` puts back what was there before".into())
+            }
+        }
+    }
+}
+
+fn list(holders: &[FileHolder]) -> String {
+    holders.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,225 @@
+//! The list of backups, derived from the directory each time: no index that could go stale.
+//!
+//! What does not belong there or cannot be trusted is reported and never deleted.
+
+use super::{Backup, BackupId, Digest, Store, digest, reader};
+use crate::{Result, disk, error::StoreError, event::Silent};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+/// What a backups directory holds.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// The backups, newest first.
+    pub backups: Vec<Backup>,
+    /// What is there besides, and why it is not listed.
+    pub strays: Vec<Stray>,
+}
+
+/// Something in the backups directory that is not a backup that can be used.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Stray {
+    /// Its path.
+    pub path: PathBuf,
+    /// Why it is not listed, as a phrase.
+    pub reason: String,
+}
+
+/// Which backup is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// The newest one.
+    Latest,
+    /// The one whose id begins so; a whole id is its own beginning.
+    Prefix(String),
+}
+
+impl FromStr for Selector {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        let allowed =
+            |byte: u8| byte.is_ascii_digit() || matches!(byte, b'T' | b'Z' | b'-' | b'a'..=b'f');
+        match text {
+            "latest" => Ok(Self::Latest),
+            _ if !text.is_empty() && text.bytes().all(allowed) => Ok(Self::Prefix(text.into())),
+            _ => Err(StoreError::BadId { text: text.into() }),
+        }
+    }
+}
+
+impl Store {
+    /// Lists the backups, newest first, and whatever else lies there.
+    ///
+    /// # Errors
+    /// [`crate::error::DiskError`] where the directory cannot be read; a missing one is empty.
+    pub fn list(&self) -> Result<Catalog> {
+        let mut catalog = Catalog::default();
+        let entries = match fs::read_dir(self.root()) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(catalog),
+            other => other.map_err(disk::failed("read the folder", self.root()))?,
+        };
+        let mut ids = BTreeSet::new();
+        for entry in entries {
+            let path = entry.map_err(disk::failed("read the folder", self.root()))?.path();
+            match classify(&path) {
+                Found::Backup(id) => {
+                    ids.insert(id);
+                }
+                Found::Own => {}
+                Found::Stray(reason) => catalog.strays.push(Stray { path, reason: reason.into() }),
+            }
+        }
+        for id in ids.into_iter().rev() {
+            match self.load(&id) {
+                Ok(backup) => catalog.backups.push(backup),
+                Err(error) => {
+                    let path = [self.archive_path(&id), self.manifest_path(&id)]
+                        .into_iter()
+                        .find(|path| path.exists())
+                        .unwrap_or_else(|| self.archive_path(&id));
+                    catalog.strays.push(Stray { path, reason: error.to_string() });
+                }
+            }
+        }
+        catalog.strays.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(catalog)
+    }
+
+    /// Finds the backup that is meant.
+    ///
+    /// # Errors
+    /// [`StoreError::Empty`], [`StoreError::NotFound`], [`StoreError::Ambiguous`]; the reason why
+    /// it cannot be used where its manifest is damaged.
+    pub fn find(&self, selector: &Selector) -> Result<Backup> {
+        let catalog = self.list()?;
+        let prefix = match selector {
+            Selector::Latest => {
+                let newest = catalog.backups.into_iter().next();
+                return newest
+                    .ok_or_else(|| StoreError::Empty { store: self.root().into() }.into());
+            }
+            Selector::Prefix(prefix) => prefix,
+        };
+        if let Ok(id) = prefix.parse::<BackupId>()
+            && (self.archive_path(&id).exists() || self.manifest_path(&id).exists())
+        {
+            return self.load(&id);
+        }
+        let mut matching: Vec<Backup> = catalog
+            .backups
+            .into_iter()
+            .filter(|backup| backup.id().as_str().starts_with(prefix.as_str()))
+            .collect();
+        match matching.len() {
+            0 => {
+                let (selector, store) = (prefix.clone(), self.root().into());
+                Err(StoreError::NotFound { selector, store }.into())
+            }
+            1 => Ok(matching.swap_remove(0)),
+            _ => {
+                let matches = matching.iter().map(|backup| backup.id().to_string()).collect();
+                Err(StoreError::Ambiguous { prefix: prefix.clone(), matches }.into())
+            }
+        }
+    }
+
+    /// The newest backup with this content whose archive is still there in full.
+    ///
+    /// # Errors
+    /// Those of [`Store::list`].
+    pub fn find_identical(&self, content: &Digest) -> Result<Option<Backup>> {
+        Ok(self.list()?.backups.into_iter().find(|backup| backup.manifest.content == *content))
+    }
+
+    /// Reads what is known about a backup: from the file beside it, else from the archive itself.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] where the two do not fit together.
+    pub fn load(&self, id: &BackupId) -> Result<Backup> {
+        let (archive, beside) = (self.archive_path(id), self.manifest_path(id));
+        let damaged = |path: &Path, reason: &str| StoreError::Damaged {
+            archive: path.into(),
+            reason: reason.into(),
+        };
+        let bytes = match fs::symlink_metadata(&archive) {
+            Ok(found) if found.is_file() => found.len(),
+            Ok(_) => return Err(damaged(&archive, "it is not an ordinary file").into()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(damaged(&archive, "the archive is missing").into());
+            }
+            Err(error) => return Err(disk::failed("read", &archive)(error).into()),
+        };
+        if !beside.exists() {
+            return self.load_from_archive(id, &archive);
+        }
+        let mut json = Vec::new();
+        disk::open_to_read(&beside)?
+            .take(reader::MAX_MANIFEST)
+            .read_to_end(&mut json)
+            .map_err(disk::failed("read", &beside))?;
+        let backup: Backup = super::from_json(&json, &beside)?;
+        super::accept_format(&backup.manifest, &beside)?;
+        if backup.id() != id {
+            return Err(damaged(&beside, "it belongs to another backup").into());
+        }
+        backup.manifest.check().map_err(|reason| damaged(&beside, &reason))?;
+        if backup.archive_bytes != bytes {
+            let reason = format!("it has {bytes} bytes instead of {}", backup.archive_bytes);
+            return Err(damaged(&archive, &reason).into());
+        }
+        Ok(backup)
+    }
+
+    /// Reads the archive twice, once for its manifest and once against it.
+    fn load_from_archive(&self, id: &BackupId, archive: &Path) -> Result<Backup> {
+        let manifest = reader::find_manifest(archive)?;
+        if manifest.id != *id {
+            let reason = "it belongs to another backup".into();
+            return Err(StoreError::Damaged { archive: archive.into(), reason }.into());
+        }
+        let work = (crate::event::Work::Verify, &Silent as _);
+        let (archive_sha256, archive_bytes) =
+            reader::read(archive, &manifest, &mut reader::Discard, work)?;
+        let (label, verified) = (manifest.label.clone(), manifest.created);
+        Ok(Backup { archive_bytes, archive_sha256, label, pinned: false, verified, manifest })
+    }
+
+    /// Whether the archive file has the digest that its manifest file names.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub fn archive_digest_agrees(&self, backup: &Backup) -> Result<bool> {
+        let archive = self.archive_path(backup.id());
+        let file = disk::open_to_read(&archive)?;
+        let found = digest::digest_of(file).map_err(disk::failed("read", &archive))?;
+        Ok(found == (backup.archive_sha256, backup.archive_bytes))
+    }
+}
+
+enum Found {
+    Backup(BackupId),
+    /// The lock and the staging area of a session.
+    Own,
+    Stray(&'static str),
+}
+
+fn classify(path: &Path) -> Found {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if name == super::LOCK_NAME || name == super::STAGING_NAME {
+        return Found::Own;
+    }
+    if name.ends_with(super::PARTIAL) {
+        return Found::Stray("a backup that was not finished; the next one sweeps it away");
+    }
+    let stem = name.strip_suffix(super::ARCHIVE).or_else(|| name.strip_suffix(super::MANIFEST));
+    match stem.map(str::parse) {
+        Some(Ok(id)) => Found::Backup(id),
+        _ => Found::Stray("not a backup"),
+    }
+}

@@ -1,0 +1,115 @@
+//! SHA-256 digests, written as lower-case hexadecimal, and readers that hash what passes through.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::{
+    fmt,
+    io::{self, Read, Write},
+};
+
+/// A SHA-256 digest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of some bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{self}")
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let mut digest = [0; 32];
+        let lower = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() != 64 || !text.bytes().all(lower) {
+            return Err("a digest is 64 lower-case hexadecimal digits");
+        }
+        for (index, byte) in digest.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16)
+                .map_err(|_| "a digest is hexadecimal")?;
+        }
+        Ok(Self(digest))
+    }
+}
+
+/// Hashes and counts what is read or written through it.
+pub(crate) struct Hashing<T> {
+    inner: T,
+    hasher: Sha256,
+    count: u64,
+}
+
+impl<T> Hashing<T> {
+    pub(crate) fn new(inner: T) -> Self {
+        Self { inner, hasher: Sha256::new(), count: 0 }
+    }
+
+    /// The inner reader or writer, the digest, and the number of bytes.
+    pub(crate) fn finish(self) -> (T, Digest, u64) {
+        (self.inner, Digest(self.hasher.finalize().into()), self.count)
+    }
+
+    /// Bytes so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.count += bytes.len() as u64;
+    }
+}
+
+impl<T: Read> Read for Hashing<T> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.take(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+impl<T: Write> Write for Hashing<T> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(buffer)?;
+        self.take(&buffer[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// The digest and the length of all that a reader gives.
+///
+/// # Errors
+/// The reader's.
+pub(crate) fn digest_of(reader: impl Read) -> io::Result<(Digest, u64)> {
+    let mut hashing = Hashing::new(io::sink());
+    io::copy(&mut io::BufReader::with_capacity(256 * 1024, reader), &mut hashing)?;
+    let (_, digest, count) = hashing.finish();
+    Ok((digest, count))
+}

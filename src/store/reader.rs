@@ -1,0 +1,288 @@
+//! Reading an archive through to its last byte, and accepting nothing but what its manifest says.
+//!
+//! Memory is bounded whatever the archive contains: headers are compared with those that the
+//! manifest determines (see [`super::entry`]), contents pass in pieces and end at the size listed.
+
+use super::{
+    Digest, Item, Manifest,
+    compress::decompress,
+    digest::Hashing,
+    entry::{self, BLOCK, MANIFEST_NAME, filling},
+};
+use crate::{
+    Error, Result,
+    disk::{self, failed},
+    error::StoreError,
+    event::{Event, Observer, Work},
+};
+use flate2::bufread::MultiGzDecoder;
+use std::{
+    fs::File,
+    io::{self, BufReader, Read},
+    path::{Path, PathBuf},
+};
+use tar::{EntryType, Header};
+
+/// More than a manifest of a million files takes.
+pub(crate) const MAX_MANIFEST: u64 = 512 << 20;
+const BUFFER: usize = 256 * 1024;
+
+/// Takes what an archive contains, entry by entry.
+pub(crate) trait Sink {
+    /// Takes an entry, and as much of its content as it wants.
+    fn take(&mut self, item: Item<'_>, content: &mut Content<'_>) -> Result<()>;
+
+    /// Hears that the entry taken last had the listed digest.
+    fn accept(&mut self, _: Item<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A sink that only wants everything to be read and compared.
+pub(crate) struct Discard;
+
+impl Sink for Discard {
+    fn take(&mut self, _: Item<'_>, _: &mut Content<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The content of one entry, in pieces.
+pub(crate) struct Content<'a> {
+    stream: &'a mut Stream,
+    hashing: Hashing<io::Sink>,
+    left: u64,
+    buffer: Vec<u8>,
+}
+
+impl Content<'_> {
+    /// The next piece, or nothing at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let count = usize::try_from(self.left).unwrap_or(BUFFER).min(BUFFER);
+        self.buffer.resize(count, 0);
+        self.stream.fill(&mut self.buffer)?;
+        io::Write::write_all(&mut self.hashing, &self.buffer).expect("a sink takes everything");
+        self.left -= count as u64;
+        Ok(Some(&self.buffer))
+    }
+}
+
+struct Stream {
+    archive: PathBuf,
+    decoder: MultiGzDecoder<BufReader<Hashing<File>>>,
+}
+
+impl Stream {
+    fn open(archive: &Path) -> Result<Self> {
+        let file = disk::open_to_read(archive)?;
+        let reader = BufReader::with_capacity(BUFFER, Hashing::new(file));
+        Ok(Self { archive: archive.into(), decoder: decompress(reader) })
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<()> {
+        let read = self.decoder.read_exact(buffer);
+        read.map_err(|error| self.unreadable(error))
+    }
+
+    fn unreadable(&self, error: io::Error) -> Error {
+        if error.raw_os_error().is_some() {
+            return failed("read", &self.archive)(error).into();
+        }
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => self.damaged("it ends too early"),
+            _ => self.damaged(format!("it does not unpack ({error})")),
+        }
+    }
+
+    fn damaged(&self, reason: impl Into<String>) -> Error {
+        StoreError::Damaged { archive: self.archive.clone(), reason: reason.into() }.into()
+    }
+
+    fn hostile(&self, reason: impl Into<String>) -> Error {
+        StoreError::Hostile { archive: self.archive.clone(), reason: reason.into() }.into()
+    }
+
+    /// Takes the end: nothing more in the stream, nothing more in the file.
+    fn end(mut self) -> Result<(Digest, u64)> {
+        let mut byte = [0];
+        loop {
+            match self.decoder.read(&mut byte) {
+                Ok(0) => break,
+                Ok(_) => return Err(self.hostile("something follows its end")),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.unreadable(error)),
+            }
+        }
+        let mut rest = self.decoder.into_inner();
+        let more = io::copy(&mut rest, &mut io::sink()).map_err(failed("read", &self.archive))?;
+        if more > 0 {
+            let reason = "something follows its end".into();
+            return Err(StoreError::Hostile { archive: self.archive, reason }.into());
+        }
+        let (_, digest, count) = rest.into_inner().finish();
+        Ok((digest, count))
+    }
+}
+
+/// Reads a whole archive and hands its entries to a sink. Returns the digest and the size of the
+/// archive file itself.
+///
+/// # Errors
+/// [`StoreError::Damaged`] and [`StoreError::Hostile`] for whatever differs from the manifest.
+pub(crate) fn read(
+    archive: &Path,
+    manifest: &Manifest,
+    sink: &mut dyn Sink,
+    (work, observer): (Work, &dyn Observer),
+) -> Result<(Digest, u64)> {
+    let mut stream = Stream::open(archive)?;
+    manifest.check().map_err(|reason| stream.hostile(reason))?;
+    observer.event(Event::WorkStarted { work, total_bytes: Some(manifest.data_bytes()) });
+    let mut done = 0;
+    for item in manifest.items() {
+        expect_head(&mut stream, item, manifest)?;
+        let (size, sha256) = item.content().unwrap_or((0, Digest::of(b"")));
+        let mut content = Content {
+            stream: &mut stream,
+            hashing: Hashing::new(io::sink()),
+            left: size,
+            buffer: Vec::new(),
+        };
+        sink.take(item, &mut content)?;
+        while content.next()?.is_some() {}
+        let (_, found, _) = content.hashing.finish();
+        if found != sha256 {
+            return Err(stream.damaged(format!("`{}` has another digest than listed", item.path())));
+        }
+        expect_zeros(&mut stream, filling(size).len())?;
+        sink.accept(item)?;
+        done += size;
+        observer.event(Event::WorkAdvanced { work, done_bytes: done });
+    }
+    let inside = read_manifest_entry(&mut stream)?;
+    if inside != *manifest {
+        return Err(stream.damaged("the manifest inside differs from the one beside it"));
+    }
+    expect_zeros(&mut stream, 2 * BLOCK)?;
+    let end = stream.end()?;
+    observer.event(Event::WorkEnded { work });
+    Ok(end)
+}
+
+/// Finds the manifest inside an archive whose manifest file is gone. It trusts nothing else: the
+/// caller reads the archive again against what this returns.
+///
+/// # Errors
+/// [`StoreError::Damaged`] where there is none.
+pub(crate) fn find_manifest(archive: &Path) -> Result<Manifest> {
+    let mut stream = Stream::open(archive)?;
+    let mut block = [0; BLOCK];
+    loop {
+        stream.fill(&mut block)?;
+        if block == [0; BLOCK] {
+            return Err(stream.damaged("there is no manifest in it"));
+        }
+        let header = Header::from_byte_slice(&block);
+        if &*header.path_bytes() == MANIFEST_NAME.as_bytes() {
+            return manifest_after(&mut stream, &block);
+        }
+        let size = header.entry_size().map_err(|error| stream.unreadable(error))?;
+        let whole = size.checked_next_multiple_of(BLOCK as u64);
+        let whole = whole.ok_or_else(|| stream.hostile("an entry has an endless size"))?;
+        let skipped = io::copy(&mut (&mut stream.decoder).take(whole), &mut io::sink());
+        if skipped.map_err(|error| stream.unreadable(error))? != whole {
+            return Err(stream.damaged("it ends too early"));
+        }
+    }
+}
+
+fn read_manifest_entry(stream: &mut Stream) -> Result<Manifest> {
+    let mut block = [0; BLOCK];
+    stream.fill(&mut block)?;
+    if &*Header::from_byte_slice(&block).path_bytes() != MANIFEST_NAME.as_bytes() {
+        return Err(explain(stream, &block, None));
+    }
+    manifest_after(stream, &block)
+}
+
+fn manifest_after(stream: &mut Stream, block: &[u8; BLOCK]) -> Result<Manifest> {
+    let header = Header::from_byte_slice(block);
+    let size = header.entry_size().map_err(|error| stream.unreadable(error))?;
+    if size > MAX_MANIFEST {
+        return Err(stream.hostile("its manifest is too large"));
+    }
+    let mut json = Vec::new();
+    // Grows with what is really there, so that a size that lies costs nothing.
+    let read = (&mut stream.decoder).take(size).read_to_end(&mut json);
+    read.map_err(|error| stream.unreadable(error))?;
+    if json.len() as u64 != size {
+        return Err(stream.damaged("it ends too early"));
+    }
+    expect_zeros(stream, filling(size).len())?;
+    let manifest = super::manifest_from_json(&json, &stream.archive)?;
+    if entry::manifest_head(&manifest, size) != block {
+        return Err(stream.hostile("the header of its manifest is not one that piton writes"));
+    }
+    Ok(manifest)
+}
+
+fn expect_head(stream: &mut Stream, item: Item<'_>, manifest: &Manifest) -> Result<()> {
+    let expected = entry::head(item);
+    let mut block = [0; BLOCK];
+    for part in expected.chunks(BLOCK) {
+        stream.fill(&mut block)?;
+        if block != part {
+            return Err(explain(stream, &block, Some((item, manifest))));
+        }
+    }
+    Ok(())
+}
+
+fn expect_zeros(stream: &mut Stream, count: usize) -> Result<()> {
+    let mut found = vec![0; count];
+    stream.fill(&mut found)?;
+    if found.iter().any(|&byte| byte != 0) {
+        return Err(stream.damaged("there is something where its filling should be"));
+    }
+    Ok(())
+}
+
+/// Says what a header is that should not be there.
+fn explain(stream: &Stream, block: &[u8; BLOCK], expected: Option<(Item<'_>, &Manifest)>) -> Error {
+    if block == &[0; BLOCK] {
+        return match expected {
+            Some((item, _)) => stream.damaged(format!("`{}` is missing", item.path())),
+            None => stream.damaged("its manifest is missing"),
+        };
+    }
+    let header = Header::from_byte_slice(block);
+    let name = super::escape(&header.path_bytes());
+    let what = match header.entry_type() {
+        EntryType::Link => "is a hard link",
+        EntryType::Char | EntryType::Block | EntryType::Fifo => "is a device or pipe",
+        EntryType::XHeader | EntryType::XGlobalHeader => "is an extended header",
+        EntryType::GNUSparse => "is a sparse file",
+        _ => match expected {
+            Some((item, manifest)) => {
+                let wanted = item.path().to_string();
+                let listed = |it: Item<'_>| {
+                    name.strip_prefix("data/").map(|name| name.trim_end_matches('/'))
+                        == Some(it.path().to_string().as_str())
+                };
+                if listed(item) {
+                    return stream.damaged(format!("the header of `{wanted}` is not as listed"));
+                }
+                if manifest.items().any(listed) {
+                    "is not where it is listed"
+                } else {
+                    "is not listed"
+                }
+            }
+            None => "is not listed",
+        },
+    };
+    stream.hostile(format!("the entry `{name}` {what}"))
+}

@@ -1,0 +1,144 @@
+//! Writing to the backups directory: one session at a time, with a staging area that ends with it.
+
+use super::{Backup, BackupId, Draft, LOCK_NAME, MANIFEST, PARTIAL, STAGING_NAME, Store, Written};
+use crate::{Result, disk, error::StoreError, event::Observer};
+use std::{
+    fs::{self, File},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+/// The right to write to a store, released when it is dropped.
+pub(crate) struct Session<'a> {
+    store: &'a Store,
+    staging: PathBuf,
+    _lock: File,
+}
+
+impl Store {
+    /// Opens a session: creates the directory if need be, waits for another session to end, and
+    /// sweeps away what a session that died has left. A process must not open two.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] where every user may write there; the system's, with the path.
+    pub(crate) fn session(&self) -> Result<Session<'_>> {
+        disk::create_private_folders("store-folder", self.root())?;
+        let found = fs::metadata(self.root()).map_err(disk::failed("read", self.root()))?;
+        if found.mode() & 0o002 != 0 {
+            return Err(StoreError::Open { path: self.root().into() }.into());
+        }
+        let path = self.root().join(LOCK_NAME);
+        let lock = disk::open_lock_file("store-lock", &path)?;
+        lock.lock().map_err(disk::failed("lock", &path))?;
+        let staging = self.root().join(STAGING_NAME);
+        self.sweep(&staging)?;
+        disk::create_private_folder("store-staging", &staging)?;
+        Ok(Session { store: self, staging, _lock: lock })
+    }
+
+    /// Removes what only a dead session can have left, since this one holds the lock.
+    fn sweep(&self, staging: &Path) -> Result<()> {
+        disk::remove_tree("sweep-staging", staging)?;
+        let root = self.root();
+        for entry in fs::read_dir(root).map_err(disk::failed("read the folder", root))? {
+            let path = entry.map_err(disk::failed("read the folder", root))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let Some(whole) = name.strip_suffix(PARTIAL) else { continue };
+            let id = whole.strip_suffix(super::ARCHIVE).or_else(|| whole.strip_suffix(MANIFEST));
+            // A partial file of somebody else is none of our business.
+            let Some(Ok(id)) = id.map(str::parse::<BackupId>) else { continue };
+            if !self.archive_path(&id).exists() {
+                disk::remove_file("sweep-manifest", &self.manifest_path(&id))?;
+            }
+            disk::remove_file("sweep-partial", &path)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses where the file system has less room than needed.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`] with the figures.
+    pub fn require_space(&self, needed: u64) -> Result<()> {
+        // A directory that does not exist yet lies where its nearest parent lies.
+        let mut place = self.root();
+        while !place.exists() {
+            place = match place.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => parent,
+                _ => Path::new("."),
+            };
+        }
+        let free = disk::free_space(place)?;
+        if free < needed {
+            return Err(StoreError::NoSpace { path: self.root().into(), free, needed }.into());
+        }
+        Ok(())
+    }
+}
+
+impl Session<'_> {
+    /// A private folder that is removed with the session.
+    pub(crate) fn staging(&self) -> &Path {
+        &self.staging
+    }
+
+    /// Begins the archive of a backup.
+    pub(crate) fn draft<'b>(&self, id: &BackupId, observer: &'b dyn Observer) -> Result<Draft<'b>> {
+        let mut name = self.store.archive_path(id).into_os_string();
+        name.push(PARTIAL);
+        Draft::create(name.into(), observer)
+    }
+
+    /// Reads a written archive back and gives it its name.
+    ///
+    /// The databases in it were checked as copies before they were archived; their digests prove
+    /// here that the archive has the same bytes.
+    pub(crate) fn publish(
+        &self,
+        written: &Written,
+        backup: &Backup,
+        observer: &dyn Observer,
+    ) -> Result<()> {
+        let read = super::reader::read(
+            &written.partial,
+            &backup.manifest,
+            &mut super::reader::Discard,
+            (crate::event::Work::Verify, observer),
+        )
+        .and_then(|found| super::verify::compare_archive(&written.partial, backup, found))
+        .and_then(|()| self.name(written, backup));
+        if read.is_err() {
+            // Best effort: what stays is swept by the next session.
+            self.discard(written);
+            if !self.store.archive_path(backup.id()).exists() {
+                let beside = self.store.manifest_path(backup.id());
+                drop(disk::remove_file("publish-discard", &beside));
+            }
+        }
+        read
+    }
+
+    /// Removes a written archive that is not wanted after all.
+    pub(crate) fn discard(&self, written: &Written) {
+        drop(disk::remove_file("publish-discard", &written.partial));
+    }
+
+    fn name(&self, written: &Written, backup: &Backup) -> Result<()> {
+        let archive = self.store.archive_path(backup.id());
+        let beside = self.store.manifest_path(backup.id());
+        let json = super::to_json(backup)?;
+        disk::write_atomic("publish-manifest", &beside, disk::PRIVATE_FILE, &json)?;
+        // The archive's name is what lists the backup, so it comes last.
+        disk::rename("publish-rename", &written.partial, &archive)?;
+        disk::sync_folder("publish-sync", self.store.root())?;
+        // The directory itself may be new.
+        Ok(disk::sync_parent("publish-sync-parent", self.store.root())?)
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        // Best effort: what stays is swept by the next session.
+        drop(disk::remove_tree("session-end", &self.staging));
+    }
+}
