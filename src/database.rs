@@ -84,18 +84,38 @@ pub fn failed(
 /// # Errors
 /// The system's, with the path.
 pub fn sniff(path: &Path) -> Result<bool> {
-    let mut head = [0; 16];
-    let mut file = File::open(path).map_err(disk::failed("read", path))?;
-    let mut length = 0;
-    while length < head.len() {
-        match file.read(&mut head[length..]) {
-            Ok(0) => break,
-            Ok(count) => length += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(disk::failed("read", path)(error).into()),
-        }
+    Ok(read_head(path)?.0.starts_with(MAGIC))
+}
+
+/// Refuses a database that has not even one whole page. SQLite takes such a file for an empty
+/// database, and opening it deletes the log in which its content may still be.
+///
+/// Call it only before this process has a connection to the file, as [`sniff`].
+///
+/// # Errors
+/// [`DatabaseError::Damaged`]; the system's, with the path.
+pub fn require_first_page(path: &Path) -> Result<()> {
+    let (head, length) = read_head(path)?;
+    // Two bytes, big-endian, where 1 means 65536 (SQLite file format, 1.3.2).
+    let page = match head.get(16..18) {
+        Some(&[0, 1]) => 65536,
+        Some(&[high, low]) => u64::from(u16::from_be_bytes([high, low])),
+        _ => 512,
+    };
+    if length >= page.max(512) {
+        return Ok(());
     }
-    Ok(length == head.len() && &head == MAGIC)
+    let findings = format!("it has {length} bytes, which is less than one page");
+    Err(DatabaseError::Damaged { path: path.into(), findings }.into())
+}
+
+/// The first bytes of a file, as far as it has them, and its length.
+fn read_head(path: &Path) -> Result<(Vec<u8>, u64)> {
+    let file = File::open(path).map_err(disk::failed("read", path))?;
+    let length = file.metadata().map_err(disk::failed("read", path))?.len();
+    let mut head = Vec::with_capacity(18);
+    file.take(18).read_to_end(&mut head).map_err(disk::failed("read", path))?;
+    Ok((head, length))
 }
 
 /// The path of a side file: the database's name with a suffix of [`SIDE_SUFFIXES`].

@@ -11,7 +11,7 @@ mod tests;
 
 use crate::{
     Error, Result,
-    database::SIDE_SUFFIXES,
+    database::{self, SIDE_SUFFIXES},
     error::{BackupError, DatabaseError},
     event::{Event, Observer, Work},
     store::{
@@ -200,6 +200,9 @@ fn cut_steadily(
     let mut newest = None;
     for _ in 0..ATTEMPTS {
         let paths: Vec<StoredPath> = distinct(&before).into_keys().collect();
+        for path in &paths {
+            database::require_first_page(&path.below(request.data))?;
+        }
         match cut::cut(request.data, &paths, request.barrier_limit) {
             Ok((pinned, cut)) => {
                 // Files are listed after the cut, so that no row points to one that is missing.

@@ -21,8 +21,9 @@ use std::{
 };
 use walkdir::{DirEntry, WalkDir};
 
-/// The smallest database that is not empty has one page of 512 bytes.
-const SMALLEST: u64 = 512;
+/// Shorter than the first bytes by which a database is known. One that was cut off behind them is
+/// a damaged database, not an ordinary file.
+const SMALLEST: u64 = database::MAGIC.len() as u64;
 
 /// Which part of which directory is looked at.
 #[derive(Clone, Copy)]

@@ -8,6 +8,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    thread::{self, ThreadId},
 };
 
 /// What happens at the armed point.
@@ -17,22 +18,48 @@ pub enum Fault {
     Error(i32),
     /// The process kills itself before it acts, as `kill -9` would.
     Kill,
+    /// This call and every later one fail until [`disarm`]: to the disk, the process is dead.
+    Crash,
 }
+
+/// The point that stands for every call.
+pub const ANY_POINT: &str = "*";
 
 struct Armed {
     point: String,
     /// Calls with this label still to let pass.
     left: u32,
     fault: Fault,
+    /// The only thread that is concerned; all of them where there is none.
+    thread: Option<ThreadId>,
 }
 
 static ANY: AtomicBool = AtomicBool::new(false);
-static ARMED: Mutex<Option<Armed>> = Mutex::new(None);
+static ARMED: Mutex<Vec<Armed>> = Mutex::new(Vec::new());
 
-/// Arms one point: its call number `nth` (the first is 1) meets the fault.
+/// Arms one point for all threads: its call number `nth` (the first is 1) meets the fault.
 pub fn arm(point: &str, nth: u32, fault: Fault) {
-    *ARMED.lock().unwrap_or_else(PoisonError::into_inner) =
-        Some(Armed { point: point.into(), left: nth.saturating_sub(1), fault });
+    add(point, nth, fault, None);
+}
+
+/// Arms one point for the calling thread alone, so that tests may run beside each other.
+pub fn arm_here(point: &str, nth: u32, fault: Fault) {
+    disarm();
+    add(point, nth, fault, Some(thread::current().id()));
+}
+
+/// Takes back what the calling thread has armed for itself; tells whether it was still waiting.
+pub fn disarm() -> bool {
+    let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
+    let here = Some(thread::current().id());
+    let waiting = armed.iter().any(|it| it.thread == here && it.left > 0);
+    armed.retain(|it| it.thread != here);
+    waiting
+}
+
+fn add(point: &str, nth: u32, fault: Fault, thread: Option<ThreadId>) {
+    let armed = Armed { point: point.into(), left: nth.max(1), fault, thread };
+    ARMED.lock().unwrap_or_else(PoisonError::into_inner).push(armed);
     ANY.store(true, Ordering::SeqCst);
 }
 
@@ -63,17 +90,25 @@ pub(super) fn check(point: &str) -> io::Result<()> {
     if !ANY.load(Ordering::Relaxed) {
         return Ok(());
     }
+    let here = thread::current().id();
     let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
-    match armed.as_mut() {
-        Some(found) if found.point == point => {
-            if found.left > 0 {
-                found.left -= 1;
-                return Ok(());
-            }
-            let fault = found.fault;
-            *armed = None;
+    let concerned = armed.iter_mut().find(|it| {
+        (it.point == point || it.point == ANY_POINT) && it.thread.is_none_or(|it| it == here)
+    });
+    let Some(found) = concerned else { return Ok(()) };
+    match (found.left, found.fault) {
+        (0, Fault::Crash) => Err(io::Error::other("the process is dead")),
+        // Other faults happen once.
+        (0, _) => Ok(()),
+        (2.., _) => {
+            found.left -= 1;
+            Ok(())
+        }
+        (1, fault) => {
+            found.left = 0;
             match fault {
                 Fault::Error(number) => Err(io::Error::from_raw_os_error(number)),
+                Fault::Crash => Err(io::Error::other("the process is dead")),
                 Fault::Kill => {
                     let _ = rustix::process::kill_process(
                         rustix::process::getpid(),
@@ -83,6 +118,5 @@ pub(super) fn check(point: &str) -> io::Result<()> {
                 }
             }
         }
-        _ => Ok(()),
     }
 }

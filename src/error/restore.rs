@@ -100,6 +100,14 @@ pub enum RestoreError {
         /// Where the files are that were replaced so far.
         undo: PathBuf,
     },
+    /// Some open databases have their new content, and the rest failed.
+    #[error("only a part of the open databases was restored: {cause}")]
+    HalfHot {
+        /// Why the rest failed.
+        cause: String,
+        /// The safety backup that holds the state before, where there is one.
+        safety: Option<String>,
+    },
     /// The files put in place are not what the manifest says.
     #[error("after the restore, `{}` differs from the backup; the old files are in `{}`", path.display(), undo.display())]
     Differs {
@@ -120,9 +128,10 @@ impl RestoreError {
             Self::NotEmpty { .. } | Self::NothingMatches { .. } => Kind::Usage,
             Self::NothingToUndo { .. } | Self::UndoHot { .. } => Kind::Refused,
             Self::RolledBack { .. } => Kind::Failed,
-            Self::BadJournal { .. } | Self::Stuck { .. } | Self::Differs { .. } => {
-                Kind::NotRestored
-            }
+            Self::BadJournal { .. }
+            | Self::Stuck { .. }
+            | Self::HalfHot { .. }
+            | Self::Differs { .. } => Kind::NotRestored,
         }
     }
 
@@ -148,7 +157,7 @@ impl RestoreError {
             Self::NothingToUndo { .. } => {
                 Some("`piton backups` lists the safety backups that restores took".into())
             }
-            Self::UndoHot { safety } => safety
+            Self::UndoHot { safety } | Self::HalfHot { safety, .. } => safety
                 .as_ref()
                 .map(|id| format!("put its safety backup back: `piton restore {id}`")),
             Self::BadJournal { .. } => {

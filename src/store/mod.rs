@@ -32,9 +32,12 @@ pub use manifest::{
 };
 pub use path::{LinkTarget, StoredPath};
 
-pub(crate) use inspect::{facts, open_copy};
+pub(crate) use digest::digest_of;
+pub(crate) use extract::{Bare, dress};
+pub(crate) use inspect::{facts, open_copy, row_counts};
 pub(crate) use path::{Escaped, escape};
 pub(crate) use session::Session;
+pub(crate) use verify::compare_database;
 pub(crate) use writer::{Draft, Supply, Written};
 
 use crate::{Error, Result, error::StoreError, event::Observer};

@@ -1,0 +1,123 @@
+//! Which actions turn the live directory into what the backup says; data only, nothing is touched.
+
+use super::journal::{Action, What};
+use crate::{
+    Result,
+    backup::scan::{self, Tree},
+    error::RestoreError,
+    store::{Attributes, FileKind, FileRecord, Item, Manifest, StoredPath},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
+
+/// Compares the live tree with the entries that are to be there.
+///
+/// `concerned` tells whether a live path that the backup does not have may be moved away.
+pub(super) fn arrange(
+    live: &Tree,
+    items: &[Item<'_>],
+    manifest: &Manifest,
+    concerned: impl Fn(&StoredPath) -> bool,
+) -> Vec<Action> {
+    let mut wanted: BTreeMap<&StoredPath, What> = BTreeMap::new();
+    let mut folders: BTreeMap<StoredPath, Option<&Attributes>> = BTreeMap::new();
+    for item in items {
+        match item {
+            Item::File(FileRecord { path, kind: FileKind::Folder, attributes }) => {
+                folders.insert(path.clone(), Some(attributes));
+            }
+            Item::File(record) => {
+                wanted.insert(&record.path, What::File);
+            }
+            Item::Database(record) => {
+                wanted.insert(&record.path, What::Database);
+            }
+        }
+    }
+    // With a filter, the folders above what is wanted may themselves not be wanted: they are made
+    // where they are missing, and left alone where they are not.
+    for path in wanted.keys() {
+        let mut above = path.parent();
+        while let Some(folder) = above {
+            above = folder.parent();
+            folders.entry(folder).or_insert(None);
+        }
+    }
+    let mut actions = displaced(live, &wanted, &folders, &concerned);
+    // Deepest first, so that a folder is empty by then.
+    for (path, found) in live.folders.iter().rev() {
+        let replaced = wanted.contains_key(path);
+        if replaced || (!folders.contains_key(path) && concerned(path)) {
+            let attributes = scan::attributes(found);
+            actions.push(Action::RemoveFolder { path: path.clone(), attributes });
+        }
+    }
+    let listed: BTreeMap<&StoredPath, &Attributes> =
+        manifest.files.iter().map(|record| (&record.path, &record.attributes)).collect();
+    for (path, after) in folders {
+        match (live.folders.get(&path), after.or(listed.get(&path).copied())) {
+            (None, Some(attributes)) => {
+                let attributes = attributes.clone();
+                actions.push(Action::MakeFolder { path, attributes });
+            }
+            (Some(found), Some(attributes)) if after.is_some() => {
+                let (before, after) = (scan::attributes(found), attributes.clone());
+                actions.push(Action::DressFolder { path, before, after });
+            }
+            // A manifest that was accepted lists every folder.
+            _ => {}
+        }
+    }
+    actions.extend(wanted.into_iter().map(|(path, what)| {
+        // A live database that the backup has as a file still has logs to take along.
+        let what = if live.databases.contains_key(path) { What::Database } else { what };
+        Action::Place { path: path.clone(), what }
+    }));
+    actions
+}
+
+fn displaced(
+    live: &Tree,
+    wanted: &BTreeMap<&StoredPath, What>,
+    folders: &BTreeMap<StoredPath, Option<&Attributes>>,
+    concerned: &impl Fn(&StoredPath) -> bool,
+) -> Vec<Action> {
+    let databases = live.databases.keys().map(|path| (path, What::Database));
+    let files = live.files.keys().chain(live.symlinks.keys()).map(|path| (path, What::File));
+    databases
+        .chain(files)
+        .filter(|(path, _)| {
+            let surplus = !wanted.contains_key(path) && concerned(path);
+            surplus || folders.contains_key(*path)
+        })
+        .map(|(path, what)| Action::Displace { path: path.clone(), what })
+        .collect()
+}
+
+/// Refuses where something that is to be replaced lies on another file system: it could not be
+/// renamed, and so not be replaced in one instant.
+///
+/// # Errors
+/// [`RestoreError::OtherFileSystem`] with the first such path.
+pub(super) fn require_one_file_system(data: &Path, live: &Tree, actions: &[Action]) -> Result<()> {
+    let device = std::fs::metadata(data).map_err(crate::disk::failed("read", data))?.dev();
+    let mut touched = BTreeSet::new();
+    for action in actions {
+        if let Action::Place { path, .. } | Action::Displace { path, .. } = action {
+            touched.extend(path.parent());
+            touched.insert(path.clone());
+        }
+    }
+    let all = [&live.databases, &live.files, &live.folders];
+    let elsewhere = all
+        .iter()
+        .flat_map(|part| part.iter())
+        .find(|(path, found)| found.dev() != device && touched.contains(path));
+    match elsewhere {
+        None => Ok(()),
+        Some((path, _)) => Err(RestoreError::OtherFileSystem { path: path.below(data) }.into()),
+    }
+}

@@ -1,0 +1,247 @@
+//! The journal of a restore: every action, written down before the first one is carried out.
+//!
+//! It is also the record by which a restore is undone: when all is done it is renamed into the undo
+//! area, and that rename is what ends the restore.
+
+use crate::{
+    Result, disk,
+    error::RestoreError,
+    lock::PRIVATE_FOLDER,
+    store::{Attributes, BackupId, StoredPath},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+/// The only format so far.
+const FORMAT: u32 = 1;
+
+/// What a restore does, and which way it is going.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Journal {
+    pub(crate) format: u32,
+    /// Names the undo area.
+    pub(crate) id: BackupId,
+    /// The backup that is put back, or whose restore is undone.
+    pub(crate) backup: BackupId,
+    /// The backup of the state before, where one could be taken.
+    pub(crate) safety: Option<BackupId>,
+    pub(crate) direction: Direction,
+    /// Where the new files wait, relative to the private folder.
+    pub(crate) staged: PathBuf,
+    /// Databases that were restored while open; there are no old files of them.
+    pub(crate) hot: Vec<StoredPath>,
+    pub(crate) actions: Vec<Action>,
+}
+
+/// Which way an interrupted restore goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// To the state of the backup.
+    Forward,
+    /// To the state before.
+    Back,
+}
+
+impl Direction {
+    /// The word for it in events.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Back => "back",
+        }
+    }
+}
+
+/// One change of the data directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub(crate) enum Action {
+    /// The live entry goes to the undo area, a database with its logs.
+    Displace { path: StoredPath, what: What },
+    /// The folder goes, if it is empty by then.
+    RemoveFolder { path: StoredPath, attributes: Attributes },
+    /// The folder comes.
+    MakeFolder { path: StoredPath, attributes: Attributes },
+    /// The staged entry takes the place of the live one, which stays in the undo area.
+    Place { path: StoredPath, what: What },
+    /// The folder stays and gets other attributes.
+    DressFolder { path: StoredPath, before: Attributes, after: Attributes },
+}
+
+/// Whether logs belong to an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum What {
+    /// A database: its logs go and come with it.
+    Database,
+    /// An ordinary file or a link.
+    File,
+}
+
+impl Action {
+    /// What puts the data back; `kept` tells whether the undo area has an old file of that path.
+    pub(crate) fn reversed(&self, kept: impl Fn(&StoredPath) -> bool) -> Self {
+        match self.clone() {
+            Self::Displace { path, what } => Self::Place { path, what },
+            Self::RemoveFolder { path, attributes } => Self::MakeFolder { path, attributes },
+            Self::MakeFolder { path, attributes } => Self::RemoveFolder { path, attributes },
+            Self::Place { path, what } if kept(&path) => Self::Place { path, what },
+            Self::Place { path, what } => Self::Displace { path, what },
+            Self::DressFolder { path, before, after } => {
+                Self::DressFolder { path, before: after, after: before }
+            }
+        }
+    }
+}
+
+impl Journal {
+    /// A journal for a restore that begins.
+    pub(crate) fn new(id: BackupId, backup: BackupId, staged: PathBuf) -> Self {
+        Self {
+            format: FORMAT,
+            id,
+            backup,
+            safety: None,
+            direction: Direction::Forward,
+            staged,
+            hot: Vec::new(),
+            actions: Vec::new(),
+        }
+    }
+
+    /// The databases that an action replaces or moves.
+    pub(crate) fn databases(&self) -> impl Iterator<Item = &StoredPath> {
+        self.actions.iter().filter_map(|action| match action {
+            Action::Place { path, what: What::Database }
+            | Action::Displace { path, what: What::Database } => Some(path),
+            _ => None,
+        })
+    }
+}
+
+/// The private folder of a data directory, and what a restore keeps in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Area {
+    pub(crate) data: PathBuf,
+    pub(crate) private: PathBuf,
+}
+
+impl Area {
+    pub(crate) fn new(data: &Path) -> Self {
+        Self { data: data.into(), private: data.join(PRIVATE_FOLDER) }
+    }
+
+    /// Where backups are unpacked.
+    pub(crate) fn staging(&self) -> PathBuf {
+        self.private.join("staging")
+    }
+
+    /// What one restore has replaced.
+    pub(crate) fn undo(&self, id: &BackupId) -> PathBuf {
+        self.private.join("undo").join(id.as_str())
+    }
+
+    /// The replaced files, under the names they had.
+    pub(crate) fn undo_tree(&self, id: &BackupId) -> PathBuf {
+        self.undo(id).join("tree")
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.private.join("restore.json")
+    }
+
+    fn record(&self, id: &BackupId) -> PathBuf {
+        self.undo(id).join("record.json")
+    }
+
+    /// The journal of a restore that has not ended.
+    ///
+    /// # Errors
+    /// [`RestoreError::BadJournal`]; the system's, with the path.
+    pub(crate) fn read_journal(&self) -> Result<Option<Journal>> {
+        read(&self.journal())
+    }
+
+    /// Makes the journal durable; from here on the restore is carried out, whatever happens.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub(crate) fn write_journal(&self, journal: &Journal) -> Result<()> {
+        let path = self.journal();
+        let json = serde_json::to_vec_pretty(journal)
+            .map_err(|error| crate::Error::Internal(format!("cannot write JSON: {error}")))?;
+        Ok(disk::write_atomic("journal-write", &path, disk::PRIVATE_FILE, &json)?)
+    }
+
+    /// Ends a restore that went forward: its journal becomes the record of the undo area.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub(crate) fn end_forward(&self, journal: &Journal) -> Result<()> {
+        disk::rename("journal-end", &self.journal(), &self.record(&journal.id))?;
+        disk::sync_folder("journal-end-sync", &self.undo(&journal.id))?;
+        Ok(disk::sync_folder("journal-end-sync", &self.private)?)
+    }
+
+    /// Ends a restore that went back.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub(crate) fn end_back(&self) -> Result<()> {
+        disk::remove_file("journal-remove", &self.journal())?;
+        Ok(disk::sync_folder("journal-end-sync", &self.private)?)
+    }
+
+    /// The records of restores that ended, newest first.
+    ///
+    /// # Errors
+    /// [`RestoreError::BadJournal`]; the system's, with the path.
+    pub(crate) fn records(&self) -> Result<Vec<Journal>> {
+        let mut records = Vec::new();
+        for id in self.undo_areas()? {
+            records.extend(read(&self.record(&id))?);
+        }
+        Ok(records)
+    }
+
+    /// The undo areas, newest first, also those without a record.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub(crate) fn undo_areas(&self) -> Result<Vec<BackupId>> {
+        let folder = self.private.join("undo");
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(disk::failed("read the folder", &folder))?,
+        };
+        let mut ids = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(disk::failed("read the folder", &folder))?.file_name();
+            ids.extend(name.to_str().and_then(|name| name.parse::<BackupId>().ok()));
+        }
+        ids.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(ids)
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Journal>> {
+    let bad = |reason: String| RestoreError::BadJournal { path: path.into(), reason };
+    match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(disk::failed("read", path)(error).into()),
+        Ok(json) => {
+            let journal: Journal =
+                serde_json::from_slice(&json).map_err(|error| bad(error.to_string()))?;
+            if journal.format != FORMAT {
+                return Err(bad(format!("its format is {}", journal.format)).into());
+            }
+            Ok(Some(journal))
+        }
+    }
+}

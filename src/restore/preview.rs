@@ -1,0 +1,203 @@
+//! What a restore would change, found out without touching anything.
+
+use super::{
+    Request, View, arrange, holders,
+    journal::{Action, What},
+    selected,
+};
+use crate::{
+    Result,
+    backup::scan::{self, Tree},
+    database::{self, Access, SIDE_SUFFIXES},
+    error::FileHolder,
+    store::{self, BackupId, DatabaseRecord, FileKind, Item, StoredPath},
+};
+use rusqlite::Connection;
+use serde::Serialize;
+use std::{collections::BTreeMap, fs::Metadata, path::Path, time::Duration};
+
+/// What a restore would change.
+#[derive(Clone, Debug, Serialize)]
+pub struct Preview {
+    /// The backup that would be put back.
+    pub backup: BackupId,
+    /// How old it is, in seconds.
+    pub age_seconds: i64,
+    /// The databases that would change.
+    pub databases: Vec<DatabaseChange>,
+    /// Files and links that would come or be replaced.
+    pub files_restored: Vec<StoredPath>,
+    /// Files and links that the backup does not have: they would move to the undo area.
+    pub files_displaced: Vec<StoredPath>,
+    /// Who holds a database that would be replaced.
+    pub holders: Vec<FileHolder>,
+    /// Whether every process could be looked into.
+    pub view: View,
+}
+
+/// What would happen to a database.
+#[derive(Clone, Debug, Serialize)]
+pub struct DatabaseChange {
+    /// Its path.
+    pub path: StoredPath,
+    /// What would happen to it.
+    pub change: Change,
+    /// Rows per table, live and in the backup.
+    pub tables: BTreeMap<String, Rows>,
+    /// Its position in the backup.
+    pub backup_position: Option<String>,
+    /// Its position now.
+    pub live_position: Option<String>,
+    /// Why the live database could not be read.
+    pub unreadable: Option<String>,
+}
+
+/// What would happen to a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// It is not there now.
+    Created,
+    /// It is there now and would be replaced.
+    Replaced,
+    /// The backup does not have it: it would move to the undo area.
+    Displaced,
+}
+
+/// Rows of one table; absent where the table is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Rows {
+    /// Rows in the live database.
+    pub live: Option<u64>,
+    /// Rows in the backup.
+    pub backup: Option<u64>,
+}
+
+/// Finds out what a restore would change. `inspect` tells the position of a live database.
+///
+/// # Errors
+/// The system's, with the path; a live database that cannot be read is no error.
+pub fn plan(
+    request: &Request<'_>,
+    inspect: &dyn Fn(&Connection, &Path) -> Option<String>,
+) -> Result<Preview> {
+    let excluded = super::excluded(request)?;
+    let left_out = super::left_out(request);
+    let live =
+        scan::scan(scan::Scope { data: request.data, excluded: &excluded, left_out: &left_out })?;
+    let items = selected(request, &excluded);
+    let concerned = |path: &StoredPath| request.only.is_empty() || request.only.matches(path);
+    // The same arrangement that a restore carries out.
+    let actions = arrange::arrange(&live, &items, &request.backup.manifest, concerned);
+    let affected = actions.iter().filter_map(|action| match action {
+        Action::Displace { path, what: What::Database }
+        | Action::Place { path, what: What::Database } => Some(path),
+        _ => None,
+    });
+    let (holders, view) = holders::holders(request.data, affected);
+    let displaced = |wanted: What| {
+        actions.iter().filter_map(move |action| match action {
+            Action::Displace { path, what } if *what == wanted => Some(path),
+            _ => None,
+        })
+    };
+    let mut databases: Vec<DatabaseChange> = Vec::new();
+    let mut files_restored = Vec::new();
+    for item in &items {
+        match item {
+            Item::Database(record) => databases.push(compare(request, &live, record, inspect)),
+            Item::File(record) => {
+                let found = live.files.get(&record.path).or(live.symlinks.get(&record.path));
+                if !is_same(request, found, *item) {
+                    files_restored.push(record.path.clone());
+                }
+            }
+        }
+    }
+    for path in displaced(What::Database) {
+        let (tables, live_position, unreadable) = read_live(request, path, inspect);
+        let tables = tables
+            .into_iter()
+            .map(|(table, rows)| (table, Rows { live: Some(rows), backup: None }))
+            .collect();
+        let (path, change) = (path.clone(), Change::Displaced);
+        let backup_position = None;
+        let known =
+            DatabaseChange { path, change, tables, backup_position, live_position, unreadable };
+        databases.push(known);
+    }
+    databases.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(Preview {
+        backup: request.backup.id().clone(),
+        age_seconds: (request.now - request.backup.manifest.created).num_seconds(),
+        databases,
+        files_restored,
+        files_displaced: displaced(What::File).cloned().collect(),
+        holders,
+        view,
+    })
+}
+
+fn compare(
+    request: &Request<'_>,
+    live: &Tree,
+    record: &DatabaseRecord,
+    inspect: &dyn Fn(&Connection, &Path) -> Option<String>,
+) -> DatabaseChange {
+    let path = &record.path;
+    let there = live.databases.contains_key(path);
+    let (rows, live_position, mut unreadable) =
+        if there { read_live(request, path, inspect) } else { Default::default() };
+    if live.files.contains_key(path) {
+        unreadable = Some("it is not a SQLite database".into());
+    }
+    let mut tables: BTreeMap<String, Rows> = BTreeMap::new();
+    for (table, rows) in rows {
+        tables.entry(table).or_default().live = Some(rows);
+    }
+    for (table, rows) in &record.facts.rows {
+        tables.entry(table.clone()).or_default().backup = Some(*rows);
+    }
+    let change = if there || unreadable.is_some() { Change::Replaced } else { Change::Created };
+    let (path, backup_position) = (path.clone(), record.position.clone());
+    DatabaseChange { path, change, tables, backup_position, live_position, unreadable }
+}
+
+type Live = (BTreeMap<String, u64>, Option<String>, Option<String>);
+
+fn read_live(
+    request: &Request<'_>,
+    path: &StoredPath,
+    inspect: &dyn Fn(&Connection, &Path) -> Option<String>,
+) -> Live {
+    let absolute = path.below(request.data);
+    // Without logs the file alone is the database, and reading it leaves nothing beside it.
+    let alone = !SIDE_SUFFIXES.iter().any(|suffix| database::side_file(&absolute, suffix).exists());
+    let access = if alone { Access::Immutable } else { Access::Read };
+    let read = database::open(&absolute, access, Duration::from_secs(2)).and_then(|connection| {
+        let rows = store::row_counts(&connection).map_err(database::failed("read", &absolute))?;
+        Ok((rows, inspect(&connection, path.as_path())))
+    });
+    match read {
+        Ok((rows, position)) => (rows, position, None),
+        Err(error) => (BTreeMap::new(), None, Some(error.to_string())),
+    }
+}
+
+/// Whether a file is the same by size, time and target; a look must not read everything.
+fn is_same(request: &Request<'_>, found: Option<&Metadata>, item: Item<'_>) -> bool {
+    let Item::File(record) = item else { return false };
+    match (&record.kind, found) {
+        (FileKind::Folder, _) => true,
+        (FileKind::File { size, .. }, Some(found)) => {
+            found.is_file()
+                && found.len() == *size
+                && scan::attributes(found).modified == record.attributes.modified
+        }
+        (FileKind::Symlink { target }, Some(_)) => {
+            std::fs::read_link(record.path.below(request.data))
+                .is_ok_and(|now| now.as_os_str() == target.0)
+        }
+        (_, None) => false,
+    }
+}

@@ -1,0 +1,154 @@
+//! Finishing or reverting a restore that was interrupted, and undoing one that was not.
+
+use super::{
+    Restored,
+    carry::{commit, fold_all, go_back, require_idle, restored, stuck},
+    is_absent,
+    journal::{Action, Area, Direction, Journal},
+    transaction::Transaction,
+};
+use crate::{
+    Result, disk,
+    error::{Error, RestoreError},
+    event::{Event, Observer},
+    store::{BackupId, StoredPath},
+};
+use chrono::{DateTime, Utc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What was done about an interrupted restore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The backup that was being put back.
+    pub backup: BackupId,
+    /// Which state the data is in now.
+    pub direction: Direction,
+}
+
+/// Finishes an interrupted restore, or puts the old state back where that is not possible; nothing
+/// where none was interrupted. Every command begins with it; it may be interrupted itself.
+///
+/// # Errors
+/// [`RestoreError::InUse`] where a service already runs on the half-restored data;
+/// [`RestoreError::Stuck`] where neither way works.
+pub fn recover(data: &Path, observer: &dyn Observer) -> Result<Option<Recovered>> {
+    let area = Area::new(data);
+    let Some(journal) = area.read_journal()? else {
+        // Without a journal nothing live was touched, and what was prepared is of no use.
+        remove_leftovers(&area)?;
+        return Ok(None);
+    };
+    require_idle(data, &journal)?;
+    let mut direction = journal.direction;
+    if direction == Direction::Forward {
+        let staged = |path: &StoredPath| is_staged(&area, &journal, path);
+        // A service that ran in between may have left a log beside what is still to be replaced.
+        let finished = fold_all(data, journal.databases().filter(|path| staged(path)), observer)
+            .and_then(|_| Transaction { area: &area, journal: &journal }.prepare())
+            .and_then(|()| Transaction { area: &area, journal: &journal }.forward())
+            .and_then(|()| area.end_forward(&journal));
+        if let Err(cause) = finished {
+            match go_back(&area, &journal, cause) {
+                Error::Restore(RestoreError::RolledBack { .. }) => direction = Direction::Back,
+                error => return Err(error),
+            }
+        }
+    } else {
+        Transaction { area: &area, journal: &journal }
+            .back()
+            .and_then(|()| area.end_back())
+            .map_err(|error| stuck(&area, &journal, &error, "run it again"))?;
+    }
+    sweep(&area, &journal, direction);
+    let backup = journal.backup.clone();
+    observer.event(Event::Recovered { backup: backup.to_string(), direction: direction.word() });
+    Ok(Some(Recovered { backup, direction }))
+}
+
+/// Puts back what the last restore replaced. That is a restore too, and can be undone.
+///
+/// # Errors
+/// [`RestoreError::NothingToUndo`], [`RestoreError::UndoHot`], and those of
+/// [`carry_out`](super::carry_out).
+pub fn undo(
+    data: &Path,
+    now: DateTime<Utc>,
+    random: [u8; 3],
+    observer: &dyn Observer,
+) -> Result<Restored> {
+    let area = Area::new(data);
+    let last = area.records()?.into_iter().next();
+    let last = last.ok_or_else(|| RestoreError::NothingToUndo { data: data.into() })?;
+    if !last.hot.is_empty() {
+        let safety = last.safety.map(|id| id.to_string());
+        return Err(RestoreError::UndoHot { safety }.into());
+    }
+    let tree = area.undo_tree(&last.id);
+    let kept = |path: &StoredPath| {
+        fs::symlink_metadata(path.below(&tree)).is_ok_and(|found| !found.is_dir())
+    };
+    let staged = Path::new("undo").join(last.id.as_str()).join("tree");
+    let mut journal = Journal::new(BackupId::new(now, random), last.backup.clone(), staged);
+    journal.actions = last.actions.iter().rev().map(|action| action.reversed(kept)).collect();
+    require_idle(data, &journal)?;
+    let damaged = fold_all(data, journal.databases(), observer)?;
+    let undo = commit(&area, &journal, observer, || Ok(None))?;
+    sweep(&area, &journal, Direction::Forward);
+    Ok(restored(&journal, undo, damaged))
+}
+
+/// Removes what a restore that has ended leaves in the private folder; what cannot be removed
+/// takes room and harms nothing.
+pub(super) fn sweep(area: &Area, journal: &Journal, direction: Direction) {
+    let staged = area.private.join(&journal.staged);
+    if staged == area.staging() {
+        drop(disk::remove_tree("sweep-staging", &staged));
+    } else if let (Direction::Forward, Some(undone)) = (direction, staged.parent()) {
+        // The undo area whose files are all in place again.
+        drop(disk::remove_tree("sweep-undone", undone));
+    }
+    drop(remove_empty_folders(&area.undo(&journal.id)));
+}
+
+fn remove_leftovers(area: &Area) -> Result<()> {
+    let staging = area.staging();
+    if staging.exists() {
+        disk::remove_tree("sweep-staging", &staging)?;
+    }
+    for id in area.undo_areas()? {
+        // Files come into an undo area only after the journal: without one there are just folders.
+        remove_empty_folders(&area.undo(&id))?;
+    }
+    Ok(())
+}
+
+/// Removes folders that hold nothing but folders; anything else stays, with what is above it.
+fn remove_empty_folders(folder: &Path) -> Result<()> {
+    let entries = match fs::read_dir(folder).map_err(disk::failed("read the folder", folder)) {
+        Err(error) if is_absent(&error) => return Ok(()),
+        other => other?,
+    };
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(disk::failed("read the folder", folder))?;
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            return Ok(());
+        }
+        paths.push(entry.path());
+    }
+    paths.iter().try_for_each(|path| remove_empty_folders(path))?;
+    match disk::remove_empty_folder("sweep-undo", folder) {
+        Err(error) if error.source.kind() == std::io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+fn is_staged(area: &Area, journal: &Journal, path: &StoredPath) -> bool {
+    let placing = |action: &Action| matches!(action, Action::Place { path: it, .. } if it == path);
+    let staged = path.below(&area.private.join(&journal.staged));
+    let waits = fs::symlink_metadata(staged).is_ok();
+    waits || !journal.actions.iter().any(placing)
+}

@@ -1,0 +1,411 @@
+//! Restores of real directories, interrupted at every call to the disk.
+#![allow(clippy::disallowed_methods)]
+
+use super::{Change, Gate, Request, Restored, carry_out, plan, recover, to_directory, undo};
+use crate::{
+    Kind, backup,
+    disk::fault::{ANY_POINT, Fault, arm_here, disarm},
+    event::Silent,
+    store::{Backup, Filter, Reason, Store},
+};
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use rusqlite::Connection;
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+static CLOCK: AtomicU32 = AtomicU32::new(0);
+
+fn now() -> DateTime<Utc> {
+    let seconds = CLOCK.fetch_add(1, Ordering::Relaxed);
+    Utc.with_ymd_and_hms(2026, 11, 20, 13, 0, 0).unwrap() + TimeDelta::seconds(seconds.into())
+}
+
+struct Place {
+    _folder: tempfile::TempDir,
+    data: PathBuf,
+    store: Store,
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn database(path: &Path, mode: &str, rows: u32) -> Connection {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let connection = Connection::open(path).unwrap();
+    connection.pragma_update(None, "journal_mode", mode).unwrap();
+    connection.pragma_update(None, "synchronous", "OFF").unwrap();
+    connection.execute_batch("CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY)").unwrap();
+    for _ in 0..rows {
+        connection.execute("INSERT INTO t DEFAULT VALUES", []).unwrap();
+    }
+    connection
+}
+
+/// A directory with a backup, and changes of every kind since then.
+fn changed() -> (Place, Backup) {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let store = Store::new(folder.path().join("backups"));
+    let place = Place { _folder: folder, data, store };
+    let data = &place.data;
+    drop(database(&data.join("app.db"), "wal", 3));
+    drop(database(&data.join("sub/legacy.db"), "delete", 2));
+    write(&data.join("kept.txt"), "old");
+    write(&data.join("gone/deep/file"), "comes back");
+    write(&data.join("was-file"), "file");
+    write(&data.join("was-folder/x"), "x");
+    std::os::unix::fs::symlink("kept.txt", data.join("link")).unwrap();
+    fs::set_permissions(data.join("sub"), fs::Permissions::from_mode(0o750)).unwrap();
+    let backup = snapshot(&place);
+
+    drop(database(&data.join("app.db"), "wal", 4));
+    drop(database(&data.join("sub/legacy.db"), "delete", 5));
+    drop(database(&data.join("new/new.db"), "wal", 1));
+    write(&data.join("kept.txt"), "new");
+    fs::remove_dir_all(data.join("gone")).unwrap();
+    fs::remove_file(data.join("was-file")).unwrap();
+    write(&data.join("was-file/now-folder"), "y");
+    fs::remove_dir_all(data.join("was-folder")).unwrap();
+    write(&data.join("was-folder"), "now file");
+    fs::remove_file(data.join("link")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", data.join("link")).unwrap();
+    fs::set_permissions(data.join("sub"), fs::Permissions::from_mode(0o700)).unwrap();
+    (place, backup)
+}
+
+fn safety<'a>(place: &'a Place, excluded: &'a Filter) -> backup::Request<'a> {
+    let now = now();
+    backup::Request {
+        data: &place.data,
+        excluded,
+        left_out: &[],
+        reason: Reason::Safety,
+        label: None,
+        now,
+        random: [0; 3],
+        host: "host",
+        git_revision: None,
+        barrier_limit: backup::BARRIER_LIMIT,
+        inspect: &|_, _| None,
+    }
+}
+
+fn snapshot(place: &Place) -> Backup {
+    let none = Filter::default();
+    backup::take(&safety(place, &none), &place.store, &Silent).unwrap().backup
+}
+
+fn request<'a>(place: &'a Place, backup: &'a Backup, none: &'a Filter) -> Request<'a> {
+    Request {
+        data: &place.data,
+        store: &place.store,
+        backup,
+        only: none,
+        excluded: none,
+        left_out: &[],
+        gate: Gate::Refuse,
+        safety: None,
+        now: now(),
+        random: [0; 3],
+    }
+}
+
+fn restore(place: &Place, backup: &Backup) -> crate::Result<Restored> {
+    carry_out(&request(place, backup, &Filter::default()), &Silent)
+}
+
+/// Everything under the data directory that is not private: kind, mode and content.
+fn state(data: &Path) -> BTreeMap<String, String> {
+    let mut state = BTreeMap::new();
+    for entry in walkdir::WalkDir::new(data).min_depth(1) {
+        let entry = entry.unwrap();
+        let name = entry.path().strip_prefix(data).unwrap().display().to_string();
+        if name.starts_with(".piton") {
+            continue;
+        }
+        let mode = entry.metadata().unwrap().mode() & 0o777;
+        let what = if entry.file_type().is_symlink() {
+            format!("-> {}", fs::read_link(entry.path()).unwrap().display())
+        } else if entry.file_type().is_dir() {
+            format!("{mode:o} folder")
+        } else {
+            let bytes = fs::read(entry.path()).unwrap();
+            match bytes.starts_with(b"SQLite format 3\0") {
+                true => format!("{mode:o} {} rows", rows(entry.path())),
+                false => format!("{mode:o} {}", String::from_utf8_lossy(&bytes)),
+            }
+        };
+        state.insert(name, what);
+    }
+    state
+}
+
+fn rows(path: &Path) -> i64 {
+    let connection = crate::store::open_copy(path).unwrap();
+    connection.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_restore_brings_back_everything_and_can_be_undone() {
+    let (place, backup) = changed();
+    let before = state(&place.data);
+    let restored = restore(&place, &backup).unwrap();
+    let after = state(&place.data);
+    assert_eq!(after["app.db"], "644 3 rows");
+    assert_eq!(after["sub/legacy.db"], "644 2 rows");
+    assert_eq!(after["sub"], "750 folder");
+    assert_eq!(after["gone/deep/file"], "644 comes back");
+    assert_eq!(after["was-folder/x"], "644 x");
+    assert_eq!(after["link"], "-> kept.txt");
+    assert!(!after.contains_key("new/new.db") && !after.contains_key("new"));
+    assert!(!after.keys().any(|name| name.ends_with("-wal") || name.ends_with("-shm")));
+    assert!(restored.undo.join("tree/new/new.db").exists());
+    // The content is that of the backup, so a new one would be the same.
+    assert_eq!(snapshot(&place).id(), backup.id());
+
+    undo(&place.data, now(), [0; 3], &Silent).unwrap();
+    assert_eq!(state(&place.data), before);
+    undo(&place.data, now(), [0; 3], &Silent).unwrap();
+    assert_eq!(state(&place.data), after);
+    assert!(!place.data.join(".piton/staging").exists());
+}
+
+#[test]
+fn nothing_to_undo_is_said() {
+    let (place, _) = changed();
+    let error = undo(&place.data, now(), [0; 3], &Silent).unwrap_err();
+    assert_eq!(error.kind(), Kind::Refused);
+    assert_eq!(recover(&place.data, &Silent).unwrap(), None);
+    assert!(!place.data.join(".piton").exists(), "recover creates nothing");
+}
+
+#[test]
+fn a_restore_that_dies_at_any_call_is_wholly_done_or_never_happened() {
+    let (place, backup) = changed();
+    let old = state(&place.data);
+    restore(&place, &backup).unwrap();
+    let new = state(&place.data);
+    let mut results = [0, 0];
+    for nth in 1.. {
+        let (place, backup) = changed();
+        arm_here(ANY_POINT, nth, Fault::Crash);
+        let result = restore(&place, &backup);
+        if disarm() {
+            assert!(result.is_ok());
+            break;
+        }
+        // The recovery dies as well, somewhere, and is begun again.
+        arm_here(ANY_POINT, nth % 7 + 1, Fault::Crash);
+        let _ = recover(&place.data, &Silent);
+        disarm();
+        recover(&place.data, &Silent).unwrap();
+        let found = state(&place.data);
+        assert!(found == old || found == new, "call {nth}: {found:#?}");
+        results[usize::from(found == new)] += 1;
+        if result.is_ok() {
+            assert_eq!(found, new, "call {nth}: it was acknowledged");
+        }
+        assert!(!place.data.join(".piton/staging").exists());
+        restore(&place, &backup).unwrap();
+        assert_eq!(state(&place.data), new);
+    }
+    assert!(results[0] > 10 && results[1] > 10, "{results:?}");
+}
+
+#[test]
+fn a_restore_that_fails_at_any_call_says_what_came_of_it() {
+    for nth in 1.. {
+        let (place, backup) = changed();
+        let old = state(&place.data);
+        arm_here(ANY_POINT, nth, Fault::Error(5));
+        let result = restore(&place, &backup);
+        if disarm() {
+            break;
+        }
+        match result {
+            Ok(_) => assert_eq!(state(&place.data)["app.db"], "644 3 rows"),
+            Err(error) if error.kind() == Kind::Failed => {
+                assert_eq!(state(&place.data), old, "call {nth}: {error}");
+                assert!(recover(&place.data, &Silent).unwrap().is_none());
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), Kind::NotRestored, "call {nth}: {error}");
+                recover(&place.data, &Silent).unwrap();
+            }
+        }
+        restore(&place, &backup).unwrap();
+    }
+}
+
+#[test]
+fn an_undo_that_dies_at_any_call_is_wholly_done_or_never_happened() {
+    for nth in 1.. {
+        let (place, backup) = changed();
+        let old = state(&place.data);
+        restore(&place, &backup).unwrap();
+        let new = state(&place.data);
+        arm_here(ANY_POINT, nth, Fault::Crash);
+        let result = undo(&place.data, now(), [0; 3], &Silent);
+        if disarm() {
+            assert!(result.is_ok());
+            break;
+        }
+        recover(&place.data, &Silent).unwrap();
+        let found = state(&place.data);
+        assert!(found == old || found == new, "call {nth}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_log_that_lies_beside_the_old_database_never_meets_the_new_one() {
+    let (place, backup) = changed();
+    let live = place.data.join("app.db");
+    // What a killed service leaves: rows that are only in the log.
+    let service = database(&live, "wal", 10);
+    for suffix in ["", "-wal", "-shm"] {
+        let name = format!("app.db{suffix}");
+        fs::copy(place.data.join(&name), place.data.parent().unwrap().join(&name)).unwrap();
+    }
+    drop(service);
+    for suffix in ["", "-wal", "-shm"] {
+        let name = format!("app.db{suffix}");
+        fs::copy(place.data.parent().unwrap().join(&name), place.data.join(&name)).unwrap();
+    }
+    let restored = restore(&place, &backup).unwrap();
+    assert_eq!(
+        Connection::open(&live)
+            .unwrap()
+            .query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))
+            .unwrap(),
+        3
+    );
+    // The old database was folded, so the undo area has it whole.
+    assert_eq!(rows(&restored.undo.join("tree/app.db")), 17);
+}
+
+#[test]
+fn a_damaged_database_is_kept_raw_with_its_logs() {
+    let (place, backup) = changed();
+    let live = place.data.join("app.db");
+    fs::write(&live, b"SQLite format 3\0 and then nothing that makes sense").unwrap();
+    fs::write(place.data.join("app.db-wal"), "a log").unwrap();
+    fs::write(place.data.join("app.db-journal"), "a journal").unwrap();
+    let none = Filter::default();
+    let safety = safety(&place, &none);
+    let request = Request { safety: Some(&safety), ..request(&place, &backup, &none) };
+    let preview = plan(&request, &|_, _| None).unwrap();
+    assert!(preview.databases.iter().any(|it| it.unreadable.is_some()));
+    let restored = carry_out(&request, &Silent).unwrap();
+    assert_eq!(restored.safety, None);
+    assert_eq!(rows(&live), 3);
+    for name in ["app.db", "app.db-wal", "app.db-journal"] {
+        assert!(restored.undo.join("tree").join(name).exists(), "{name}");
+        assert!(name == "app.db" || !place.data.join(name).exists());
+    }
+    undo(&place.data, now(), [0; 3], &Silent).unwrap();
+    assert_eq!(fs::read(place.data.join("app.db-wal")).unwrap(), b"a log");
+}
+
+#[test]
+fn a_holder_is_named_and_a_hot_restore_goes_around_it() {
+    let (place, backup) = changed();
+    let before = state(&place.data);
+    // Idle, and in rollback-journal mode: it holds no lock.
+    let service = Connection::open(place.data.join("sub/legacy.db")).unwrap();
+    service.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).unwrap();
+    let error = restore(&place, &backup).unwrap_err();
+    assert_eq!(error.kind(), Kind::InUse);
+    assert!(error.to_string().contains(&format!("pid {}", std::process::id())), "{error}");
+    assert_eq!(state(&place.data), before);
+
+    let none = Filter::default();
+    let request = Request { gate: Gate::Hot, ..request(&place, &backup, &none) };
+    let restored = carry_out(&request, &Silent).unwrap();
+    assert_eq!(restored.hot.len(), 2);
+    let count: i64 = service.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 2, "the service sees the new content");
+    drop(service);
+    assert_eq!(snapshot(&place).manifest.content, backup.manifest.content);
+    assert_eq!(undo(&place.data, now(), [0; 3], &Silent).unwrap_err().kind(), Kind::Refused);
+}
+
+#[test]
+fn a_part_is_restored_and_the_rest_left_alone() {
+    let (place, backup) = changed();
+    let before = state(&place.data);
+    let (none, only) = (Filter::default(), Filter::new(&["app.db", "gone"]).unwrap());
+    let request = Request { only: &only, ..request(&place, &backup, &none) };
+    carry_out(&request, &Silent).unwrap();
+    let after = state(&place.data);
+    assert_eq!(after["app.db"], "644 3 rows");
+    assert_eq!(after["gone/deep/file"], "644 comes back");
+    for (name, what) in &before {
+        assert!(name == "app.db" || after[name] == *what, "{name}");
+    }
+    let only = Filter::new(&["nothing"]).unwrap();
+    let error = carry_out(&Request { only: &only, ..request.clone() }, &Silent).unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+}
+
+#[test]
+fn the_preview_says_what_would_change_and_touches_nothing() {
+    let (place, backup) = changed();
+    let before = state(&place.data);
+    let none = Filter::default();
+    let preview = plan(&request(&place, &backup, &none), &|_, _| Some("7".into())).unwrap();
+    assert_eq!(state(&place.data), before);
+    let found: Vec<(String, Change, Option<u64>, Option<u64>)> = preview
+        .databases
+        .iter()
+        .map(|it| (it.path.to_string(), it.change, it.tables["t"].live, it.tables["t"].backup))
+        .collect();
+    let expected = [
+        ("app.db", Change::Replaced, Some(7), Some(3)),
+        ("new/new.db", Change::Displaced, Some(1), None),
+        ("sub/legacy.db", Change::Replaced, Some(7), Some(2)),
+    ];
+    let expected =
+        expected.map(|(name, change, live, backup)| (name.to_owned(), change, live, backup));
+    assert_eq!(found, expected);
+    let names = |paths: &[crate::store::StoredPath]| -> Vec<String> {
+        paths.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(names(&preview.files_displaced), ["was-file/now-folder", "was-folder"]);
+    assert_eq!(
+        names(&preview.files_restored),
+        ["gone/deep/file", "kept.txt", "link", "was-file", "was-folder/x"]
+    );
+}
+
+#[test]
+fn a_backup_is_unpacked_beside_the_data() {
+    let (place, backup) = changed();
+    let none = Filter::default();
+    let folder = place.data.parent().unwrap().join("look/inside");
+    to_directory(&place.store, &backup, &folder, &none, &Silent).unwrap();
+    assert_eq!(state(&folder)["app.db"], "644 3 rows");
+    assert_eq!(state(&folder)["sub"], "750 folder");
+    let error = to_directory(&place.store, &backup, &folder, &none, &Silent).unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+}
+
+#[test]
+fn a_damaged_archive_changes_nothing() {
+    let (place, backup) = changed();
+    let before = state(&place.data);
+    let archive = place.store.archive_path(backup.id());
+    let mut bytes = fs::read(&archive).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&archive, bytes).unwrap();
+    assert_eq!(restore(&place, &backup).unwrap_err().kind(), Kind::Damaged);
+    assert_eq!(state(&place.data), before);
+    assert!(!place.data.join(".piton/staging").exists());
+}

@@ -1,0 +1,304 @@
+//! Carrying out a journal, forward or back, from whatever point an interruption left it at.
+//!
+//! Every function here may be run again after it was cut off anywhere, and looks at what is there
+//! instead of remembering. A name is always one whole old or one whole new file: the old one gets a
+//! second name in the undo area, then the new one is renamed over it.
+
+use super::journal::{Action, Area, Journal, What};
+use crate::{
+    Result,
+    database::{SIDE_SUFFIXES, side_file},
+    disk,
+    store::{Attributes, Bare, dress},
+};
+use std::{
+    collections::BTreeSet,
+    fs::{self, Metadata},
+    io::ErrorKind,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+/// A journal, and the three trees between which it moves entries.
+pub(super) struct Transaction<'a> {
+    pub(super) area: &'a Area,
+    pub(super) journal: &'a Journal,
+}
+
+struct Places {
+    live: PathBuf,
+    staged: PathBuf,
+    undo: PathBuf,
+}
+
+impl Transaction<'_> {
+    /// Makes the folders of the undo area, durable, so that afterwards nothing but moves is left.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub(super) fn prepare(&self) -> Result<()> {
+        let tree = self.area.undo_tree(&self.journal.id);
+        let mut folders = BTreeSet::from([tree.clone()]);
+        for action in &self.journal.actions {
+            if let Action::Place { path, .. } | Action::Displace { path, .. } = action
+                && look(&path.below(&self.area.data))?.is_some_and(|found| !found.is_dir())
+            {
+                folders.insert(parent(&path.below(&tree)));
+            }
+        }
+        for folder in &folders {
+            disk::create_private_folders("undo-folder", folder)?;
+        }
+        // Each with all that are above it, up to the private folder.
+        let mut all = BTreeSet::new();
+        for folder in &folders {
+            let above = folder.ancestors().take_while(|it| it.starts_with(&self.area.private));
+            all.extend(above.map(Path::to_path_buf));
+        }
+        all.iter().try_for_each(|folder| Ok(disk::sync_folder("undo-sync", folder)?))
+    }
+
+    /// Goes to the new state.
+    ///
+    /// # Errors
+    /// The system's, with the path; the journal still stands then.
+    pub(super) fn forward(&self) -> Result<()> {
+        let actions = &self.journal.actions;
+        // Second names for all old files first, and durable: only then may one be replaced.
+        for action in actions {
+            match action {
+                Action::Place { path, what } => self.keep(&self.places(path), *what)?,
+                Action::Displace { path, what } => {
+                    let places = self.places(path);
+                    move_entry("displace", &places.live, &places.undo)?;
+                    move_logs("displace-log", *what, &places.live, &places.undo)?;
+                }
+                _ => {}
+            }
+        }
+        self.sync_parents()?;
+        for action in actions {
+            match action {
+                Action::RemoveFolder { path, .. } => {
+                    remove_if_empty("remove-folder", &path.below(&self.area.data))?;
+                }
+                Action::MakeFolder { path, .. } => {
+                    disk::create_private_folders("make-folder", &path.below(&self.area.data))?;
+                }
+                _ => {}
+            }
+        }
+        for action in actions {
+            if let Action::Place { path, what } = action {
+                let places = self.places(path);
+                move_entry("place", &places.staged, &places.live)?;
+                // Only a damaged database that is put back by an undo has logs waiting.
+                move_logs("place-log", *what, &places.staged, &places.live)?;
+            }
+        }
+        for action in actions.iter().rev() {
+            if let Action::MakeFolder { path, attributes: after }
+            | Action::DressFolder { path, after, .. } = action
+            {
+                dress_folder(&path.below(&self.area.data), after)?;
+            }
+        }
+        self.sync_parents()
+    }
+
+    /// Goes to the state before.
+    ///
+    /// # Errors
+    /// The system's, with the path; the journal still stands then.
+    pub(super) fn back(&self) -> Result<()> {
+        let actions = &self.journal.actions;
+        for action in actions.iter().rev() {
+            if let Action::Place { path, what } = action {
+                self.take_back(&self.places(path), *what)?;
+            }
+        }
+        for action in actions.iter().rev() {
+            match action {
+                Action::MakeFolder { path, .. } => {
+                    remove_if_empty("back-folder", &path.below(&self.area.data))?;
+                }
+                Action::RemoveFolder { path, .. } => {
+                    disk::create_private_folders("back-folder", &path.below(&self.area.data))?;
+                }
+                _ => {}
+            }
+        }
+        for action in actions.iter().rev() {
+            if let Action::Displace { path, what } = action {
+                let places = self.places(path);
+                move_entry("back-displaced", &places.undo, &places.live)?;
+                move_logs("back-log", *what, &places.undo, &places.live)?;
+            }
+        }
+        for action in actions.iter().rev() {
+            if let Action::RemoveFolder { path, attributes: before }
+            | Action::DressFolder { path, before, .. } = action
+            {
+                dress_folder(&path.below(&self.area.data), before)?;
+            }
+        }
+        self.sync_parents()
+    }
+
+    /// Gives the old file a second name in the undo area, and moves its logs there.
+    fn keep(&self, places: &Places, what: What) -> Result<()> {
+        let (Some(staged), Some(live)) = (look(&places.staged)?, look(&places.live)?) else {
+            return Ok(());
+        };
+        // A folder goes by actions of its own.
+        if identity(&staged) == identity(&live) || live.is_dir() {
+            return Ok(());
+        }
+        match look(&places.undo)? {
+            None => {
+                // There unless the live file has come since the restore was prepared.
+                disk::create_private_folders("undo-folder", &parent(&places.undo))?;
+                disk::hard_link("keep", &places.live, &places.undo)?;
+            }
+            Some(kept) if identity(&kept) == identity(&live) => {}
+            // Somebody has replaced it since the interruption: that one is kept as well.
+            Some(_) => {
+                let later = later_name(&places.undo)?;
+                disk::hard_link("keep-later", &places.live, &later)?;
+            }
+        }
+        move_logs("keep-log", what, &places.live, &places.undo)
+    }
+
+    fn take_back(&self, places: &Places, what: What) -> Result<()> {
+        let (staged, live) = (look(&places.staged)?, look(&places.live)?);
+        let kept = look(&places.undo)?.filter(|kept| !kept.is_dir());
+        let same = |one: &Metadata, other: &Metadata| identity(one) == identity(other);
+        match (staged, live, kept) {
+            (_, None, Some(_)) => disk::rename("back-place", &places.undo, &places.live)?,
+            (None, Some(_), Some(_)) => {
+                disk::hard_link("back-keep", &places.live, &places.staged)?;
+                disk::rename("back-place", &places.undo, &places.live)?;
+            }
+            (Some(staged), Some(live), Some(_)) if same(&staged, &live) => {
+                disk::rename("back-place", &places.undo, &places.live)?;
+            }
+            (None, Some(_), None) => disk::rename("back-new", &places.live, &places.staged)?,
+            // Two names of one file: renaming one over the other would leave both.
+            (Some(_), Some(live), Some(kept)) if same(&live, &kept) => {
+                disk::remove_file("back-unkeep", &places.undo)?;
+            }
+            _ => {}
+        }
+        move_logs("back-log", what, &places.undo, &places.live)
+    }
+
+    fn places(&self, path: &crate::store::StoredPath) -> Places {
+        Places {
+            live: path.below(&self.area.data),
+            staged: path.below(&self.area.private.join(&self.journal.staged)),
+            undo: path.below(&self.area.undo_tree(&self.journal.id)),
+        }
+    }
+
+    /// Syncs every folder in which a name may have changed.
+    fn sync_parents(&self) -> Result<()> {
+        let mut folders = BTreeSet::new();
+        for action in &self.journal.actions {
+            match action {
+                Action::Place { path, .. } | Action::Displace { path, .. } => {
+                    let places = self.places(path);
+                    folders.extend([&places.live, &places.undo].map(|path| parent(path)));
+                }
+                Action::MakeFolder { path, .. }
+                | Action::RemoveFolder { path, .. }
+                | Action::DressFolder { path, .. } => {
+                    let live = path.below(&self.area.data);
+                    folders.extend([parent(&live), live]);
+                }
+            }
+        }
+        for folder in folders {
+            match disk::sync_folder("transaction-sync", &folder) {
+                // A folder that the restore removes, or has not made yet.
+                Err(error) if is_absent(&error.source) => {}
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Moves an entry if it is there; it may have been moved before an interruption, and a folder may
+/// have its name by now.
+fn move_entry(point: &'static str, from: &Path, to: &Path) -> Result<()> {
+    match look(from)? {
+        Some(found) if !found.is_dir() => Ok(disk::rename(point, from, to)?),
+        _ => Ok(()),
+    }
+}
+
+fn move_logs(point: &'static str, what: What, from: &Path, to: &Path) -> Result<()> {
+    if what == What::Database {
+        for suffix in SIDE_SUFFIXES {
+            move_entry(point, &side_file(from, suffix), &side_file(to, suffix))?;
+        }
+    }
+    Ok(())
+}
+
+/// A folder that is not empty has something that is excluded, or came later: it stays. So does a
+/// file that has its name by now.
+fn remove_if_empty(point: &'static str, path: &Path) -> Result<()> {
+    match disk::remove_empty_folder(point, path) {
+        Err(error)
+            if matches!(
+                error.source.kind(),
+                ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(())
+        }
+        other => Ok(other?),
+    }
+}
+
+fn dress_folder(path: &Path, attributes: &Attributes) -> Result<()> {
+    match look(path)? {
+        Some(found) if found.is_dir() => dress(path, attributes, Bare::Folder),
+        _ => Ok(()),
+    }
+}
+
+/// A name beside one that is taken.
+fn later_name(path: &Path) -> Result<PathBuf> {
+    let mut number = 2_u32;
+    loop {
+        let candidate = side_file(path, &format!("~{number}"));
+        if look(&candidate)?.is_none() {
+            return Ok(candidate);
+        }
+        number += 1;
+    }
+}
+
+fn look(path: &Path) -> Result<Option<Metadata>> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(disk::failed("read", path)(error).into()),
+    }
+}
+
+/// Where a parent is a file or missing, the path is as absent as where only its name is.
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn identity(found: &Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
+}
+
+fn parent(path: &Path) -> PathBuf {
+    path.parent().map(Path::to_path_buf).unwrap_or_default()
+}
