@@ -1,1 +1,387 @@
-//! (to come)
+//! Archives that are damaged, cut off or hostile, and the catalog that lists them.
+#![allow(clippy::disallowed_methods)]
+
+use super::{
+    Attributes, Backup, BackupId, Check, Cut, DatabaseFacts, DatabaseRecord, Digest, FORMAT,
+    FileKind, FileRecord, Folders, LinkTarget, Manifest, Reason, Selector, Store, StoredPath,
+    compress::Compressor, digest_of, entry, facts, open_copy, to_json,
+};
+use crate::{
+    Kind,
+    error::{Error, StoreError},
+    event::Silent,
+};
+use chrono::{TimeZone, Utc};
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+use tar::{EntryType, Header};
+
+const CONTENT: &[u8] = b"the content of a file";
+
+struct Crafted {
+    folder: tempfile::TempDir,
+    store: Store,
+    manifest: Manifest,
+    database: Vec<u8>,
+}
+
+fn path(text: &str) -> StoredPath {
+    StoredPath::new(text).unwrap()
+}
+
+fn attributes() -> Attributes {
+    let modified = Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).unwrap();
+    Attributes { mode: 0o755, user: 0, group: 0, modified }
+}
+
+fn file(name: &str, kind: FileKind) -> FileRecord {
+    FileRecord { path: path(name), attributes: attributes(), kind }
+}
+
+fn content() -> FileKind {
+    FileKind::File { size: CONTENT.len() as u64, sha256: Digest::of(CONTENT) }
+}
+
+fn id(number: u8) -> BackupId {
+    BackupId::new(
+        Utc.with_ymd_and_hms(2026, 11, 20, 13, 19, number.into()).unwrap(),
+        [0, 0, number],
+    )
+}
+
+/// A database of one small page, so that flipping every byte stays affordable.
+fn small_database(folder: &Path) -> (Vec<u8>, DatabaseFacts) {
+    let live = folder.join("small.db");
+    let connection = rusqlite::Connection::open(&live).unwrap();
+    connection.execute_batch("PRAGMA page_size = 512; CREATE TABLE t (a)").unwrap();
+    connection.close().unwrap();
+    let facts = facts(&open_copy(&live).unwrap(), &live).unwrap();
+    (fs::read(live).unwrap(), facts)
+}
+
+fn craft() -> Crafted {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, facts) = small_database(folder.path());
+    assert_eq!(facts.check, Check::Full);
+    let databases = vec![DatabaseRecord {
+        path: path("app.db"),
+        attributes: attributes(),
+        size: database.len() as u64,
+        sha256: Digest::of(&database),
+        facts,
+        position: None,
+    }];
+    let files = vec![
+        file("folder", FileKind::Folder),
+        file("folder/file", content()),
+        file("link", FileKind::Symlink { target: LinkTarget("folder".into()) }),
+    ];
+    let manifest = Manifest {
+        format: FORMAT,
+        id: id(7),
+        created: Utc.with_ymd_and_hms(2026, 11, 20, 13, 19, 7).unwrap(),
+        host: "host".into(),
+        piton_version: "0".into(),
+        sqlite_version: "0".into(),
+        reason: Reason::Manual,
+        label: None,
+        git_revision: None,
+        cut: Cut::All,
+        excluded: Vec::new(),
+        content: Manifest::content_of(&databases, &files),
+        databases,
+        files,
+        notes: Vec::new(),
+    };
+    let store = Store::new(folder.path().join("backups"));
+    fs::create_dir(store.root()).unwrap();
+    Crafted { folder, store, manifest, database }
+}
+
+/// Which files of the crafted backup lie in the store.
+#[derive(Clone, Copy, Debug)]
+enum Beside {
+    Manifest,
+    Nothing,
+}
+
+impl Crafted {
+    /// The entries of a sound archive; the last one is its end.
+    fn entries(&self) -> Vec<Vec<u8>> {
+        let mut entries: Vec<Vec<u8>> = Vec::new();
+        for item in self.manifest.items() {
+            let mut bytes = entry::head(item);
+            if let Some((size, _)) = item.content() {
+                let content =
+                    if size == self.database.len() as u64 { &self.database } else { CONTENT };
+                bytes.extend_from_slice(content);
+                bytes.extend_from_slice(entry::filling(size));
+            }
+            entries.push(bytes);
+        }
+        entries.push(self.manifest_entry());
+        entries.push(vec![0; 1024]);
+        entries
+    }
+
+    fn manifest_entry(&self) -> Vec<u8> {
+        let json = to_json(&self.manifest).unwrap();
+        let size = json.len() as u64;
+        let mut bytes = entry::manifest_head(&self.manifest, size);
+        bytes.extend_from_slice(&json);
+        bytes.extend_from_slice(entry::filling(size));
+        bytes
+    }
+
+    fn archive(&self) -> PathBuf {
+        self.store.archive_path(&self.manifest.id)
+    }
+
+    fn write(&self, entries: &[Vec<u8>], beside: Beside) {
+        let mut compressor = Compressor::new(Vec::new(), 1);
+        compressor.write_all(&entries.concat()).unwrap();
+        self.write_raw(&compressor.finish().unwrap(), beside);
+    }
+
+    fn write_raw(&self, archive: &[u8], beside: Beside) {
+        fs::write(self.archive(), archive).unwrap();
+        let manifest_path = self.store.manifest_path(&self.manifest.id);
+        match beside {
+            Beside::Nothing => drop(fs::remove_file(manifest_path)),
+            // Even whoever can forge the digest of the archive gets nothing past the reader.
+            Beside::Manifest => {
+                let (archive_sha256, archive_bytes) = digest_of(archive).unwrap();
+                let backup = Backup {
+                    archive_bytes,
+                    archive_sha256,
+                    label: None,
+                    pinned: false,
+                    verified: self.manifest.created,
+                    manifest: self.manifest.clone(),
+                };
+                fs::write(manifest_path, to_json(&backup).unwrap()).unwrap();
+            }
+        }
+    }
+
+    fn verify(&self) -> crate::Result<Backup> {
+        self.store.verify(&self.manifest.id, &Silent)
+    }
+
+    /// Demands that verifying and unpacking refuse it, and that nothing lands outside.
+    fn must_be_refused(&self, entries: &[Vec<u8>], what: &str) {
+        for beside in [Beside::Manifest, Beside::Nothing] {
+            self.write(entries, beside);
+            let error = self.verify().expect_err(what);
+            assert_eq!(error.kind(), Kind::Damaged, "{what}, {beside:?}: {error}");
+            let out = self.folder.path().join("out");
+            fs::create_dir(&out).unwrap();
+            let unpacked = self.store.load(&self.manifest.id).and_then(|backup| {
+                self.store.extract(&backup, &out, &|_| true, Folders::AsListed, &Silent)
+            });
+            assert!(unpacked.is_err(), "{what}, {beside:?}");
+            fs::remove_dir_all(out).unwrap();
+            let mut names: Vec<_> = fs::read_dir(self.folder.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            assert_eq!(names, ["backups", "small.db"], "{what}");
+        }
+    }
+}
+
+/// One entry in a header that piton would not write.
+fn foreign(kind: EntryType, name: &[u8], target: &[u8], content: &[u8]) -> Vec<u8> {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.as_old_mut().name[..name.len()].copy_from_slice(name);
+    header.as_old_mut().linkname[..target.len()].copy_from_slice(target);
+    header.set_mode(0o644);
+    header.set_size(content.len() as u64);
+    header.set_cksum();
+    let filling = entry::filling(content.len() as u64);
+    [header.as_bytes().as_slice(), content, filling].concat()
+}
+
+#[test]
+fn a_sound_archive_is_accepted_with_and_without_the_manifest_beside_it() {
+    let crafted = craft();
+    for beside in [Beside::Manifest, Beside::Nothing] {
+        crafted.write(&crafted.entries(), beside);
+        assert_eq!(crafted.verify().unwrap().manifest, crafted.manifest);
+    }
+}
+
+#[test]
+fn every_flipped_byte_and_every_truncation_is_found() {
+    let crafted = craft();
+    crafted.write(&crafted.entries(), Beside::Manifest);
+    let sound = fs::read(crafted.archive()).unwrap();
+    for at in 0..sound.len() {
+        let mut flipped = sound.clone();
+        flipped[at] ^= 1 << (at % 8);
+        fs::write(crafted.archive(), &flipped).unwrap();
+        assert_eq!(crafted.verify().expect_err("flipped").kind(), Kind::Damaged, "byte {at}");
+    }
+    for length in 0..sound.len() {
+        crafted.write_raw(&sound[..length], Beside::Nothing);
+        assert_eq!(crafted.verify().expect_err("cut off").kind(), Kind::Damaged, "length {length}");
+    }
+}
+
+#[test]
+fn entries_that_piton_never_writes_are_refused() {
+    let crafted = craft();
+    let sound = crafted.entries();
+    let extra = [
+        ("an absolute path", foreign(EntryType::Regular, b"/etc/evil", b"", b"x")),
+        ("a path that leaves", foreign(EntryType::Regular, b"data/../../evil", b"", b"x")),
+        ("an unlisted file", foreign(EntryType::Regular, b"data/extra", b"", b"x")),
+        ("a hard link", foreign(EntryType::Link, b"data/extra", b"/etc/passwd", b"")),
+        ("a device", foreign(EntryType::Char, b"data/extra", b"", b"")),
+        ("a pipe", foreign(EntryType::Fifo, b"data/extra", b"", b"")),
+        ("a size in an extended header", foreign(EntryType::XHeader, b"x", b"", b"12 size=9999\n")),
+        ("a global header", foreign(EntryType::XGlobalHeader, b"x", b"", b"12 path=evil\n")),
+        ("a sparse file", foreign(EntryType::GNUSparse, b"data/extra", b"", b"x")),
+        ("a long name", foreign(EntryType::GNULongName, b"././@LongLink", b"", &[b'a'; 5000])),
+    ];
+    for (what, entry) in extra {
+        for at in 0..sound.len() {
+            let mut entries = sound.clone();
+            entries.insert(at, entry.clone());
+            crafted.must_be_refused(&entries, &format!("{what} at {at}"));
+        }
+    }
+    for at in 0..sound.len() {
+        let mut entries = sound.clone();
+        let taken = entries.remove(at);
+        crafted.must_be_refused(&entries, &format!("without entry {at}"));
+        entries.insert(at, taken.clone());
+        entries.insert(at, taken);
+        crafted.must_be_refused(&entries, &format!("entry {at} twice"));
+    }
+    let mut entries = sound.clone();
+    entries.push(b"more".to_vec());
+    crafted.must_be_refused(&entries, "something after the end");
+    let mut entries = sound;
+    let end = entries.len() - 1;
+    entries[end].truncate(512);
+    crafted.must_be_refused(&entries, "half an end");
+}
+
+#[test]
+fn sizes_that_lie_are_refused_in_bounded_memory() {
+    let crafted = craft();
+    for (at, size) in [(2, u64::MAX / 2), (2, 1 << 40), (4, 1 << 33), (4, 1 << 28)] {
+        let mut entries = crafted.entries();
+        let mut header = Header::from_byte_slice(&entries[at][..512]).clone();
+        header.set_size(size);
+        header.set_cksum();
+        entries[at][..512].copy_from_slice(header.as_bytes());
+        crafted.must_be_refused(&entries, &format!("entry {at} of {size} bytes"));
+    }
+}
+
+#[test]
+fn manifests_that_would_lead_elsewhere_are_refused() {
+    let link = |target: &str| FileKind::Symlink { target: LinkTarget(target.into()) };
+    let cases: [(&str, Vec<FileRecord>); 6] = [
+        ("through a link", vec![file("a", link("/etc")), file("a/b", content())]),
+        ("without its folder", vec![file("a/b", content())]),
+        ("twice", vec![file("a", content()), file("a", content())]),
+        (
+            "into the private folder",
+            vec![file(".piton", FileKind::Folder), file(".piton/lock", content())],
+        ),
+        ("as a log of a database", vec![file("app.db-wal", content())]),
+        ("unsorted", vec![file("b", content()), file("a", content())]),
+    ];
+    for (what, files) in cases {
+        let mut crafted = craft();
+        crafted.manifest.files = files;
+        crafted.manifest.content =
+            Manifest::content_of(&crafted.manifest.databases, &crafted.manifest.files);
+        crafted.must_be_refused(&crafted.entries(), what);
+    }
+    let mut crafted = craft();
+    crafted.manifest.content = Digest::of(b"");
+    crafted.must_be_refused(&crafted.entries(), "another content digest");
+    crafted.manifest.format = FORMAT + 1;
+    crafted.write(&crafted.entries(), Beside::Manifest);
+    assert_eq!(crafted.verify().unwrap_err().kind(), Kind::Refused);
+}
+
+#[test]
+fn a_database_that_is_not_as_listed_is_found() {
+    let mut crafted = craft();
+    crafted.manifest.databases[0].facts.rows.insert("t".into(), 5);
+    crafted.write(&crafted.entries(), Beside::Manifest);
+    let error = crafted.verify().unwrap_err();
+    assert!(matches!(error, Error::Store(StoreError::Damaged { .. })), "{error}");
+}
+
+#[test]
+fn the_catalog_reports_what_it_does_not_list() {
+    let crafted = craft();
+    crafted.write(&crafted.entries(), Beside::Manifest);
+    let root = crafted.store.root();
+    fs::write(root.join("readme.txt"), "mine").unwrap();
+    fs::write(crafted.store.manifest_path(&id(1)), "{").unwrap();
+    fs::write(crafted.store.archive_path(&id(2)), "not gzip").unwrap();
+    fs::write(root.join(format!("{}.tar.gz.partial", id(3))), "dead").unwrap();
+    fs::write(crafted.store.manifest_path(&id(3)), "{}").unwrap();
+    fs::write(root.join("theirs.partial"), "not ours").unwrap();
+    let catalog = crafted.store.list().unwrap();
+    assert_eq!(catalog.backups.len(), 1);
+    assert_eq!(catalog.strays.len(), 6, "{:?}", catalog.strays);
+    // A session sweeps what only a dead one can have left, and nothing else.
+    drop(crafted.store.session().unwrap());
+    assert_eq!(crafted.store.list().unwrap().strays.len(), 4);
+    assert!(Store::new("/nonexistent/folder".into()).list().unwrap().backups.is_empty());
+}
+
+#[test]
+fn selectors_find_one_backup_or_say_why_not() {
+    let mut crafted = craft();
+    let find = |crafted: &Crafted, text: &str| {
+        crafted.store.find(&text.parse::<Selector>()?).map(|backup| backup.id().clone())
+    };
+    assert!(matches!(find(&crafted, "latest"), Err(Error::Store(StoreError::Empty { .. }))));
+    for number in [7, 9, 8] {
+        crafted.manifest.id = id(number);
+        crafted.write(&crafted.entries(), Beside::Manifest);
+    }
+    assert_eq!(find(&crafted, "latest").unwrap(), id(9));
+    assert_eq!(find(&crafted, id(8).as_str()).unwrap(), id(8));
+    assert_eq!(find(&crafted, "20261120T131907").unwrap(), id(7));
+    let ambiguous = find(&crafted, "2026");
+    assert!(matches!(ambiguous, Err(Error::Store(StoreError::Ambiguous { .. }))));
+    for (text, kind) in [("2027", Kind::Usage), ("../etc", Kind::Usage), ("", Kind::Usage)] {
+        assert_eq!(find(&crafted, text).unwrap_err().kind(), kind, "{text}");
+    }
+}
+
+#[test]
+fn ids_are_what_they_look_like() {
+    let taken = Utc.with_ymd_and_hms(2026, 11, 20, 13, 19, 7).unwrap();
+    let id = BackupId::new(taken, [0x3f, 0x9a, 0x2c]);
+    assert_eq!(id.to_string(), "20261120T131907Z-3f9a2c");
+    assert_eq!(id.taken(), taken);
+    assert_eq!("20261120T131907Z-3f9a2c".parse::<BackupId>().unwrap(), id);
+    for bad in [
+        "20261120T131907Z-3F9A2C",
+        "20261120T131907Z-3f9a2",
+        "20261320T131907Z-3f9a2c",
+        "20261120T131907X-3f9a2c",
+        "2026112 T131907Z-3f9a2c",
+        "+0261120T131907Z-3f9a2c",
+        "20261120T131907Zä3f9a2",
+        "",
+    ] {
+        assert!(bad.parse::<BackupId>().is_err(), "{bad}");
+    }
+}
