@@ -104,6 +104,10 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
     store.require_space(needed(&first_look, store)?)?;
     let session = store.session()?;
     let (tree, pinned, cut) = cut_steadily(request, scope, first_look)?;
+    if let Cut::PerDatabase { reason } = &cut {
+        let text = format!("the databases are not of one instant: {reason}");
+        observer.event(Event::Warning { text });
+    }
     let id = BackupId::new(request.now, request.random);
     let total_bytes = Some(tree.bytes());
     observer.event(Event::WorkStarted { work: Work::Archive, total_bytes });

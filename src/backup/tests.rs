@@ -223,6 +223,19 @@ fn a_writer_that_stays_is_waited_for_only_so_long() {
 }
 
 #[test]
+fn hundreds_of_tenants_are_cut_at_one_instant() {
+    let place = place();
+    let first = place.data.join("0.db");
+    drop(database(&first, "wal", 1));
+    for number in 1..300 {
+        fs::copy(&first, place.data.join(format!("{number}.db"))).unwrap();
+    }
+    let taken = snapshot(&place, &[]).unwrap();
+    assert_eq!(taken.backup.manifest.cut, Cut::All);
+    assert_eq!(taken.backup.manifest.databases.len(), 300);
+}
+
+#[test]
 fn a_hot_journal_is_rolled_back_and_not_stored() {
     let place = place();
     let live = place.data.join("app.db");

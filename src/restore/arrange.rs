@@ -55,8 +55,24 @@ pub(super) fn arrange(
             actions.push(Action::RemoveFolder { path: path.clone(), attributes });
         }
     }
+    actions.extend(kept_folders(live, manifest, folders));
+    actions.extend(wanted.into_iter().map(|(path, what)| {
+        // A live database that the backup has as a file still has logs to take along.
+        let what = if live.databases.contains_key(path) { What::Database } else { what };
+        Action::Place { path: path.clone(), what }
+    }));
+    actions
+}
+
+/// The folders that are to be there: made where they are missing, else given the attributes listed.
+fn kept_folders(
+    live: &Tree,
+    manifest: &Manifest,
+    folders: BTreeMap<StoredPath, Option<&Attributes>>,
+) -> Vec<Action> {
     let listed: BTreeMap<&StoredPath, &Attributes> =
         manifest.files.iter().map(|record| (&record.path, &record.attributes)).collect();
+    let mut actions = Vec::new();
     for (path, after) in folders {
         match (live.folders.get(&path), after.or(listed.get(&path).copied())) {
             (None, Some(attributes)) => {
@@ -71,11 +87,6 @@ pub(super) fn arrange(
             _ => {}
         }
     }
-    actions.extend(wanted.into_iter().map(|(path, what)| {
-        // A live database that the backup has as a file still has logs to take along.
-        let what = if live.databases.contains_key(path) { What::Database } else { what };
-        Action::Place { path: path.clone(), what }
-    }));
     actions
 }
 

@@ -79,6 +79,8 @@ fn stage(
     observer: &dyn Observer,
 ) -> Result<()> {
     let sizes = items.iter().filter_map(|item| item.content()).map(|(size, _)| size);
+    // It may be gone altogether.
+    disk::create_folders("data-folder", request.data)?;
     require_space(request.data, sizes.fold(0, u64::saturating_add))?;
     disk::create_private_folders("private-folder", &area.private)?;
     let staging = area.staging();

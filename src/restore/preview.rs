@@ -114,18 +114,7 @@ pub fn plan(
             }
         }
     }
-    for path in displaced(What::Database) {
-        let (tables, live_position, unreadable) = read_live(request, path, inspect);
-        let tables = tables
-            .into_iter()
-            .map(|(table, rows)| (table, Rows { live: Some(rows), backup: None }))
-            .collect();
-        let (path, change) = (path.clone(), Change::Displaced);
-        let backup_position = None;
-        let known =
-            DatabaseChange { path, change, tables, backup_position, live_position, unreadable };
-        databases.push(known);
-    }
+    databases.extend(displaced(What::Database).map(|path| surplus(request, path, inspect)));
     databases.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(Preview {
         backup: request.backup.id().clone(),
@@ -161,6 +150,24 @@ fn compare(
     let change = if there || unreadable.is_some() { Change::Replaced } else { Change::Created };
     let (path, backup_position) = (path.clone(), record.position.clone());
     DatabaseChange { path, change, tables, backup_position, live_position, unreadable }
+}
+
+/// A live database that the backup does not have.
+fn surplus(
+    request: &Request<'_>,
+    path: &StoredPath,
+    inspect: &dyn Fn(&Connection, &Path) -> Option<String>,
+) -> DatabaseChange {
+    let (rows, live_position, unreadable) = read_live(request, path, inspect);
+    let known = |(table, rows)| (table, Rows { live: Some(rows), backup: None });
+    DatabaseChange {
+        path: path.clone(),
+        change: Change::Displaced,
+        tables: rows.into_iter().map(known).collect(),
+        backup_position: None,
+        live_position,
+        unreadable,
+    }
 }
 
 type Live = (BTreeMap<String, u64>, Option<String>, Option<String>);

@@ -1,10 +1,11 @@
-//! Restores of real directories, interrupted at every call to the disk.
+//! Restores of real directories.
 #![allow(clippy::disallowed_methods)]
+
+mod faults;
 
 use super::{Change, Gate, Request, Restored, carry_out, plan, recover, to_directory, undo};
 use crate::{
     Kind, backup,
-    disk::fault::{ANY_POINT, Fault, arm_here, disarm},
     event::Silent,
     store::{Backup, Filter, Reason, Store},
 };
@@ -187,83 +188,6 @@ fn nothing_to_undo_is_said() {
 }
 
 #[test]
-fn a_restore_that_dies_at_any_call_is_wholly_done_or_never_happened() {
-    let (place, backup) = changed();
-    let old = state(&place.data);
-    restore(&place, &backup).unwrap();
-    let new = state(&place.data);
-    let mut results = [0, 0];
-    for nth in 1.. {
-        let (place, backup) = changed();
-        arm_here(ANY_POINT, nth, Fault::Crash);
-        let result = restore(&place, &backup);
-        if disarm() {
-            assert!(result.is_ok());
-            break;
-        }
-        // The recovery dies as well, somewhere, and is begun again.
-        arm_here(ANY_POINT, nth % 7 + 1, Fault::Crash);
-        let _ = recover(&place.data, &Silent);
-        disarm();
-        recover(&place.data, &Silent).unwrap();
-        let found = state(&place.data);
-        assert!(found == old || found == new, "call {nth}: {found:#?}");
-        results[usize::from(found == new)] += 1;
-        if result.is_ok() {
-            assert_eq!(found, new, "call {nth}: it was acknowledged");
-        }
-        assert!(!place.data.join(".piton/staging").exists());
-        restore(&place, &backup).unwrap();
-        assert_eq!(state(&place.data), new);
-    }
-    assert!(results[0] > 10 && results[1] > 10, "{results:?}");
-}
-
-#[test]
-fn a_restore_that_fails_at_any_call_says_what_came_of_it() {
-    for nth in 1.. {
-        let (place, backup) = changed();
-        let old = state(&place.data);
-        arm_here(ANY_POINT, nth, Fault::Error(5));
-        let result = restore(&place, &backup);
-        if disarm() {
-            break;
-        }
-        match result {
-            Ok(_) => assert_eq!(state(&place.data)["app.db"], "644 3 rows"),
-            Err(error) if error.kind() == Kind::Failed => {
-                assert_eq!(state(&place.data), old, "call {nth}: {error}");
-                assert!(recover(&place.data, &Silent).unwrap().is_none());
-            }
-            Err(error) => {
-                assert_eq!(error.kind(), Kind::NotRestored, "call {nth}: {error}");
-                recover(&place.data, &Silent).unwrap();
-            }
-        }
-        restore(&place, &backup).unwrap();
-    }
-}
-
-#[test]
-fn an_undo_that_dies_at_any_call_is_wholly_done_or_never_happened() {
-    for nth in 1.. {
-        let (place, backup) = changed();
-        let old = state(&place.data);
-        restore(&place, &backup).unwrap();
-        let new = state(&place.data);
-        arm_here(ANY_POINT, nth, Fault::Crash);
-        let result = undo(&place.data, now(), [0; 3], &Silent);
-        if disarm() {
-            assert!(result.is_ok());
-            break;
-        }
-        recover(&place.data, &Silent).unwrap();
-        let found = state(&place.data);
-        assert!(found == old || found == new, "call {nth}: {found:#?}");
-    }
-}
-
-#[test]
 fn a_log_that_lies_beside_the_old_database_never_meets_the_new_one() {
     let (place, backup) = changed();
     let live = place.data.join("app.db");
@@ -394,6 +318,15 @@ fn a_backup_is_unpacked_beside_the_data() {
     assert_eq!(state(&folder)["sub"], "750 folder");
     let error = to_directory(&place.store, &backup, &folder, &none, &Silent).unwrap_err();
     assert_eq!(error.kind(), Kind::Usage);
+}
+
+#[test]
+fn a_data_directory_that_is_gone_comes_back() {
+    let (place, backup) = changed();
+    fs::remove_dir_all(&place.data).unwrap();
+    assert_eq!(recover(&place.data, &Silent).unwrap(), None);
+    restore(&place, &backup).unwrap();
+    assert_eq!(snapshot(&place).id(), backup.id());
 }
 
 #[test]

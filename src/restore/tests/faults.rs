@@ -1,0 +1,86 @@
+//! Restores and undos that are interrupted at every call to the disk.
+
+use super::{changed, now, restore, state};
+use crate::{
+    Kind,
+    disk::fault::{ANY_POINT, Fault, arm_here, disarm},
+    event::Silent,
+    restore::{recover, undo},
+};
+
+#[test]
+fn a_restore_that_dies_at_any_call_is_wholly_done_or_never_happened() {
+    let (place, backup) = changed();
+    let old = state(&place.data);
+    restore(&place, &backup).unwrap();
+    let new = state(&place.data);
+    let mut results = [0, 0];
+    for nth in 1.. {
+        let (place, backup) = changed();
+        arm_here(ANY_POINT, nth, Fault::Crash);
+        let result = restore(&place, &backup);
+        if disarm() {
+            assert!(result.is_ok());
+            break;
+        }
+        // The recovery dies as well, somewhere, and is begun again.
+        arm_here(ANY_POINT, nth % 7 + 1, Fault::Crash);
+        let _ = recover(&place.data, &Silent);
+        disarm();
+        recover(&place.data, &Silent).unwrap();
+        let found = state(&place.data);
+        assert!(found == old || found == new, "call {nth}: {found:#?}");
+        results[usize::from(found == new)] += 1;
+        if result.is_ok() {
+            assert_eq!(found, new, "call {nth}: it was acknowledged");
+        }
+        assert!(!place.data.join(".piton/staging").exists());
+        restore(&place, &backup).unwrap();
+        assert_eq!(state(&place.data), new);
+    }
+    assert!(results[0] > 10 && results[1] > 10, "{results:?}");
+}
+
+#[test]
+fn a_restore_that_fails_at_any_call_says_what_came_of_it() {
+    for nth in 1.. {
+        let (place, backup) = changed();
+        let old = state(&place.data);
+        arm_here(ANY_POINT, nth, Fault::Error(5));
+        let result = restore(&place, &backup);
+        if disarm() {
+            break;
+        }
+        match result {
+            Ok(_) => assert_eq!(state(&place.data)["app.db"], "644 3 rows"),
+            Err(error) if error.kind() == Kind::Failed => {
+                assert_eq!(state(&place.data), old, "call {nth}: {error}");
+                assert!(recover(&place.data, &Silent).unwrap().is_none());
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), Kind::NotRestored, "call {nth}: {error}");
+                recover(&place.data, &Silent).unwrap();
+            }
+        }
+        restore(&place, &backup).unwrap();
+    }
+}
+
+#[test]
+fn an_undo_that_dies_at_any_call_is_wholly_done_or_never_happened() {
+    for nth in 1.. {
+        let (place, backup) = changed();
+        let old = state(&place.data);
+        restore(&place, &backup).unwrap();
+        let new = state(&place.data);
+        arm_here(ANY_POINT, nth, Fault::Crash);
+        let result = undo(&place.data, now(), [0; 3], &Silent);
+        if disarm() {
+            assert!(result.is_ok());
+            break;
+        }
+        recover(&place.data, &Silent).unwrap();
+        let found = state(&place.data);
+        assert!(found == old || found == new, "call {nth}: {found:#?}");
+    }
+}
