@@ -1,0 +1,2 @@
+-- Members asked until when they may keep a tool.
+ALTER TABLE loans ADD COLUMN due_on TEXT;

@@ -1,0 +1,2 @@
+-- Half of the members took `mail` for their postal address.
+ALTER TABLE members RENAME COLUMN mail TO email;
