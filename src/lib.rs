@@ -4,6 +4,8 @@
 //! (`tests/it/layers.rs` holds that), and the library never prints, never exits and never reads
 //! the environment, the clock or random numbers on its own.
 
+pub mod project;
+
 pub mod restore;
 
 pub mod apply;

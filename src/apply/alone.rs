@@ -3,7 +3,7 @@
 //! The ledger says `started` before and `applied` after, so that an interruption is seen.
 
 use super::{
-    record::{changed_objects, entry, milliseconds},
+    record::{changed_objects, milliseconds},
     run::{Lasting, Runner, word},
     script,
     statements::{Live, declared},
@@ -34,7 +34,7 @@ impl Runner<'_> {
         let clock = Instant::now();
         let enforced = migration.header.foreign_keys;
         connection.pragma_update(None, "foreign_keys", enforced).map_err(self.failed("prepare"))?;
-        let mut row = entry(migration, (self.run.clock)(), self.run.backup);
+        let mut row = self.row(migration);
         if self.skips(connection, migration) {
             row.state = EntryState::Recorded;
             row.witness = Witness::Guard;
@@ -68,7 +68,7 @@ impl Runner<'_> {
     ) -> Result<()> {
         self.begin(migration);
         let clock = Instant::now();
-        let mut row = entry(migration, (self.run.clock)(), self.run.backup);
+        let mut row = self.row(migration);
         if self.skips(&connection, migration) {
             row.state = EntryState::Recorded;
             row.witness = Witness::Guard;

@@ -7,9 +7,9 @@ mod account;
 mod alone;
 mod diagnose;
 mod foreign_keys;
-mod record;
+pub(crate) mod record;
 mod run;
 pub mod script;
 mod statements;
 
-pub use run::{Done, Failure, Lasting, Outcome, Run, carry_out};
+pub use run::{Done, Failure, Lasting, Outcome, Purpose, Run, carry_out};

@@ -1,7 +1,7 @@
 //! Makes ledger rows.
 
 use crate::{
-    history::Migration,
+    history::{Migration, Version},
     ledger::{Entry, EntryKind, EntryState, Witness},
     schema::{Schema, diff},
 };
@@ -29,6 +29,32 @@ pub fn entry(migration: &Migration, started: DateTime<Utc>, backup: Option<&str>
         schema_hash: String::new(),
         objects: String::new(),
         backup: backup.map(Into::into),
+        piton: PITON.into(),
+        output: None,
+    }
+}
+
+/// The name of the row that says that nothing of the history ran before piton came.
+pub const BASELINE: &str = "baseline";
+
+/// A row that says that nothing of the history ran before piton came.
+pub fn baseline(started: DateTime<Utc>, schema_hash: &str) -> Entry {
+    Entry {
+        id: 0,
+        version: Version::zero(),
+        name: BASELINE.into(),
+        kind: EntryKind::Operation,
+        state: EntryState::Recorded,
+        witness: Witness::Adopted,
+        checksum: String::new(),
+        forgiving: String::new(),
+        text: String::new(),
+        started: started.to_rfc3339_opts(SecondsFormat::Millis, true),
+        milliseconds: 0,
+        statements: 0,
+        schema_hash: schema_hash.into(),
+        objects: String::new(),
+        backup: None,
         piton: PITON.into(),
         output: None,
     }

@@ -35,6 +35,8 @@ use std::{
 pub struct Run<'a> {
     /// The plan.
     pub plan: &'a DatabasePlan,
+    /// Whether migrations run or a data operation.
+    pub purpose: Purpose,
     /// The backup that was taken before the run.
     pub backup: Option<&'a str>,
     /// The time.
@@ -49,6 +51,15 @@ pub struct Run<'a> {
     pub folder: &'a Path,
     /// Is told what happens.
     pub observer: &'a dyn Observer,
+}
+
+/// What kind of files run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Migrations.
+    Migrate,
+    /// A data operation from the scripts folder.
+    Operate,
 }
 
 /// A migration that was carried out.
@@ -95,16 +106,16 @@ pub struct Failure {
 ///
 /// # Errors
 /// [`Failure`], which says whether everything is as before.
-pub fn carry_out(run: &Run<'_>) -> Result<Outcome, Failure> {
+pub fn carry_out(run: &Run<'_>) -> Result<Outcome, Box<Failure>> {
     let mut runner = Runner { run, done: Vec::new(), lasting: Lasting::Nothing, current: None };
     match runner.stages() {
         Ok(()) => Ok(Outcome { done: runner.done }),
-        Err(error) => Err(Failure {
+        Err(error) => Err(Box::new(Failure {
             error,
             lasting: runner.lasting,
             migration: runner.current,
             done: runner.done,
-        }),
+        })),
     }
 }
 
@@ -206,7 +217,7 @@ impl Runner<'_> {
         for (at, (assessment, migration)) in stage.iter().enumerate() {
             self.begin(migration);
             let clock = Instant::now();
-            let mut row = entry(migration, (self.run.clock)(), self.run.backup);
+            let mut row = self.row(migration);
             let outcome = self.one(&mut live, assessment, migration, &mut account)?;
             if let Some(witness) = outcome.witness {
                 row.state = EntryState::Recorded;
@@ -297,6 +308,15 @@ impl Runner<'_> {
         let found = first_loss(connection, self.run, stage, &table, before);
         let (place, migration) = found.unwrap_or((place, migration));
         ApplyError::RowsLost { place, table, before, lost, migration }.into()
+    }
+
+    /// A new ledger row about a migration or data operation.
+    pub(super) fn row(&self, migration: &Migration) -> ledger::Entry {
+        let mut row = entry(migration, (self.run.clock)(), self.run.backup);
+        if self.run.purpose == Purpose::Operate {
+            row.kind = ledger::EntryKind::Operation;
+        }
+        row
     }
 
     pub(super) fn begin(&mut self, migration: &Migration) {

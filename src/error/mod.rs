@@ -8,6 +8,7 @@ mod database;
 mod disk;
 mod history;
 mod place;
+mod project;
 mod restore;
 mod store;
 
@@ -17,6 +18,7 @@ pub use database::DatabaseError;
 pub use disk::DiskError;
 pub use history::HistoryError;
 pub use place::Place;
+pub use project::ProjectError;
 pub use restore::{FileHolder, RestoreError};
 pub use store::StoreError;
 
@@ -35,6 +37,9 @@ pub enum Error {
     /// A database could not be opened, read or written.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The project cannot be worked on as it is configured.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
     /// A plan could not be carried out.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -129,6 +134,7 @@ impl Error {
             Self::Database(error) => error.kind(),
             Self::History(error) => error.kind(),
             Self::Apply(error) => error.kind(),
+            Self::Project(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Backup(error) => error.kind(),
             Self::Restore(error) => error.kind(),
@@ -145,6 +151,7 @@ impl Error {
             Self::Database(error) => error.hint(),
             Self::History(error) => error.hint(),
             Self::Apply(error) => error.hint(),
+            Self::Project(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Backup(error) => error.hint(),
             Self::Restore(error) => error.hint(),

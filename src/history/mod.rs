@@ -6,6 +6,6 @@ mod migration;
 mod version;
 
 pub use discover::{Folder, Ignored, discover};
-pub use header::{Allowance, Header, Transaction};
+pub use header::{Allowance, Header, Transaction, duration};
 pub use migration::{Body, Checksum, Migration, read};
 pub use version::Version;

@@ -28,6 +28,12 @@ impl Version {
         Some(Self { digits: digits.into(), written: text.into() })
     }
 
+    /// Version 0, which belongs to data operations.
+    #[must_use]
+    pub fn zero() -> Self {
+        Self { digits: "0".into(), written: "0".into() }
+    }
+
     /// The digits without leading zeros: the form in the ledger.
     #[must_use]
     pub fn digits(&self) -> &str {

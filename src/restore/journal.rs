@@ -152,7 +152,7 @@ impl Area {
         self.undo(id).join("tree")
     }
 
-    fn journal(&self) -> PathBuf {
+    pub(crate) fn journal(&self) -> PathBuf {
         self.private.join("restore.json")
     }
 

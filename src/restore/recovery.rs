@@ -28,6 +28,13 @@ pub struct Recovered {
     pub direction: Direction,
 }
 
+/// Whether a restore was interrupted, so that [`recover`] has something to do. It changes nothing,
+/// so that a command that only reads needs no lock.
+#[must_use]
+pub fn is_interrupted(data: &Path) -> bool {
+    Area::new(data).journal().exists()
+}
+
 /// Finishes an interrupted restore, or puts the old state back where that is not possible; nothing
 /// where none was interrupted. Every command begins with it; it may be interrupted itself.
 ///

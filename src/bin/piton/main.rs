@@ -1,3 +1,44 @@
-//! The `piton` command.
+//! The `piton` command: arguments in, one report out, an exit code.
+//!
+//! It uses the library's public interface only. Standard output carries the report, standard error
+//! what is said on the way.
 
-fn main() {}
+mod args;
+mod commands;
+mod render;
+
+use args::Arguments;
+use render::{Report, Screen};
+use std::{ffi::OsString, process::ExitCode};
+
+fn main() -> ExitCode {
+    arm_fault();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let code = match args::parse(&words) {
+        Ok(arguments) => run(&arguments, &words),
+        Err(usage) => usage.print(),
+    };
+    ExitCode::from(code)
+}
+
+fn run(arguments: &Arguments, words: &[OsString]) -> u8 {
+    let name = arguments.command.name();
+    let screen = Screen::from_arguments(arguments);
+    match commands::run(arguments, words, &screen) {
+        Ok((report, screen)) => screen.print(name, &report),
+        Err(error) => screen.print(name, &Report::failure(&error)),
+    }
+}
+
+/// Lets a test fail one change of the file system; see `piton::disk::fault`.
+#[cfg(debug_assertions)]
+fn arm_fault() {
+    if let Ok(text) = std::env::var("PITON_FAULT")
+        && !piton::disk::fault::arm_from(&text)
+    {
+        eprintln!("piton: PITON_FAULT is not of the form POINT:NTH:kill or POINT:NTH:ERRNO");
+    }
+}
+
+#[cfg(not(debug_assertions))]
+fn arm_fault() {}

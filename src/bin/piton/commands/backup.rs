@@ -1,0 +1,45 @@
+//! `backup`: a backup now.
+
+use super::Context;
+use crate::render::{Report, text};
+use anyhow::Result;
+use piton::{
+    backup::{Origin, Taken},
+    lock::Patience,
+    project::Outcome,
+};
+use serde_json::json;
+
+/// Takes it, or refers to an earlier one with the same content.
+pub fn run(context: &Context, label: Option<String>, patience: Patience) -> Result<Report> {
+    let taken = context.project.backup(label, patience, &context.teller)?;
+    Ok(render(&taken, context))
+}
+
+fn render(taken: &Taken, context: &Context) -> Report {
+    let manifest = &taken.backup.manifest;
+    let id = taken.backup.id();
+    let archive = context.project.store().archive_path(id);
+    let (outcome, mut human) = match taken.origin {
+        Origin::New => (
+            Outcome::Done,
+            format!(
+                "{} {id}: {}, {}, {} in the archive, verified\n  {}\n",
+                text::styled(text::GOOD, "backup"),
+                text::count(manifest.databases.len(), "database", "databases"),
+                text::count(manifest.files.len(), "file", "files"),
+                text::bytes(taken.backup.archive_bytes),
+                archive.display()
+            ),
+        ),
+        Origin::Earlier => (
+            Outcome::NothingToDo,
+            format!("{}: {id} has the same content\n", text::styled(text::GOOD, "nothing to do")),
+        ),
+    };
+    for note in &manifest.notes {
+        human.push_str(&format!("  {} {note}\n", text::styled(text::NOTICE, "note:")));
+    }
+    let fields = json!({ "backup": taken.backup, "origin": taken.origin, "archive": archive });
+    Report::new(outcome, fields, human)
+}

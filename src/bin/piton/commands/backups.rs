@@ -1,0 +1,93 @@
+//! `backups`: the list, or one of them.
+
+use super::{Context, selector};
+use crate::render::{Report, text};
+use anyhow::Result;
+use chrono::Utc;
+use piton::{project::Outcome, store::Backup};
+use serde_json::json;
+
+/// Lists them, or shows the manifest of one.
+pub fn run(context: &Context, id: Option<&str>) -> Result<Report> {
+    if let Some(id) = id {
+        let backup = context.project.store().find(&selector(id)?)?;
+        return Ok(show(&backup));
+    }
+    let catalog = context.project.backups()?;
+    let mut human = String::new();
+    for backup in &catalog.backups {
+        human.push_str(&line(backup));
+    }
+    for stray in &catalog.strays {
+        let word = text::styled(text::NOTICE, "not a backup:");
+        human.push_str(&format!("{word} {} ({})\n", stray.path.display(), stray.reason));
+    }
+    if catalog.backups.is_empty() {
+        human.push_str("no backup yet\n");
+        human.push_str(&text::next("piton backup"));
+    } else {
+        human.push_str(&text::next("piton restore ID puts one back, piton backups ID shows it"));
+    }
+    let strays: Vec<_> = catalog
+        .strays
+        .iter()
+        .map(|stray| json!({ "path": stray.path, "reason": stray.reason }))
+        .collect();
+    Ok(Report::new(Outcome::Done, json!({ "backups": catalog.backups, "strays": strays }), human))
+}
+
+fn line(backup: &Backup) -> String {
+    let manifest = &backup.manifest;
+    let positions: Vec<&str> =
+        manifest.databases.iter().filter_map(|database| database.position.as_deref()).collect();
+    let at = match positions.as_slice() {
+        [] => String::new(),
+        [one] => format!(", at {one}"),
+        [first, rest @ ..] if rest.iter().all(|other| other == first) => format!(", at {first}"),
+        _ => ", at several positions".into(),
+    };
+    let label = backup.label.as_ref().map(|label| format!("  {label}")).unwrap_or_default();
+    format!(
+        "{}  {:<6} {:>9}  {}{at}  {}{label}\n",
+        text::styled(text::STRONG, backup.id().as_str()),
+        reason(backup),
+        text::bytes(backup.archive_bytes),
+        text::count(manifest.databases.len(), "database", "databases"),
+        text::ago(manifest.created, Utc::now()),
+    )
+}
+
+fn reason(backup: &Backup) -> String {
+    let word = serde_json::to_value(backup.manifest.reason).unwrap_or_default();
+    word.as_str().unwrap_or_default().to_string()
+}
+
+fn show(backup: &Backup) -> Report {
+    let manifest = &backup.manifest;
+    let mut human = line(backup);
+    human.push_str(&format!(
+        "taken {} on {} with piton {}\n",
+        manifest.created.format("%Y-%m-%d %H:%M:%S UTC"),
+        manifest.host,
+        manifest.piton_version
+    ));
+    for database in &manifest.databases {
+        let rows: u64 = database.facts.rows.values().sum();
+        let at = database.position.as_deref().map_or_else(String::new, |at| format!(", at {at}"));
+        human.push_str(&format!(
+            "  {}  {}  {} in {}{at}\n",
+            database.path,
+            text::bytes(database.size),
+            text::count(usize::try_from(rows).unwrap_or(usize::MAX), "row", "rows"),
+            text::count(database.facts.rows.len(), "table", "tables"),
+        ));
+    }
+    human.push_str(&format!(
+        "  and {}\n",
+        text::count(manifest.files.len(), "other entry", "other entries")
+    ));
+    for note in &manifest.notes {
+        human.push_str(&format!("  {} {note}\n", text::styled(text::NOTICE, "note:")));
+    }
+    Report::new(Outcome::Done, json!({ "backup": backup }), human)
+}

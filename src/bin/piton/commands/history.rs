@@ -1,0 +1,55 @@
+//! `history`: what ran when, under which backup.
+
+use super::{Context, selection};
+use crate::render::{Report, text};
+use anyhow::Result;
+use piton::project::{HistoryRow, Outcome};
+use serde_json::json;
+
+/// Lists the rows of the ledgers, or prints the text of one.
+pub fn run(context: &Context, targets: &[String], text_of: Option<&str>) -> Result<Report> {
+    let rows =
+        context.project.history(&selection(targets, None, false, false)?, &context.teller)?;
+    if let Some(version) = text_of {
+        let version = super::version(version)?;
+        let found = rows.iter().rev().find(|row| row.entry.version == version);
+        let wrong = || piton::error::HistoryError::NoSuchVersion { version: version.to_string() };
+        let text =
+            found.map(|row| row.entry.text.clone()).ok_or_else(|| piton::Error::from(wrong()))?;
+        return Ok(Report::new(Outcome::Done, json!({ "text": text }), text));
+    }
+    let mut human = String::new();
+    let mut database = None;
+    for row in &rows {
+        if database != Some(&row.database) {
+            human.push_str(&format!(
+                "{}\n",
+                text::styled(text::STRONG, &row.database.display().to_string())
+            ));
+            database = Some(&row.database);
+        }
+        human.push_str(&line(row));
+    }
+    if rows.is_empty() {
+        human.push_str("nothing has run yet\n");
+        human.push_str(&text::next("piton plan"));
+    }
+    Ok(Report::new(Outcome::Done, json!({ "entries": rows }), human))
+}
+
+fn line(row: &HistoryRow) -> String {
+    let entry = &row.entry;
+    let name = match entry.kind {
+        piton::ledger::EntryKind::Operation => entry.name.clone(),
+        _ => format!("{} {}", entry.version, entry.name),
+    };
+    let backup = entry.backup.as_deref().unwrap_or("no backup");
+    let time = u64::try_from(entry.milliseconds).unwrap_or(0);
+    format!(
+        "  {}  {:<8} {:<7} {name} ({}, {backup})\n",
+        entry.started.get(..19).unwrap_or(&entry.started),
+        entry.state.word(),
+        entry.witness.word(),
+        text::duration(time),
+    )
+}

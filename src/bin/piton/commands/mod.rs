@@ -1,0 +1,149 @@
+//! The commands, one small file each; this one opens the project and hands over.
+
+mod adopt;
+mod backup;
+mod backups;
+mod completions;
+mod history;
+mod init;
+mod new;
+mod plan;
+mod recover;
+mod restore;
+mod run;
+mod status;
+mod up;
+mod verify;
+
+use crate::{
+    args::{Arguments, Command, Global, Look},
+    render::{Report, Screen, Teller},
+};
+use anyhow::Result;
+use piton::{
+    error::HistoryError,
+    history::Version,
+    lock::Patience,
+    plan::{Healing, OutOfOrder, Settings},
+    project::{Config, Outcome, Overrides, Project, Selection, World},
+    store::Selector,
+};
+use std::{ffi::OsString, process::Command as Process};
+
+/// What every command gets.
+pub struct Context {
+    /// The project.
+    pub project: Project,
+    /// How to print and whether to ask.
+    pub screen: Screen,
+    /// Tells what happens on the way.
+    pub teller: Teller,
+}
+
+/// Runs the command that was typed.
+pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result<(Report, Screen)> {
+    match &arguments.command {
+        Command::Init { folder } => return Ok((init::run(folder)?, *screen)),
+        Command::Completions { shell } => return Ok((completions::shell(*shell), *screen)),
+        Command::Man => return Ok((completions::manual()?, *screen)),
+        _ => {}
+    }
+    let config = Config::load(&overrides(&arguments.global))?;
+    let screen = Screen::with_file(arguments, &config.file);
+    screen.apply_color();
+    let typed: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut world = World::system(&typed.join(" "));
+    world.git_revision = git_revision(&config);
+    let project = Project::new(config, world);
+    let context = Context { project, screen, teller: Teller::new(screen) };
+    let report = match &arguments.command {
+        Command::Status(look) => status::run(&context, look),
+        Command::Plan(look) => plan::run(&context, look),
+        Command::Up(options) => up::run(&context, options),
+        Command::New { name, script, target } => {
+            new::run(&context, name, *script, target.as_deref())
+        }
+        Command::Run { script, wait } => run::run(&context, script.as_deref(), patience(*wait)),
+        Command::History { target, text } => history::run(&context, target, text.as_deref()),
+        Command::Backup { label, wait } => backup::run(&context, label.clone(), patience(*wait)),
+        Command::Backups { id } => backups::run(&context, id.as_deref()),
+        Command::Verify { id, all } => verify::run(&context, id, *all),
+        Command::Restore(restore) => restore::run(&context, restore),
+        Command::Rollback(back) => restore::rollback(&context, back),
+        Command::Recover { wait } => recover::run(&context, patience(*wait)),
+        Command::Adopt { at, accept, target, wait } => {
+            adopt::run(&context, at.as_deref(), accept.as_deref(), target, patience(*wait))
+        }
+        Command::Init { .. } | Command::Completions { .. } | Command::Man => Ok(nothing()),
+    };
+    // What the file says about JSON, colour and silence holds for failures too.
+    Ok((report.unwrap_or_else(|error| Report::failure(&error)), screen))
+}
+
+fn nothing() -> Report {
+    Report::new(Outcome::NothingToDo, serde_json::json!({}), String::new())
+}
+
+fn overrides(global: &Global) -> Overrides {
+    Overrides {
+        config: global.config.clone(),
+        data: global.data.clone(),
+        migrations: global.migrations.clone(),
+        scripts: global.scripts.clone(),
+        backups: global.backups.clone(),
+        database: global.database.clone(),
+        exclude: global.exclude.clone(),
+        busy_timeout: global.busy_timeout.clone(),
+        script_timeout: global.script_timeout.clone(),
+        barrier_limit: global.barrier_limit.clone(),
+    }
+}
+
+/// The revision of the project's checkout, where it is one and git is there.
+fn git_revision(config: &Config) -> Option<String> {
+    if !config.root.join(".git").exists() {
+        return None;
+    }
+    let output =
+        Process::new("git").args(["rev-parse", "HEAD"]).current_dir(&config.root).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_string())
+}
+
+/// What to do when another piton works.
+pub fn patience(wait: bool) -> Patience {
+    if wait { Patience::Wait } else { Patience::Refuse }
+}
+
+/// Understands a version.
+pub fn version(text: &str) -> Result<Version> {
+    let wrong = || piton::Error::from(HistoryError::NoSuchVersion { version: text.into() });
+    Ok(Version::parse(text).ok_or_else(wrong)?)
+}
+
+/// Understands `latest`, an id or the beginning of one.
+pub fn selector(text: &str) -> Result<Selector> {
+    Ok(text.parse::<Selector>().map_err(piton::Error::from)?)
+}
+
+/// Targets and planning choices.
+pub fn selection(
+    targets: &[String],
+    to: Option<&str>,
+    late: bool,
+    heal: bool,
+) -> Result<Selection> {
+    Ok(Selection {
+        targets: targets.to_vec(),
+        settings: Settings {
+            out_of_order: if late { OutOfOrder::Run } else { OutOfOrder::Refuse },
+            healing: if heal { Healing::Redo } else { Healing::Refuse },
+            last: to.map(version).transpose()?,
+        },
+    })
+}
+
+/// The choices of `status` and `plan`.
+pub fn looked_at(look: &Look) -> Result<Selection> {
+    selection(&look.target, look.to.as_deref(), look.out_of_order, look.heal)
+}

@@ -1,0 +1,49 @@
+//! `plan`: what `up` would do.
+
+use super::{Context, status::overall};
+use crate::{
+    args::Look,
+    render::{Report, plan as shown, text},
+};
+use anyhow::Result;
+use piton::{
+    plan::DatabasePlan,
+    project::{Outcome, Selection},
+};
+use serde_json::json;
+
+/// Plans, and changes nothing.
+pub fn run(context: &Context, look: &Look) -> Result<Report> {
+    let mut report = of_selection(context, &super::looked_at(look)?)?;
+    if !look.exit_code {
+        report.outcome = Outcome::Done;
+    }
+    Ok(report)
+}
+
+/// The plan of a selection; the outcome is what it comes to.
+pub fn of_selection(context: &Context, selection: &Selection) -> Result<Report> {
+    let plans = context.project.plan(selection, &context.teller)?;
+    let outcome = overall(&plans);
+    let mut human = String::new();
+    for plan in &plans {
+        human.push_str(&shown::heading(plan));
+        human.push_str(&shown::steps(plan));
+        human.push_str(&shown::findings(plan));
+    }
+    human.push_str(&match outcome {
+        Outcome::Pending => {
+            let statements: usize = plans.iter().map(|plan| plan.actions().count()).sum();
+            let what = text::count(statements, "migration", "migrations");
+            text::next(&format!("piton up carries this out ({what}, after a backup)"))
+        }
+        Outcome::Problem(_) => "nothing would be done as long as something is refused\n".into(),
+        _ => format!("{}\n", text::styled(text::GOOD, "nothing to do")),
+    });
+    Ok(Report::new(outcome, fields(&plans), human))
+}
+
+/// The plans in JSON.
+pub fn fields(plans: &[DatabasePlan]) -> serde_json::Value {
+    json!({ "databases": plans.iter().map(shown::to_json).collect::<Vec<_>>() })
+}

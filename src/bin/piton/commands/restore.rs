@@ -1,0 +1,163 @@
+//! `restore` and `rollback`: the preview, the question, the act.
+
+use super::{Context, patience, selector};
+use crate::{
+    args::{Back, Restore},
+    render::{Report, text},
+};
+use anyhow::Result;
+use piton::{
+    project::{Outcome, RestoreOptions, RestoreReport, Source},
+    restore::{Change, Gate, Preview, Restored},
+};
+use serde_json::json;
+
+/// Puts a named backup back, or undoes the last restore.
+pub fn run(context: &Context, restore: &Restore) -> Result<Report> {
+    if restore.undo {
+        return undo(context, &restore.back);
+    }
+    if let Some(folder) = &restore.to {
+        let backup = context.project.restore_to(
+            &selector(&restore.id)?,
+            folder,
+            &restore.only,
+            &context.teller,
+        )?;
+        let human = format!(
+            "{} {} into {}\n",
+            text::styled(text::GOOD, "unpacked"),
+            backup.id(),
+            folder.display()
+        );
+        return Ok(Report::new(
+            Outcome::Done,
+            json!({ "backup": backup.id(), "folder": folder }),
+            human,
+        ));
+    }
+    put_back(context, &Source::Named(selector(&restore.id)?), &restore.only, &restore.back)
+}
+
+/// Puts back what the last run backed up.
+pub fn rollback(context: &Context, back: &Back) -> Result<Report> {
+    put_back(context, &Source::LastRun, &[], back)
+}
+
+fn put_back(context: &Context, source: &Source, only: &[String], back: &Back) -> Result<Report> {
+    let options = RestoreOptions {
+        only: only.to_vec(),
+        gate: if back.hot { Gate::Hot } else { Gate::Refuse },
+        patience: patience(back.wait),
+    };
+    let previewed = context.project.preview_restore(source, &options, &context.teller)?;
+    let mut human = preview(&previewed.preview);
+    if back.dry_run {
+        return Ok(Report::new(Outcome::Done, fields(&previewed), human));
+    }
+    if !context.screen.yes && !context.screen.json && !context.screen.quiet {
+        // Whoever is asked must see what about.
+        eprint_human(&human);
+        human.clear();
+    }
+    let question = format!("put backup {} back over the live data?", previewed.backup.id());
+    if !context.screen.confirm(&question)? {
+        return Ok(Report::new(
+            Outcome::NothingToDo,
+            fields(&previewed),
+            "nothing was touched\n".into(),
+        ));
+    }
+    // What was confirmed is put back, whatever `latest` means by now.
+    let source = Source::Named(selector(previewed.backup.id().as_str())?);
+    let report = context.project.restore(&source, &options, &context.teller)?;
+    if let Some(restored) = &report.restored {
+        human.push_str(&closing(restored));
+    }
+    Ok(Report::new(Outcome::Done, fields(&report), human))
+}
+
+fn undo(context: &Context, back: &Back) -> Result<Report> {
+    if !context.screen.confirm("put back what the last restore replaced?")? {
+        return Ok(Report::new(Outcome::NothingToDo, json!({}), "nothing was touched\n".into()));
+    }
+    let restored = context.project.undo_restore(patience(back.wait), &context.teller)?;
+    let human = closing(&restored);
+    Ok(Report::new(Outcome::Done, json!({ "restored": restored }), human))
+}
+
+fn eprint_human(text: &str) {
+    use std::io::Write;
+    // A closed pipe is no reason to stop.
+    let _ = anstream::stderr().write_all(text.as_bytes());
+}
+
+fn preview(preview: &Preview) -> String {
+    let age = chrono::Utc::now() - chrono::TimeDelta::seconds(preview.age_seconds);
+    let mut human = format!(
+        "backup {} of {}\n",
+        text::styled(text::STRONG, preview.backup.as_str()),
+        text::ago(age, chrono::Utc::now())
+    );
+    for database in &preview.databases {
+        let verb = match database.change {
+            Change::Created => "comes back",
+            Change::Replaced => "is replaced",
+            Change::Displaced => "is not in the backup and is set aside",
+        };
+        let at = match (&database.live_position, &database.backup_position) {
+            (Some(live), Some(backup)) if live != backup => format!(", from {live} to {backup}"),
+            (Some(live), None) => format!(", from {live}"),
+            (None, Some(backup)) => format!(", to {backup}"),
+            _ => String::new(),
+        };
+        human.push_str(&format!("  {} {verb}{at}\n", database.path));
+        if let Some(reason) = &database.unreadable {
+            human.push_str(&format!("    the live one cannot be read: {reason}\n"));
+        }
+        for (table, rows) in database.tables.iter().filter(|(_, rows)| rows.live != rows.backup) {
+            let say =
+                |count: Option<u64>| count.map_or_else(|| "none".into(), |count| count.to_string());
+            human.push_str(&format!(
+                "    {table}: {} rows now, {} then\n",
+                say(rows.live),
+                say(rows.backup)
+            ));
+        }
+    }
+    let (back, away) = (preview.files_restored.len(), preview.files_displaced.len());
+    if back + away > 0 {
+        human.push_str(&format!(
+            "  {} put back, {} set aside\n",
+            text::count(back, "file", "files"),
+            text::count(away, "file", "files")
+        ));
+    }
+    for holder in &preview.holders {
+        human.push_str(&format!("  {} {holder}\n", text::styled(text::NOTICE, "open:")));
+    }
+    human
+}
+
+fn closing(restored: &Restored) -> String {
+    let mut human = format!("{} {}\n", text::styled(text::GOOD, "restored"), restored.backup);
+    for path in &restored.damaged {
+        human.push_str(&format!("  {path} was damaged; it lies in {}\n", restored.undo.display()));
+    }
+    for path in &restored.hot {
+        human.push_str(&format!("  {path} was written into while open\n"));
+    }
+    if let Some(safety) = &restored.safety {
+        human.push_str(&format!("  the state before it is backup {safety}\n"));
+    }
+    human.push_str(&text::next("piton status; to take it back: piton restore --undo"));
+    human
+}
+
+fn fields(report: &RestoreReport) -> serde_json::Value {
+    json!({
+        "backup": report.backup.id(),
+        "preview": report.preview,
+        "restored": report.restored,
+    })
+}

@@ -1,0 +1,70 @@
+//! `run`: a data operation by name.
+
+use super::Context;
+use crate::render::{Report, text};
+use anyhow::Result;
+use piton::{
+    Kind,
+    lock::Patience,
+    project::{OperationReport, Outcome},
+};
+use serde_json::json;
+
+/// Runs it, or lists what there is.
+pub fn run(context: &Context, script: Option<&str>, patience: Patience) -> Result<Report> {
+    let Some(name) = script else {
+        let scripts = context.project.scripts()?;
+        let mut human: String = scripts.iter().map(|name| format!("{name}\n")).collect();
+        human.push_str(&text::next("piton run NAME (takes a backup first)"));
+        return Ok(Report::new(Outcome::Done, json!({ "scripts": scripts }), human));
+    };
+    let report = context.project.run_script(name, patience, &context.teller)?;
+    Ok(render(&report))
+}
+
+fn render(report: &OperationReport) -> Report {
+    let mut human = String::new();
+    let mut problems = String::new();
+    let backup = report.backup.as_ref().map(ToString::to_string);
+    if let Some(backup) = &backup {
+        human.push_str(&format!("backup  {backup}, verified\n"));
+    }
+    for error in report.failure.iter().chain(&report.restore_failure) {
+        problems.push_str(&text::problem(&error.to_string(), error.hint().as_deref()));
+    }
+    let script = &report.script;
+    match report.outcome {
+        Outcome::NothingToDo => human.push_str(&format!(
+            "{}: the guard of {script} says that it is done\n",
+            text::styled(text::GOOD, "nothing to do")
+        )),
+        Outcome::Problem(Kind::Restored) => problems.push_str(&format!(
+            "{}: the backup before it was put back\n",
+            text::styled(text::BAD, "failed and restored")
+        )),
+        Outcome::Problem(Kind::NotRestored) => problems.push_str(&format!(
+            "{}: stop the service, then: piton restore {} --yes\n",
+            text::styled(text::BAD, "failed and NOT restored"),
+            backup.as_deref().unwrap_or("latest")
+        )),
+        Outcome::Problem(_) => {
+            problems.push_str(&format!(
+                "{}: everything is as before\n",
+                text::styled(text::BAD, "failed")
+            ));
+        }
+        _ => human.push_str(&format!(
+            "{}: {script}. To go back: piton rollback\n",
+            text::styled(text::GOOD, "done")
+        )),
+    }
+    let fields = json!({
+        "script": script,
+        "database": report.database,
+        "backup": backup,
+        "ran": report.done,
+        "failure": report.failure.as_ref().map(|error| json!({ "message": error.to_string(), "hint": error.hint() })),
+        "restore_failure": report.restore_failure.as_ref().map(ToString::to_string),
+    });
+    Report::new(report.outcome, fields, human).with_problems(problems)
+}

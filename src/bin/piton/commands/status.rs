@@ -1,0 +1,74 @@
+//! `status`: where things stand, and what to type next.
+
+use super::Context;
+use crate::{
+    args::Look,
+    render::{Report, plan as shown, text},
+};
+use anyhow::Result;
+use chrono::Utc;
+use piton::{
+    Kind,
+    plan::DatabasePlan,
+    project::{Outcome, Status},
+};
+use serde_json::json;
+
+/// Looks, and changes nothing.
+pub fn run(context: &Context, look: &Look) -> Result<Report> {
+    let status = context.project.status(&super::looked_at(look)?, &context.teller)?;
+    let state = overall(&status.plans);
+    let mut human = String::new();
+    for plan in &status.plans {
+        human.push_str(&shown::heading(plan));
+        human.push_str(&shown::states(plan));
+        human.push_str(&shown::findings(plan));
+    }
+    if status.plans.is_empty() {
+        human.push_str("no database, and no migration that would make one\n");
+    }
+    for ignored in &status.ignored {
+        human.push_str(&format!(
+            "not a migration: {} ({})\n",
+            ignored.path.display(),
+            ignored.reason
+        ));
+    }
+    human.push_str(&backups(&status));
+    human.push_str(&match state {
+        Outcome::Pending => text::next("piton plan shows what would be done, piton up does it"),
+        Outcome::Problem(_) => String::new(),
+        _ => format!("{}\n", text::styled(text::GOOD, "nothing to do")),
+    });
+    let fields = json!({
+        "databases": status.plans.iter().map(shown::to_json).collect::<Vec<_>>(),
+        "ignored": status.ignored.iter().map(|ignored| json!({ "path": ignored.path, "reason": ignored.reason })).collect::<Vec<_>>(),
+        "backups": status.backups,
+        "newest_backup": status.newest_backup.as_ref().map(|backup| backup.id().to_string()),
+    });
+    let outcome = if look.exit_code { state } else { Outcome::Done };
+    Ok(Report::new(outcome, fields, human))
+}
+
+/// What the plans come to: refused, pending, or nothing to do.
+pub fn overall(plans: &[DatabasePlan]) -> Outcome {
+    if plans.iter().any(|plan| plan.denials().next().is_some()) {
+        Outcome::Problem(Kind::Refused)
+    } else if plans.iter().any(DatabasePlan::acts) {
+        Outcome::Pending
+    } else {
+        Outcome::NothingToDo
+    }
+}
+
+fn backups(status: &Status) -> String {
+    match &status.newest_backup {
+        None => "no backup yet\n".into(),
+        Some(newest) => format!(
+            "{}, the newest {} ({})\n",
+            text::count(status.backups, "backup", "backups"),
+            newest.id(),
+            text::ago(newest.manifest.created, Utc::now())
+        ),
+    }
+}

@@ -1,0 +1,119 @@
+//! `up`: back up, run what is pending, restore on failure.
+
+use super::{Context, patience, plan, selection};
+use crate::{
+    args::Up,
+    render::{Report, plan as shown, text},
+};
+use anyhow::Result;
+use piton::{
+    Kind,
+    project::{Outcome, UpOptions, UpReport},
+};
+use serde_json::{Value, json};
+
+/// Brings every database to the end of its history.
+pub fn run(context: &Context, options: &Up) -> Result<Report> {
+    let selection =
+        selection(&options.target, options.to.as_deref(), options.out_of_order, options.heal)?;
+    if options.dry_run {
+        let mut report = plan::of_selection(context, &selection)?;
+        if report.outcome == Outcome::Pending {
+            report.outcome = Outcome::Done;
+        }
+        return Ok(report);
+    }
+    let options = UpOptions { selection, patience: patience(options.wait) };
+    let report = context.project.up(&options, &context.teller)?;
+    Ok(render(&report))
+}
+
+fn render(report: &UpReport) -> Report {
+    let mut human = String::new();
+    let mut problems = String::new();
+    if let Some(backup) = &report.backup {
+        human.push_str(&format!("backup  {backup}, verified\n"));
+    }
+    for database in &report.databases {
+        for done in &database.done {
+            let word = text::styled(text::GOOD, &format!("{:<8}", done.outcome));
+            let time = text::styled(text::FAINT, &text::duration(done.milliseconds));
+            human.push_str(&format!(
+                "{word} {}: {} {time}\n",
+                database.database.display(),
+                done.migration
+            ));
+        }
+        if let Some((error, migration)) = &database.failure {
+            if let Some(migration) = migration {
+                let word = text::styled(text::BAD, "failed  ");
+                human.push_str(&format!("{word} {}: {migration}\n", database.database.display()));
+            }
+            problems.push_str(&text::problem(&error.to_string(), error.hint().as_deref()));
+        }
+    }
+    if report.outcome == Outcome::Problem(Kind::Refused) {
+        for plan in &report.plans {
+            human.push_str(&shown::heading(plan));
+            problems.push_str(&shown::findings(plan));
+        }
+    }
+    if let Some(error) = &report.restore_failure {
+        problems.push_str(&text::problem(&error.to_string(), error.hint().as_deref()));
+    }
+    let closing = closing(report);
+    if report.outcome.exit_code() == 0 {
+        human.push_str(&closing)
+    } else {
+        problems.push_str(&closing)
+    }
+    Report::new(report.outcome, fields(report), human).with_problems(problems)
+}
+
+fn closing(report: &UpReport) -> String {
+    let backup = report.backup.as_ref().map_or_else(|| "none".to_string(), ToString::to_string);
+    match report.outcome {
+        Outcome::NothingToDo => {
+            format!("{}: every migration is applied\n", text::styled(text::GOOD, "nothing to do"))
+        }
+        Outcome::Done | Outcome::Pending => {
+            let done: usize = report.databases.iter().map(|database| database.done.len()).sum();
+            let what = text::count(done, "migration", "migrations");
+            format!("{}: {what}. To go back: piton rollback\n", text::styled(text::GOOD, "done"))
+        }
+        Outcome::Problem(Kind::Refused) => {
+            format!("{}: nothing was touched\n", text::styled(text::BAD, "refused"))
+        }
+        Outcome::Problem(Kind::Restored) => format!(
+            "{}: the backup of this run ({backup}) was put back, everything is as before it\n",
+            text::styled(text::BAD, "failed and restored")
+        ),
+        Outcome::Problem(Kind::NotRestored) => format!(
+            "{}: the data is as the run left it; the backup before it is {backup}. \
+             Stop the service, then: piton restore {backup} --yes\n",
+            text::styled(text::BAD, "failed and NOT restored")
+        ),
+        Outcome::Problem(_) => {
+            format!("{}: everything is as before\n", text::styled(text::BAD, "failed"))
+        }
+    }
+}
+
+fn fields(report: &UpReport) -> Value {
+    let databases: Vec<Value> = report
+        .databases
+        .iter()
+        .map(|database| {
+            let failure = database.failure.as_ref().map(|(error, migration)| {
+                json!({ "migration": migration, "message": error.to_string(), "hint": error.hint() })
+            });
+            json!({ "database": database.database, "ran": database.done, "failure": failure })
+        })
+        .collect();
+    json!({
+        "backup": report.backup.as_ref().map(ToString::to_string),
+        "ran": databases,
+        "restore_failure": report.restore_failure.as_ref().map(ToString::to_string),
+        "databases": report.plans.iter().map(shown::to_json).collect::<Vec<_>>(),
+    })
+}

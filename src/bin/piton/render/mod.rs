@@ -1,0 +1,164 @@
+//! Reports: what a command found, as text for a person and as one JSON document.
+
+mod observer;
+pub mod plan;
+pub mod text;
+
+pub use observer::Teller;
+
+use crate::args::{Arguments, Color};
+use anstream::ColorChoice;
+use piton::{
+    Error, Kind,
+    project::{Outcome, config::File},
+};
+use serde_json::{Map, Value, json};
+use std::io::{IsTerminal, Write};
+
+/// What a command found.
+pub struct Report {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Fields of the JSON document, besides the three of every document.
+    pub json: Map<String, Value>,
+    /// Lines for a person.
+    pub human: String,
+    /// Lines about what went wrong, printed even when quiet.
+    pub problems: String,
+}
+
+impl Report {
+    /// A report with the fields of a JSON object.
+    pub fn new(outcome: Outcome, json: Value, human: String) -> Self {
+        let json = match json {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        Self { outcome, json, human, problems: String::new() }
+    }
+
+    /// Adds what went wrong.
+    pub fn with_problems(mut self, problems: String) -> Self {
+        self.problems = problems;
+        self
+    }
+
+    /// The report of a command that ended with an error.
+    pub fn failure(error: &anyhow::Error) -> Self {
+        let (kind, message, hint) = match error.downcast_ref::<Error>() {
+            Some(error) => (error.kind(), error.to_string(), error.hint()),
+            None => match error.downcast_ref::<NeedsConsent>() {
+                Some(needs) => (Kind::Usage, needs.to_string(), Some("add `--yes`".to_string())),
+                None => (Kind::Failed, format!("{error:#}"), None),
+            },
+        };
+        let json = json!({ "error": { "message": message, "hint": hint } });
+        let problems = text::problem(&message, hint.as_deref());
+        Self::new(Outcome::Problem(kind), json, String::new()).with_problems(problems)
+    }
+}
+
+/// Something would be replaced, and nobody can be asked.
+#[derive(Debug)]
+pub struct NeedsConsent {
+    /// What would happen.
+    pub what: String,
+}
+
+impl std::fmt::Display for NeedsConsent {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}, and standard input is no terminal on which to ask", self.what)
+    }
+}
+
+impl std::error::Error for NeedsConsent {}
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug)]
+pub struct Screen {
+    /// One JSON document instead of text.
+    pub json: bool,
+    /// Only what went wrong.
+    pub quiet: bool,
+    /// Do not ask.
+    pub yes: bool,
+    /// Colours.
+    pub color: Color,
+}
+
+impl Screen {
+    /// What flags and environment say.
+    pub fn from_arguments(arguments: &Arguments) -> Self {
+        let global = &arguments.global;
+        Self {
+            json: global.json.unwrap_or(false),
+            quiet: global.quiet.unwrap_or(false),
+            yes: global.yes.unwrap_or(false),
+            color: global.color.unwrap_or(Color::Auto),
+        }
+    }
+
+    /// What the configuration file adds where flags and environment say nothing.
+    pub fn with_file(arguments: &Arguments, file: &File) -> Self {
+        let global = &arguments.global;
+        let color = match file.color.as_deref() {
+            Some("always") => Color::Always,
+            Some("never") => Color::Never,
+            _ => Color::Auto,
+        };
+        Self {
+            json: global.json.or(file.json).unwrap_or(false),
+            quiet: global.quiet.or(file.quiet).unwrap_or(false),
+            yes: global.yes.or(file.yes).unwrap_or(false),
+            color: global.color.unwrap_or(color),
+        }
+    }
+
+    /// Prints a report and returns the exit code.
+    pub fn print(self, command: &str, report: &Report) -> u8 {
+        self.apply_color();
+        let code = report.outcome.exit_code();
+        if self.json {
+            let mut document = Map::new();
+            document.insert("command".into(), command.into());
+            document.insert("outcome".into(), report.outcome.word().into());
+            document.insert("exit_code".into(), code.into());
+            document.extend(report.json.clone());
+            write(&mut anstream::stdout(), &format!("{:#}\n", Value::Object(document)));
+            return code;
+        }
+        if !self.quiet {
+            write(&mut anstream::stdout(), &report.human);
+        }
+        write(&mut anstream::stderr(), &report.problems);
+        code
+    }
+
+    /// Lets colour choices count for everything printed from here on.
+    pub fn apply_color(self) {
+        match self.color {
+            Color::Auto => {}
+            Color::Always => ColorChoice::Always.write_global(),
+            Color::Never => ColorChoice::Never.write_global(),
+        }
+    }
+
+    /// Asks on the terminal; with `--yes` nobody is asked.
+    pub fn confirm(self, question: &str) -> anyhow::Result<bool> {
+        if self.yes {
+            return Ok(true);
+        }
+        if self.json || !std::io::stdin().is_terminal() {
+            return Err(NeedsConsent { what: question.trim_end_matches('?').into() }.into());
+        }
+        write(&mut anstream::stderr(), &format!("{question} [y/N] "));
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    }
+}
+
+/// Writes and flushes; a reader that went away is no reason to complain.
+fn write(stream: &mut impl Write, text: &str) {
+    let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+}

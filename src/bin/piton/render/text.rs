@@ -1,0 +1,73 @@
+//! Pieces of text: colours, times, sizes, problems.
+
+use anstyle::{AnsiColor, Style};
+use chrono::{DateTime, Utc};
+
+/// Good news.
+pub const GOOD: Style = AnsiColor::Green.on_default().bold();
+/// Something to look at.
+pub const NOTICE: Style = AnsiColor::Yellow.on_default().bold();
+/// Bad news.
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+/// A heading.
+pub const STRONG: Style = Style::new().bold();
+/// Less important.
+pub const FAINT: Style = Style::new().dimmed();
+
+/// A text in a style.
+pub fn styled(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// An error with its hint.
+pub fn problem(message: &str, hint: Option<&str>) -> String {
+    let mut text = format!("{} {message}\n", styled(BAD, "error:"));
+    if let Some(hint) = hint {
+        text.push_str(&format!("  {} {hint}\n", styled(STRONG, "hint:")));
+    }
+    text
+}
+
+/// The last line of a report: what to type.
+pub fn next(command: &str) -> String {
+    format!("{} {command}\n", styled(STRONG, "next:"))
+}
+
+/// A number of bytes, as people say it.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// How long ago something was.
+pub fn ago(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let seconds = (now - then).num_seconds().max(0);
+    let (count, unit) = match seconds {
+        0..=1 => return "just now".into(),
+        2..=119 => (seconds, "seconds"),
+        120..=7199 => (seconds / 60, "minutes"),
+        7200..=172_799 => (seconds / 3600, "hours"),
+        _ => (seconds / 86_400, "days"),
+    };
+    format!("{count} {unit} ago")
+}
+
+/// A count with its noun.
+pub fn count(number: usize, one: &str, many: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
+}
+
+/// Milliseconds as people say them.
+pub fn duration(milliseconds: u64) -> String {
+    match milliseconds {
+        0..=999 => format!("{milliseconds} ms"),
+        1000..=119_999 => format!("{:.1} s", milliseconds as f64 / 1000.0),
+        _ => format!("{} min", milliseconds / 60_000),
+    }
+}

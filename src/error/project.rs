@@ -1,0 +1,88 @@
+//! Errors of configuration and of the facade's own checks.
+
+use super::{Kind, Place};
+use std::path::PathBuf;
+
+/// A project that cannot be worked on as it is configured.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProjectError {
+    /// `piton.toml` cannot be read as it stands.
+    #[error("{place}: {reason}")]
+    Config {
+        /// Where.
+        place: Place,
+        /// What is wrong.
+        reason: String,
+        /// The nearest valid key, where a key is wrong.
+        nearest: Option<String>,
+    },
+    /// A flag or variable has a value that cannot be used.
+    #[error("`{name}`: {reason}")]
+    Setting {
+        /// The flag or key.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A folder that a command needs does not exist.
+    #[error("the {what} folder `{}` does not exist", path.display())]
+    NoFolder {
+        /// Which folder.
+        what: &'static str,
+        /// Its path.
+        path: PathBuf,
+    },
+    /// No target has this name.
+    #[error("there is no target `{name}`")]
+    NoTarget {
+        /// The name asked for.
+        name: String,
+        /// The names that exist.
+        known: Vec<String>,
+    },
+    /// A file that a command would create exists.
+    #[error("`{}` exists already", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nothing says which backup the last run took.
+    #[error("no run of piton has taken a backup of this data directory")]
+    NothingToRollBack,
+    /// A script changes the schema.
+    #[error("{place}: a script is a data operation, and this statement changes the schema")]
+    SchemaInScript {
+        /// Where.
+        place: Place,
+    },
+}
+
+impl ProjectError {
+    /// The class of this error: nothing was touched.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::SchemaInScript { .. } | Self::NothingToRollBack => Kind::Refused,
+            _ => Kind::Usage,
+        }
+    }
+
+    /// What to type next.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Config { nearest: Some(nearest), .. } => Some(format!("is `{nearest}` meant?")),
+            Self::Config { .. } | Self::Setting { .. } => None,
+            Self::NoFolder { .. } => {
+                Some("run piton in the project's folder, or make it one: `piton init`".into())
+            }
+            Self::NoTarget { known, .. } => Some(format!("there are: {}", known.join(", "))),
+            Self::Exists { .. } => Some("choose another name, or edit that file".into()),
+            Self::NothingToRollBack => Some(
+                "`piton backups` lists what can be put back, `piton restore ID` does it".into(),
+            ),
+            Self::SchemaInScript { .. } => Some("write it as a migration: `piton new NAME`".into()),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! `adopt`: a person's word about what ran, where nothing else can tell.
+
+use super::{Project, Selection, targets::Target};
+use crate::{
+    Result,
+    apply::record,
+    database::{self, Access},
+    error::DatabaseError,
+    event::Observer,
+    history::{Migration, Version},
+    ledger::{self, EntryState, Witness},
+    lock::Patience,
+    schema::schema_hash,
+};
+use serde::Serialize;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What was written into one ledger.
+#[derive(Clone, Debug, Serialize)]
+pub struct Adopted {
+    /// The database, relative to the data directory.
+    pub database: PathBuf,
+    /// The files that are now recorded.
+    pub migrations: Vec<String>,
+}
+
+impl Project {
+    /// Records every migration up to a version as done, without running anything.
+    ///
+    /// # Errors
+    /// An unknown version; SQLite's.
+    pub fn adopt_at(
+        &self,
+        version: &Version,
+        selection: &Selection,
+        patience: Patience,
+        observer: &dyn Observer,
+    ) -> Result<Vec<Adopted>> {
+        self.adopt(
+            selection,
+            patience,
+            observer,
+            &|migration, current| {
+                migration.version <= *version
+                    && current.is_none_or(|entry| entry.state == EntryState::Started)
+            },
+            version,
+        )
+    }
+
+    /// Accepts the text of a file that was edited after it ran.
+    ///
+    /// # Errors
+    /// An unknown version; SQLite's.
+    pub fn adopt_text(
+        &self,
+        version: &Version,
+        selection: &Selection,
+        patience: Patience,
+        observer: &dyn Observer,
+    ) -> Result<Vec<Adopted>> {
+        self.adopt(
+            selection,
+            patience,
+            observer,
+            &|migration, current| {
+                migration.version == *version
+                    && current.is_some_and(|entry| entry.forgiving != migration.checksum.forgiving)
+            },
+            version,
+        )
+    }
+
+    fn adopt(
+        &self,
+        selection: &Selection,
+        patience: Patience,
+        observer: &dyn Observer,
+        wanted: &dyn Fn(&Migration, Option<&ledger::Entry>) -> bool,
+        version: &Version,
+    ) -> Result<Vec<Adopted>> {
+        let targets = self.selected(selection)?;
+        let nothing_ran = version.digits() == "0";
+        if !nothing_ran {
+            super::require_version(&targets, version)?;
+        }
+        let _lock = self.begin(patience, observer)?;
+        let mut adopted = Vec::new();
+        for target in &targets.targets {
+            for database in target.paths(&self.config.data)? {
+                let path = self.config.data.join(&database);
+                if !path.exists() {
+                    return Err(DatabaseError::Missing { path }.into());
+                }
+                let migrations = self.write_adoption(target, &path, wanted)?;
+                adopted.push(Adopted { database, migrations });
+            }
+        }
+        Ok(adopted)
+    }
+
+    fn write_adoption(
+        &self,
+        target: &Target,
+        path: &Path,
+        wanted: &dyn Fn(&Migration, Option<&ledger::Entry>) -> bool,
+    ) -> Result<Vec<String>> {
+        let failed = || database::failed("write the ledger of", path);
+        let mut connection = database::open(path, Access::Write, self.config.busy_timeout)?;
+        let transaction = connection
+            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .map_err(failed())?;
+        ledger::create(&transaction).map_err(failed())?;
+        let entries = ledger::read(&transaction).map_err(failed())?;
+        let current = |migration: &Arc<Migration>| {
+            entries.iter().rev().find(|entry| {
+                entry.version == migration.version && entry.kind != ledger::EntryKind::Operation
+            })
+        };
+        let hash = schema_hash(&transaction).map_err(failed())?;
+        let mut titles = Vec::new();
+        for migration in
+            target.migrations.iter().filter(|migration| wanted(migration, current(migration)))
+        {
+            let mut row = record::entry(migration, (self.world.clock)(), None);
+            row.state = EntryState::Recorded;
+            row.witness = Witness::Adopted;
+            row.schema_hash.clone_from(&hash);
+            ledger::insert(&transaction, &row).map_err(failed())?;
+            titles.push(migration.title());
+        }
+        if titles.is_empty() && entries.is_empty() {
+            // The ledger itself says from now on that nothing of the history ran.
+            ledger::insert(&transaction, &record::baseline((self.world.clock)(), &hash))
+                .map_err(failed())?;
+        }
+        transaction.commit().map_err(failed())?;
+        Ok(titles)
+    }
+}

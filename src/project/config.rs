@@ -1,0 +1,328 @@
+//! `piton.toml`: its keys, what overrides them, and what they are when nobody says.
+//!
+//! Precedence: flag, environment, file, default. Flags and environment arrive as [`Overrides`];
+//! the library itself reads neither.
+
+use crate::{
+    Result, disk,
+    error::{Place, ProjectError},
+    history::duration,
+};
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    fs,
+    ops::Range,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use toml::Spanned;
+
+/// The file's name where no other is given.
+pub const FILE: &str = "piton.toml";
+
+/// Every key of the file, as it stands there.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct File {
+    /// The data directory.
+    pub data: Option<Spanned<PathBuf>>,
+    /// The migrations folder.
+    pub migrations: Option<Spanned<PathBuf>>,
+    /// The scripts folder.
+    pub scripts: Option<Spanned<PathBuf>>,
+    /// The backups directory.
+    pub backups: Option<Spanned<PathBuf>>,
+    /// The default database, inside the data directory.
+    pub database: Option<Spanned<PathBuf>>,
+    /// Patterns of what a backup leaves out.
+    pub exclude: Option<Spanned<Vec<String>>>,
+    /// How long to wait for other writers.
+    pub busy_timeout: Option<Spanned<String>>,
+    /// The time limit of scripts that declare none.
+    pub script_timeout: Option<Spanned<String>>,
+    /// How long a backup may hold up writers.
+    pub barrier_limit: Option<Spanned<String>>,
+    /// Print JSON.
+    pub json: Option<bool>,
+    /// Do not ask.
+    pub yes: Option<bool>,
+    /// Print less.
+    pub quiet: Option<bool>,
+    /// `auto`, `always` or `never`.
+    pub color: Option<String>,
+    /// Targets by name.
+    #[serde(default)]
+    pub targets: BTreeMap<String, TargetKeys>,
+}
+
+/// The keys of one target.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TargetKeys {
+    /// A database or a pattern of databases, inside the data directory.
+    pub databases: String,
+    /// Its migrations folder; a subfolder of the migrations folder with its name where not given.
+    pub migrations: Option<Spanned<PathBuf>>,
+}
+
+/// What flags and environment say.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// The configuration file.
+    pub config: Option<PathBuf>,
+    /// The data directory.
+    pub data: Option<PathBuf>,
+    /// The migrations folder.
+    pub migrations: Option<PathBuf>,
+    /// The scripts folder.
+    pub scripts: Option<PathBuf>,
+    /// The backups directory.
+    pub backups: Option<PathBuf>,
+    /// The default database.
+    pub database: Option<PathBuf>,
+    /// Patterns of what a backup leaves out; they replace those of the file.
+    pub exclude: Vec<String>,
+    /// How long to wait for other writers.
+    pub busy_timeout: Option<String>,
+    /// The time limit of scripts that declare none.
+    pub script_timeout: Option<String>,
+    /// How long a backup may hold up writers.
+    pub barrier_limit: Option<String>,
+}
+
+/// A checked configuration; every path is relative to the current folder or absolute.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder of the configuration file, where scripts run.
+    pub root: PathBuf,
+    /// The data directory.
+    pub data: PathBuf,
+    /// The migrations folder.
+    pub migrations: PathBuf,
+    /// The scripts folder.
+    pub scripts: PathBuf,
+    /// The backups directory.
+    pub backups: PathBuf,
+    /// The default database, relative to the data directory.
+    pub database: PathBuf,
+    /// Patterns of what a backup leaves out.
+    pub exclude: Vec<String>,
+    /// How long to wait for other writers.
+    pub busy_timeout: Duration,
+    /// The time limit of scripts that declare none.
+    pub script_timeout: Duration,
+    /// How long a backup may hold up writers.
+    pub barrier_limit: Duration,
+    /// Targets by name: pattern of databases, migrations folder.
+    pub targets: BTreeMap<String, (String, Option<PathBuf>)>,
+    /// The file as it stands, for what concerns only the command line.
+    pub file: File,
+}
+
+impl Config {
+    /// Reads the file, if there is one, and applies what overrides it.
+    ///
+    /// # Errors
+    /// [`ProjectError::Config`] with the line, [`ProjectError::Setting`] for an override.
+    pub fn load(overrides: &Overrides) -> Result<Self> {
+        let path = overrides.config.clone().unwrap_or_else(|| FILE.into());
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error)
+                if error.kind() == std::io::ErrorKind::NotFound && overrides.config.is_none() =>
+            {
+                String::new()
+            }
+            Err(error) => return Err(disk::failed("read", &path)(error).into()),
+        };
+        let file = parse(&path, &text)?;
+        let data = file.data.clone();
+        Reader { path: &path, text: &text, overrides, data }.config(file)
+    }
+}
+
+fn parse(path: &Path, text: &str) -> Result<File> {
+    toml::from_str(text).map_err(|error| {
+        let message = error.message().to_string();
+        let offset = error.span().map_or(0, |span| span.start);
+        let nearest = nearest_key(&message);
+        ProjectError::Config { place: Place::of(path, text, offset), reason: message, nearest }
+            .into()
+    })
+}
+
+/// The key nearest to an unknown one, from the parser's message: the words in backticks, of which
+/// the first is the unknown one.
+fn nearest_key(message: &str) -> Option<String> {
+    if !message.starts_with("unknown field") {
+        return None;
+    }
+    let mut words = message.split('`').skip(1).step_by(2);
+    let unknown = words.next()?.replace('_', "-");
+    let near = words.map(|word| (strsim::osa_distance(&unknown, word), word)).min()?;
+    (near.0 <= 4).then(|| near.1.to_string())
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    text: &'a str,
+    overrides: &'a Overrides,
+    data: Option<Spanned<PathBuf>>,
+}
+
+impl Reader<'_> {
+    fn config(&self, file: File) -> Result<Config> {
+        let over = self.overrides;
+        let parent = self.path.parent().unwrap_or(Path::new(""));
+        let root = if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.into() };
+        let database = match (&over.database, &file.database) {
+            (Some(path), _) => self.database(path, None)?,
+            (None, Some(path)) => self.database(path.get_ref(), Some(path.span()))?,
+            (None, None) => "app.db".into(),
+        };
+        let exclude = match &file.exclude {
+            _ if !over.exclude.is_empty() => over.exclude.clone(),
+            Some(patterns) => patterns.get_ref().clone(),
+            None => Vec::new(),
+        };
+        let mut targets = BTreeMap::new();
+        for (name, keys) in &file.targets {
+            let folder = keys.migrations.as_ref().map(|path| self.existing("migrations", path));
+            targets.insert(name.clone(), (keys.databases.clone(), folder.transpose()?));
+        }
+        Ok(Config {
+            data: self.path_of(over.data.as_ref(), file.data.as_ref(), "data"),
+            migrations: self.folder(
+                over.migrations.as_ref(),
+                file.migrations.as_ref(),
+                "migrations",
+            )?,
+            scripts: self.folder(over.scripts.as_ref(), file.scripts.as_ref(), "scripts")?,
+            backups: self.path_of(over.backups.as_ref(), file.backups.as_ref(), "backups"),
+            database,
+            exclude,
+            busy_timeout: self.time(
+                "busy-timeout",
+                over.busy_timeout.as_ref(),
+                file.busy_timeout.as_ref(),
+                5,
+            )?,
+            script_timeout: self.time(
+                "script-timeout",
+                over.script_timeout.as_ref(),
+                file.script_timeout.as_ref(),
+                3600,
+            )?,
+            barrier_limit: self.time(
+                "barrier-limit",
+                over.barrier_limit.as_ref(),
+                file.barrier_limit.as_ref(),
+                2,
+            )?,
+            targets,
+            root,
+            file,
+        })
+    }
+
+    /// A path of the file is relative to the file's folder, one of a flag to the current folder.
+    fn path_of(
+        &self,
+        over: Option<&PathBuf>,
+        file: Option<&Spanned<PathBuf>>,
+        default: &str,
+    ) -> PathBuf {
+        let parent = self.path.parent().unwrap_or(Path::new(""));
+        match (over, file) {
+            (Some(path), _) => path.clone(),
+            (None, Some(path)) => parent.join(path.get_ref()),
+            (None, None) => parent.join(default),
+        }
+    }
+
+    fn folder(
+        &self,
+        over: Option<&PathBuf>,
+        file: Option<&Spanned<PathBuf>>,
+        default: &'static str,
+    ) -> Result<PathBuf> {
+        match (over, file) {
+            (None, Some(path)) => self.existing(default, path),
+            _ => Ok(self.path_of(over, file, default)),
+        }
+    }
+
+    fn existing(&self, key: &str, path: &Spanned<PathBuf>) -> Result<PathBuf> {
+        let found = self.path.parent().unwrap_or(Path::new("")).join(path.get_ref());
+        if found.is_dir() {
+            return Ok(found);
+        }
+        let reason = format!("`{key}`: there is no folder `{}`", found.display());
+        Err(self.wrong(path.span(), reason))
+    }
+
+    /// Scripts find the database's whole path in `PITON_DATABASE`; a piton that they call
+    /// understands it.
+    fn database(&self, path: &Path, span: Option<Range<usize>>) -> Result<PathBuf> {
+        let data = self.path_of(self.overrides.data.as_ref(), self.data.as_ref(), "data");
+        let absolute = std::path::absolute(data).unwrap_or_default();
+        let path = path.strip_prefix(&absolute).unwrap_or(path);
+        let leaves = path.is_absolute()
+            || path.components().any(|part| matches!(part, std::path::Component::ParentDir));
+        if !leaves {
+            return Ok(path.components().collect());
+        }
+        let reason = "the database is named relative to the data directory and lies inside it";
+        Err(match span {
+            Some(span) => self.wrong(span, format!("`database`: {reason}")),
+            None => {
+                ProjectError::Setting { name: "--database".into(), reason: reason.into() }.into()
+            }
+        })
+    }
+
+    fn time(
+        &self,
+        key: &str,
+        over: Option<&String>,
+        file: Option<&Spanned<String>>,
+        default: u64,
+    ) -> Result<Duration> {
+        match (over, file) {
+            (Some(text), _) => duration(text).map_err(|reason| {
+                ProjectError::Setting { name: format!("--{key}"), reason }.into()
+            }),
+            (None, Some(text)) => duration(text.get_ref())
+                .map_err(|reason| self.wrong(text.span(), format!("`{key}`: {reason}"))),
+            (None, None) => Ok(Duration::from_secs(default)),
+        }
+    }
+
+    fn wrong(&self, span: Range<usize>, reason: String) -> crate::Error {
+        let place = Place::of(self.path, self.text, span.start);
+        ProjectError::Config { place, reason, nearest: None }.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> (String, Option<String>) {
+        let error = parse(Path::new("piton.toml"), text).unwrap_err();
+        (error.to_string(), error.hint())
+    }
+
+    #[test]
+    fn wrong_keys_name_line_and_neighbour() {
+        let (text, hint) = message("data = \"d\"\nmigration = \"m\"\n");
+        assert!(text.starts_with("piton.toml:2:1"), "{text}");
+        assert_eq!(hint.as_deref(), Some("is `migrations` meant?"));
+        let (text, _) = message("data = 3\n");
+        assert!(text.starts_with("piton.toml:1:8"), "{text}");
+        let (text, hint) = message("[targets.a]\ndatabase = \"x\"\n");
+        assert!(text.contains("unknown field `database`"), "{text}");
+        assert_eq!(hint.as_deref(), Some("is `databases` meant?"));
+    }
+}

@@ -1,0 +1,108 @@
+//! Plans all databases of a selection, those of a pattern on all processors.
+
+use super::{
+    config::Config,
+    targets::{Target, Targets},
+};
+use crate::{
+    Result,
+    database::{self, Access},
+    plan::{DatabasePlan, Request, Settings, plan_database},
+};
+use rusqlite::Connection;
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+/// One database of a target.
+struct Job<'a> {
+    target: &'a Target,
+    database: PathBuf,
+}
+
+/// Plans every database of the targets, in order.
+///
+/// # Errors
+/// The first of SQLite's, in the order of the databases.
+pub fn plan_all(
+    config: &Config,
+    targets: &Targets,
+    settings: &Settings,
+) -> Result<Vec<DatabasePlan>> {
+    let mut jobs = Vec::new();
+    for target in &targets.targets {
+        let paths = target.paths(&config.data)?;
+        jobs.extend(paths.into_iter().map(|database| Job { target, database }));
+    }
+    let next = AtomicUsize::new(0);
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(jobs.len().max(1));
+    let work = || {
+        let mut planned = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = jobs.get(at) else { return planned };
+            planned.push((at, plan_one(config, job, settings)));
+        }
+    };
+    let mut planned: Vec<(usize, Result<DatabasePlan>)> = if workers < 2 {
+        work()
+    } else {
+        thread::scope(|scope| {
+            let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+            handles
+                .into_iter()
+                .flat_map(|handle| {
+                    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                })
+                .collect()
+        })
+    };
+    planned.sort_by_key(|(at, _)| *at);
+    planned.into_iter().map(|(_, plan)| plan).collect()
+}
+
+fn plan_one(config: &Config, job: &Job<'_>, settings: &Settings) -> Result<DatabasePlan> {
+    let path = config.data.join(&job.database);
+    let live = open_to_read(&path, config)?;
+    let request = Request {
+        target: &job.target.name,
+        database: &job.database,
+        path: &path,
+        migrations: &job.target.migrations,
+        settings,
+    };
+    plan_database(&request, live.as_ref())
+}
+
+/// Opens a live database for reading; none where it does not exist.
+///
+/// # Errors
+/// [`crate::error::DatabaseError`]: it is not a database, or cannot be opened.
+pub fn open_to_read(path: &Path, config: &Config) -> Result<Option<Connection>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let is_empty = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0);
+    if !is_empty && !database::sniff(path)? {
+        return Err(crate::error::DatabaseError::NotADatabase { path: path.into() }.into());
+    }
+    let connection = database::open(path, Access::Read, config.busy_timeout)?;
+    let readable = connection.query_row("SELECT 1 FROM main.sqlite_schema", [], |_| Ok(()));
+    match readable {
+        Err(rusqlite::Error::SqliteFailure(error, _))
+            if error.code == rusqlite::ErrorCode::CannotOpen && !has_log(path) =>
+        {
+            // A write-ahead database in a folder that cannot be written: without a log nobody
+            // else has it open for writing, so it can be read as it lies there.
+            Ok(Some(database::open(path, Access::Immutable, config.busy_timeout)?))
+        }
+        Err(rusqlite::Error::QueryReturnedNoRows) | Ok(()) => Ok(Some(connection)),
+        Err(error) => Err(database::failed("read", path)(error).into()),
+    }
+}
+
+fn has_log(path: &Path) -> bool {
+    database::side_file(path, "-wal").exists()
+}

@@ -1,0 +1,148 @@
+//! The facade: one short method per verb. Configuration, lock and clock meet here.
+//!
+//! Every method that changes something takes the lock and begins with `recover`; none prints.
+
+mod adopt;
+mod backups;
+pub mod config;
+mod databases;
+mod init;
+mod operate;
+mod outcome;
+mod restores;
+mod status;
+pub mod targets;
+mod up;
+mod world;
+
+pub use adopt::Adopted;
+pub use config::{Config, Overrides};
+pub use init::{Created, Made, NewFile};
+pub use operate::OperationReport;
+pub use outcome::Outcome;
+pub use restores::{RestoreOptions, RestoreReport, Source};
+pub use status::{HistoryRow, Status};
+pub use targets::{Databases, Target, Targets};
+pub use up::{DatabaseReport, UpOptions, UpReport};
+pub use world::World;
+
+use crate::{
+    Result,
+    error::ProjectError,
+    event::Observer,
+    history::Version,
+    lock::{self, Lock, Patience},
+    plan::DatabasePlan,
+    restore,
+    store::Store,
+};
+
+/// A project: its configuration and the world around it.
+pub struct Project {
+    config: Config,
+    world: World,
+}
+
+/// Which part of a project a command is about.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Targets by name; all where none is given.
+    pub targets: Vec<String>,
+    /// Planning choices.
+    pub settings: crate::plan::Settings,
+}
+
+impl Project {
+    /// A project with a checked configuration.
+    #[must_use]
+    pub fn new(config: Config, world: World) -> Self {
+        Self { config, world }
+    }
+
+    /// A project with everything at its default below one folder: `data`, `migrations`, `scripts`
+    /// and `backups`, or what a `piton.toml` in it says.
+    ///
+    /// # Errors
+    /// Those of [`Config::load`].
+    pub fn at(folder: &std::path::Path, command: &str) -> Result<Self> {
+        let config = Some(folder.join(config::FILE)).filter(|path| path.exists());
+        let below = |name: &str| config.is_none().then(|| folder.join(name));
+        let overrides = Overrides {
+            data: below("data"),
+            migrations: below("migrations"),
+            scripts: below("scripts"),
+            backups: below("backups"),
+            config: config.clone(),
+            ..Overrides::default()
+        };
+        Ok(Self::new(Config::load(&overrides)?, World::system(command)))
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The backups directory.
+    #[must_use]
+    pub fn store(&self) -> Store {
+        Store::new(self.config.backups.clone())
+    }
+
+    /// Takes the lock and puts right what an interrupted restore left.
+    fn begin(&self, patience: Patience, observer: &dyn Observer) -> Result<Lock> {
+        let lock = lock::acquire(&self.config.data, &self.world.holder, patience, observer)?;
+        restore::recover(&self.config.data, observer)?;
+        Ok(lock)
+    }
+
+    /// Puts right what an interrupted restore left, where there is anything; a reader needs no
+    /// lock otherwise.
+    fn settle(&self, observer: &dyn Observer) -> Result<()> {
+        if restore::is_interrupted(&self.config.data) {
+            drop(self.begin(Patience::Wait, observer)?);
+        }
+        Ok(())
+    }
+
+    /// The targets that a selection names.
+    fn selected(&self, selection: &Selection) -> Result<Targets> {
+        let mut all = targets::read(&self.config)?;
+        for name in &selection.targets {
+            if all.targets.iter().all(|target| target.name != *name) {
+                let known = all.targets.iter().map(|target| target.name.clone()).collect();
+                return Err(ProjectError::NoTarget { name: name.clone(), known }.into());
+            }
+        }
+        if !selection.targets.is_empty() {
+            all.targets.retain(|target| selection.targets.contains(&target.name));
+        }
+        if let Some(last) = &selection.settings.last {
+            require_version(&all, last)?;
+        }
+        Ok(all)
+    }
+
+    /// The plans of all selected databases, in the order of their targets.
+    ///
+    /// # Errors
+    /// Those of the files and of SQLite.
+    pub fn plan(
+        &self,
+        selection: &Selection,
+        observer: &dyn Observer,
+    ) -> Result<Vec<DatabasePlan>> {
+        self.settle(observer)?;
+        let targets = self.selected(selection)?;
+        databases::plan_all(&self.config, &targets, &selection.settings)
+    }
+}
+
+fn require_version(targets: &Targets, version: &Version) -> Result<()> {
+    let mut all = targets.targets.iter().flat_map(|target| &target.migrations);
+    if all.any(|migration| migration.version == *version) {
+        return Ok(());
+    }
+    Err(crate::error::HistoryError::NoSuchVersion { version: version.to_string() }.into())
+}

@@ -1,0 +1,247 @@
+//! `restore`, `rollback`, `recover` and undo: putting a backup back.
+
+use super::{Project, Selection, databases};
+use crate::{
+    Result,
+    error::ProjectError,
+    event::Observer,
+    ledger,
+    lock::Patience,
+    restore::{self, Gate, Preview, Recovered, Restored},
+    store::{Backup, BackupId, Filter, Reason, Selector},
+};
+use std::path::{Path, PathBuf};
+
+/// What the user chose for a restore.
+#[derive(Clone, Debug)]
+pub struct RestoreOptions {
+    /// Only what these patterns mean; everything where there is none.
+    pub only: Vec<String>,
+    /// What to do about open databases.
+    pub gate: Gate,
+    /// What to do when another piton works.
+    pub patience: Patience,
+}
+
+/// Which backup is put back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The one that is named.
+    Named(Selector),
+    /// The one that the last run took.
+    LastRun,
+}
+
+/// What a restore would do, or did.
+#[derive(Debug)]
+pub struct RestoreReport {
+    /// The backup.
+    pub backup: Backup,
+    /// What it would change, or has changed.
+    pub preview: Preview,
+    /// What was done; nothing where only the preview was asked for.
+    pub restored: Option<Restored>,
+}
+
+impl Project {
+    /// What a restore would change.
+    ///
+    /// # Errors
+    /// A backup that cannot be found or read; the system's.
+    pub fn preview_restore(
+        &self,
+        source: &Source,
+        options: &RestoreOptions,
+        observer: &dyn Observer,
+    ) -> Result<RestoreReport> {
+        self.settle(observer)?;
+        let backup = self.source(source)?;
+        let preview = self.preview(&backup, options)?;
+        Ok(RestoreReport { backup, preview, restored: None })
+    }
+
+    /// Puts a backup back, after a safety backup of what is there now.
+    ///
+    /// # Errors
+    /// Those of [`restore::carry_out`]: everything is as before then, unless the error says more.
+    pub fn restore(
+        &self,
+        source: &Source,
+        options: &RestoreOptions,
+        observer: &dyn Observer,
+    ) -> Result<RestoreReport> {
+        let backup = self.source(source)?;
+        let _lock = self.begin(options.patience, observer)?;
+        let preview = self.preview(&backup, options)?;
+        let restored = self.carry_out_restore(&backup, options, Safety::Take, observer)?;
+        Ok(RestoreReport { backup, preview, restored: Some(restored) })
+    }
+
+    /// Unpacks a backup beside the live data.
+    ///
+    /// # Errors
+    /// Those of [`restore::to_directory`].
+    pub fn restore_to(
+        &self,
+        selector: &Selector,
+        folder: &Path,
+        only: &[String],
+        observer: &dyn Observer,
+    ) -> Result<Backup> {
+        let store = self.store();
+        let backup = store.find(selector)?;
+        restore::to_directory(&store, &backup, folder, &Filter::new(only)?, observer)?;
+        Ok(backup)
+    }
+
+    /// Puts back what the last restore replaced.
+    ///
+    /// # Errors
+    /// Those of [`restore::undo`].
+    pub fn undo_restore(&self, patience: Patience, observer: &dyn Observer) -> Result<Restored> {
+        let _lock = self.begin(patience, observer)?;
+        restore::undo(&self.config.data, (self.world.clock)(), (self.world.random)(), observer)
+    }
+
+    /// Finishes or reverts an interrupted restore; nothing where there is none.
+    ///
+    /// # Errors
+    /// Those of [`restore::recover`].
+    pub fn recover(
+        &self,
+        patience: Patience,
+        observer: &dyn Observer,
+    ) -> Result<Option<Recovered>> {
+        if !self.config.data.exists() {
+            return Ok(None);
+        }
+        let holder = &self.world.holder;
+        let _lock = crate::lock::acquire(&self.config.data, holder, patience, observer)?;
+        restore::recover(&self.config.data, observer)
+    }
+
+    /// Puts a backup of this very run back; the caller holds the lock.
+    pub(super) fn put_back(
+        &self,
+        backup: &BackupId,
+        only: Option<PathBuf>,
+        observer: &dyn Observer,
+    ) -> Result<()> {
+        let backup = self.store().load(backup)?;
+        let only: Vec<String> =
+            only.iter().map(|path| glob::Pattern::escape(&path.to_string_lossy())).collect();
+        let mut options = RestoreOptions { only, gate: Gate::Refuse, patience: Patience::Refuse };
+        let first = self.carry_out_restore(&backup, &options, Safety::Skip, observer);
+        match first {
+            // A service that runs beside a deploy holds its databases: SQLite itself writes the
+            // old content into them.
+            Err(error) if error.kind() == crate::Kind::InUse => {
+                options.gate = Gate::Hot;
+                self.carry_out_restore(&backup, &options, Safety::Skip, observer).map(drop)
+            }
+            other => other.map(drop),
+        }
+    }
+
+    fn source(&self, source: &Source) -> Result<Backup> {
+        match source {
+            Source::Named(selector) => self.store().find(selector),
+            Source::LastRun => self.last_run_backup(),
+        }
+    }
+
+    /// The backup of the last run: by the ledgers, else by the catalog, which stays readable when
+    /// the databases are damaged or gone.
+    fn last_run_backup(&self) -> Result<Backup> {
+        let mut newest: Option<(String, String)> = None;
+        for path in self.database_paths() {
+            let live = self.config.data.join(&path);
+            let Ok(Some(connection)) = databases::open_to_read(&live, &self.config) else {
+                continue;
+            };
+            let Ok(entries) = ledger::read_brief(&connection) else { continue };
+            for entry in entries {
+                if let Some(backup) = entry.backup {
+                    newest = newest.max(Some((entry.started, backup)));
+                }
+            }
+        }
+        if let Some((_, id)) = newest
+            && let Ok(backup) = self.store().find(&id.parse()?)
+        {
+            return Ok(backup);
+        }
+        let of_a_run = |backup: &Backup| {
+            matches!(backup.manifest.reason, Reason::Run | Reason::Script | Reason::Deploy)
+        };
+        let found = self.store().list()?.backups.into_iter().find(of_a_run);
+        found.ok_or_else(|| ProjectError::NothingToRollBack.into())
+    }
+
+    fn database_paths(&self) -> Vec<PathBuf> {
+        let Ok(targets) = self.selected(&Selection::default()) else {
+            return vec![self.config.database.clone()];
+        };
+        targets
+            .targets
+            .iter()
+            .flat_map(|target| target.paths(&self.config.data).unwrap_or_default())
+            .collect()
+    }
+
+    fn preview(&self, backup: &Backup, options: &RestoreOptions) -> Result<Preview> {
+        self.with_backup_request(Reason::Safety, None, |safety, store| {
+            let (only, excluded) =
+                (Filter::new(&options.only)?, Filter::new(&self.config.exclude)?);
+            let request = restore::Request {
+                data: &self.config.data,
+                store,
+                backup,
+                only: &only,
+                excluded: &excluded,
+                left_out: &[],
+                gate: options.gate,
+                safety: None,
+                now: safety.now,
+                random: safety.random,
+            };
+            restore::plan(&request, safety.inspect)
+        })
+    }
+
+    fn carry_out_restore(
+        &self,
+        backup: &Backup,
+        options: &RestoreOptions,
+        safety: Safety,
+        observer: &dyn Observer,
+    ) -> Result<Restored> {
+        crate::disk::create_folders("data-folder", &self.config.data)?;
+        self.with_backup_request(Reason::Safety, None, |of_now, store| {
+            let (only, excluded) =
+                (Filter::new(&options.only)?, Filter::new(&self.config.exclude)?);
+            let request = restore::Request {
+                data: &self.config.data,
+                store,
+                backup,
+                only: &only,
+                excluded: &excluded,
+                left_out: &[],
+                gate: options.gate,
+                safety: (safety == Safety::Take).then_some(of_now),
+                now: of_now.now,
+                random: of_now.random,
+            };
+            restore::carry_out(&request, observer)
+        })
+    }
+}
+
+/// Whether the state before a restore is backed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Safety {
+    /// It is.
+    Take,
+    /// It is a half-done run, worth nothing.
+    Skip,
+}

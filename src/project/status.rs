@@ -1,0 +1,82 @@
+//! `status` and `history`: where things stand, and what ran when.
+
+use super::{Project, Selection, databases};
+use crate::{
+    Result, database,
+    event::Observer,
+    history::Ignored,
+    ledger::{self, Entry},
+    plan::DatabasePlan,
+    store::Backup,
+};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Where a project stands.
+#[derive(Debug)]
+pub struct Status {
+    /// The plan of each database.
+    pub plans: Vec<DatabasePlan>,
+    /// Files in the migrations folder that are no migrations.
+    pub ignored: Vec<Ignored>,
+    /// The newest backup.
+    pub newest_backup: Option<Backup>,
+    /// How many backups there are.
+    pub backups: usize,
+}
+
+/// One row of a ledger, with its database.
+#[derive(Clone, Debug, Serialize)]
+pub struct HistoryRow {
+    /// The database, relative to the data directory.
+    pub database: PathBuf,
+    /// The row.
+    #[serde(flatten)]
+    pub entry: Entry,
+}
+
+impl Project {
+    /// Where every selected database stands.
+    ///
+    /// # Errors
+    /// Those of the files and of SQLite.
+    pub fn status(&self, selection: &Selection, observer: &dyn Observer) -> Result<Status> {
+        self.settle(observer)?;
+        let targets = self.selected(selection)?;
+        let plans = databases::plan_all(&self.config, &targets, &selection.settings)?;
+        let backups = self.store().list()?.backups;
+        Ok(Status {
+            plans,
+            ignored: targets.ignored,
+            backups: backups.len(),
+            newest_backup: backups.into_iter().next(),
+        })
+    }
+
+    /// What ran on every selected database, oldest first.
+    ///
+    /// # Errors
+    /// Those of the files and of SQLite.
+    pub fn history(
+        &self,
+        selection: &Selection,
+        observer: &dyn Observer,
+    ) -> Result<Vec<HistoryRow>> {
+        self.settle(observer)?;
+        let mut rows = Vec::new();
+        for target in self.selected(selection)?.targets {
+            for path in target.paths(&self.config.data)? {
+                let live = self.config.data.join(&path);
+                let Some(connection) = databases::open_to_read(&live, &self.config)? else {
+                    continue;
+                };
+                let entries = ledger::read(&connection)
+                    .map_err(database::failed("read the ledger of", &live))?;
+                rows.extend(
+                    entries.into_iter().map(|entry| HistoryRow { database: path.clone(), entry }),
+                );
+            }
+        }
+        Ok(rows)
+    }
+}

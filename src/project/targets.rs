@@ -1,0 +1,179 @@
+//! Targets: which databases belong to which history.
+//!
+//! `migrations/*` belongs to the default database, `migrations/NAME/*` to `NAME.db` or to what
+//! `[targets.NAME]` says. A `database:` header moves one file to another database.
+
+use super::config::Config;
+use crate::{
+    Result, database, disk,
+    error::ProjectError,
+    history::{Folder, Ignored, Migration, discover},
+};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Whether a target names one database or matches any number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Databases {
+    /// One, relative to the data directory; it is created where it does not exist.
+    Named(PathBuf),
+    /// A pattern inside the data directory; nothing is created for it.
+    Matching(String),
+}
+
+/// A database or a pattern of databases, with its history.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    /// Its databases.
+    pub databases: Databases,
+    /// Its history.
+    pub migrations: Vec<Arc<Migration>>,
+}
+
+/// All targets of a project, and files that are no migrations though they look like some.
+#[derive(Clone, Debug, Default)]
+pub struct Targets {
+    /// By name, the default one first.
+    pub targets: Vec<Target>,
+    /// Files left out, with the reason.
+    pub ignored: Vec<Ignored>,
+}
+
+/// Reads the migrations and gives each to its target.
+///
+/// # Errors
+/// Those of the files; a target of the configuration that has no folder.
+pub fn read(config: &Config) -> Result<Targets> {
+    if !config.migrations.is_dir() {
+        let path = config.migrations.clone();
+        return Err(ProjectError::NoFolder { what: "migrations", path }.into());
+    }
+    let mut found = Targets::default();
+    let default = config.database.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut named: BTreeMap<String, Databases> = BTreeMap::new();
+    for (name, (pattern, _)) in &config.targets {
+        named.insert(name.clone(), databases(pattern));
+    }
+    for folder in discover(&config.migrations)? {
+        let Folder { name, migrations, ignored } = folder;
+        found.ignored.extend(ignored);
+        let (name, databases) = match name {
+            None => (default.clone(), Databases::Named(config.database.clone())),
+            Some(name) => {
+                let other = config.targets.get(&name).is_some_and(|(_, folder)| folder.is_some());
+                if other {
+                    continue;
+                }
+                let file = PathBuf::from(format!("{name}.db"));
+                let databases = named.get(&name).cloned().unwrap_or(Databases::Named(file));
+                (name, databases)
+            }
+        };
+        add(&mut found.targets, name, databases, migrations);
+    }
+    for (name, (pattern, folder)) in &config.targets {
+        match folder {
+            Some(folder) => {
+                let only = discover(folder)?.into_iter().next().unwrap_or_default();
+                found.ignored.extend(only.ignored);
+                add(&mut found.targets, name.clone(), databases(pattern), only.migrations);
+            }
+            None if found.targets.iter().all(|target| target.name != *name) => {
+                let path = config.migrations.join(name);
+                return Err(ProjectError::NoFolder { what: "migrations", path }.into());
+            }
+            None => {}
+        }
+    }
+    Ok(found)
+}
+
+fn databases(pattern: &str) -> Databases {
+    if pattern.contains(['*', '?', '[']) {
+        Databases::Matching(pattern.into())
+    } else {
+        Databases::Named(pattern.into())
+    }
+}
+
+/// Adds a target, its files with a `database:` header as targets of their own.
+fn add(
+    targets: &mut Vec<Target>,
+    name: String,
+    databases: Databases,
+    migrations: Vec<Arc<Migration>>,
+) {
+    let mut moved: BTreeMap<String, Vec<Arc<Migration>>> = BTreeMap::new();
+    let mut own = Vec::new();
+    for migration in migrations {
+        match &migration.header.database {
+            Some(database) if databases != Databases::Named(database.into()) => {
+                moved.entry(database.clone()).or_default().push(migration);
+            }
+            _ => own.push(migration),
+        }
+    }
+    targets.push(Target { name, databases, migrations: own });
+    for (database, migrations) in moved {
+        let path = PathBuf::from(&database);
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let databases = Databases::Named(path);
+        match targets.iter_mut().find(|target| target.databases == databases) {
+            Some(target) => {
+                target.migrations.extend(migrations);
+                target.migrations.sort_by(|a, b| a.version.cmp(&b.version));
+            }
+            None => targets.push(Target { name: stem, databases, migrations }),
+        }
+    }
+}
+
+impl Target {
+    /// The databases that exist or would be created, relative to the data directory, sorted.
+    ///
+    /// # Errors
+    /// A malformed pattern; the system's.
+    pub fn paths(&self, data: &Path) -> Result<Vec<PathBuf>> {
+        let pattern = match &self.databases {
+            // A target without migrations creates nothing.
+            Databases::Named(path) if self.migrations.is_empty() && !data.join(path).exists() => {
+                return Ok(Vec::new());
+            }
+            Databases::Named(path) => return Ok(vec![path.clone()]),
+            Databases::Matching(pattern) => pattern,
+        };
+        let whole = format!("{}/{pattern}", glob::Pattern::escape(&data.to_string_lossy()));
+        let wrong = |reason: String| ProjectError::Setting {
+            name: format!("targets.{}", self.name),
+            reason,
+        };
+        let mut found = Vec::new();
+        for path in glob::glob(&whole).map_err(|error| wrong(error.to_string()))? {
+            let path = path.map_err(|error| {
+                let place = error.path().to_path_buf();
+                disk::failed("read", &place)(error.into())
+            })?;
+            // By content: a text file that happens to match is no tenant.
+            if path.is_file() && (database::sniff(&path)? || is_empty(&path)) {
+                found.push(path.strip_prefix(data).unwrap_or(&path).to_path_buf());
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Whether one failing database leaves the others to go on.
+    #[must_use]
+    pub fn is_matching(&self) -> bool {
+        matches!(self.databases, Databases::Matching(_))
+    }
+}
+
+fn is_empty(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0)
+}

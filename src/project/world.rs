@@ -1,0 +1,35 @@
+//! Time, randomness and names of machine and process, as arguments.
+
+use crate::lock::Holder;
+use chrono::{DateTime, Utc};
+
+/// What the library does not find out by itself.
+pub struct World {
+    /// The time now.
+    pub clock: Box<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+    /// Three random bytes for a backup's id.
+    pub random: Box<dyn Fn() -> [u8; 3] + Send + Sync>,
+    /// Who works: process, machine, command.
+    pub holder: Holder,
+    /// The project's git revision, where known; backups keep it.
+    pub git_revision: Option<String>,
+}
+
+impl World {
+    /// The real one: the system's clock, its random numbers and host name.
+    #[must_use]
+    pub fn system(command: &str) -> Self {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Self {
+            clock: Box::new(Utc::now),
+            random: Box::new(|| {
+                let mut bytes = [0; 3];
+                // Without random numbers the time alone keeps ids apart.
+                let _ = getrandom::fill(&mut bytes);
+                bytes
+            }),
+            holder: Holder { pid: std::process::id(), host, command: command.into() },
+            git_revision: None,
+        }
+    }
+}
