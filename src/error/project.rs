@@ -50,6 +50,14 @@ pub enum ProjectError {
     /// Nothing says which backup the last run took.
     #[error("no run of piton has taken a backup of this data directory")]
     NothingToRollBack,
+    /// The last run is taken back already, or left nothing.
+    #[error(
+        "the last run, begun {started}, left nothing to go back from: it failed or was taken back"
+    )]
+    AlreadyBack {
+        /// When it began.
+        started: String,
+    },
     /// A script changes the schema.
     #[error("{place}: a script is a data operation, and this statement changes the schema")]
     SchemaInScript {
@@ -63,7 +71,9 @@ impl ProjectError {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::SchemaInScript { .. } | Self::NothingToRollBack => Kind::Refused,
+            Self::SchemaInScript { .. } | Self::NothingToRollBack | Self::AlreadyBack { .. } => {
+                Kind::Refused
+            }
             _ => Kind::Usage,
         }
     }
@@ -79,6 +89,9 @@ impl ProjectError {
             }
             Self::NoTarget { known, .. } => Some(format!("there are: {}", known.join(", "))),
             Self::Exists { .. } => Some("choose another name, or edit that file".into()),
+            Self::AlreadyBack { .. } => {
+                Some("to go further back: `piton backups`, then `piton restore ID`".into())
+            }
             Self::NothingToRollBack => Some(
                 "`piton backups` lists what can be put back, `piton restore ID` does it".into(),
             ),

@@ -7,6 +7,7 @@ mod backups;
 pub mod config;
 mod databases;
 mod init;
+pub mod last_run;
 mod operate;
 mod outcome;
 mod restores;
@@ -23,7 +24,7 @@ pub use outcome::Outcome;
 pub use restores::{RestoreOptions, RestoreReport, Source};
 pub use status::{HistoryRow, Status};
 pub use targets::{Databases, Target, Targets};
-pub use up::{DatabaseReport, UpOptions, UpReport};
+pub use up::{DatabaseReport, Standing, UpOptions, UpReport};
 pub use world::World;
 
 use crate::{

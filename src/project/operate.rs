@@ -1,6 +1,6 @@
 //! `run SCRIPT`: a data operation from the scripts folder, by name: backup, guard, one ledger row.
 
-use super::{Outcome, Project, databases};
+use super::{Outcome, Project, databases, last_run};
 use crate::{
     Error, Kind, Result, apply,
     apply::{Done, Failure, Lasting},
@@ -108,7 +108,10 @@ impl Project {
         drop(connection);
         report.backup = self.back_up_existing(Reason::Script, None, observer)?;
         let plan = plan(&script, &database, &path, hash);
+        let mut run = self.run_begins(report.backup.clone())?;
         self.operate(&plan, &mut report, observer);
+        run.ending = last_run::Ending::of(report.outcome);
+        last_run::write(&self.config.data, &run)?;
         Ok(report)
     }
 

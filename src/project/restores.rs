@@ -1,6 +1,9 @@
 //! `restore`, `rollback`, `recover` and undo: putting a backup back.
 
-use super::{Project, Selection, databases};
+use super::{
+    Project, Selection, databases,
+    last_run::{self, Ending},
+};
 use crate::{
     Result,
     error::ProjectError,
@@ -74,6 +77,13 @@ impl Project {
         let _lock = self.begin(options.patience, observer)?;
         let preview = self.preview(&backup, options)?;
         let restored = self.carry_out_restore(&backup, options, Safety::Take, observer)?;
+        if let Some(mut run) = last_run::read(&self.config.data)
+            && options.only.is_empty()
+        {
+            // Going back once more would go back to before the run before.
+            run.ending = Ending::AsBefore;
+            last_run::write(&self.config.data, &run)?;
+        }
         Ok(RestoreReport { backup, preview, restored: Some(restored) })
     }
 
@@ -150,9 +160,17 @@ impl Project {
         }
     }
 
-    /// The backup of the last run: by the ledgers, else by the catalog, which stays readable when
+    /// The backup of the last run: by its own note, else by the ledgers, else by the catalog, which stays readable when
     /// the databases are damaged or gone.
     fn last_run_backup(&self) -> Result<Backup> {
+        if let Some(run) = last_run::read(&self.config.data) {
+            if run.ending == Ending::AsBefore {
+                return Err(ProjectError::AlreadyBack { started: run.started.to_rfc3339() }.into());
+            }
+            if let Some(backup) = run.backup {
+                return self.store().load(&backup);
+            }
+        }
         let mut newest: Option<(String, String)> = None;
         for path in self.database_paths() {
             let live = self.config.data.join(&path);

@@ -133,6 +133,14 @@ fn add(
     }
 }
 
+impl Targets {
+    /// Whether a target of this name is a pattern: one failing database leaves the others.
+    #[must_use]
+    pub fn is_matching(&self, name: &str) -> bool {
+        self.targets.iter().any(|target| target.name == name && target.is_matching())
+    }
+}
+
 impl Target {
     /// The databases that exist or would be created, relative to the data directory, sorted.
     ///
@@ -169,7 +177,7 @@ impl Target {
 
     /// Whether one failing database leaves the others to go on.
     #[must_use]
-    pub fn is_matching(&self) -> bool {
+    fn is_matching(&self) -> bool {
         matches!(self.databases, Databases::Matching(_))
     }
 }

@@ -1,6 +1,10 @@
 //! `up`: plan, back up, carry out, and put the backup back where a failure left something.
 
-use super::{Outcome, Project, Selection, databases, targets::Targets};
+use super::{
+    Outcome, Project, Selection, databases,
+    last_run::{self, Ending, LastRun},
+    targets::Targets,
+};
 use crate::{
     Error, Kind, Result,
     apply::{self, Done, Failure, Lasting},
@@ -10,6 +14,7 @@ use crate::{
     plan::DatabasePlan,
     store::{BackupId, Reason},
 };
+use serde::Serialize;
 use std::{ffi::OsString, path::PathBuf};
 
 /// What the user chose for `up`.
@@ -26,10 +31,24 @@ pub struct UpOptions {
 pub struct DatabaseReport {
     /// The database, relative to the data directory.
     pub database: PathBuf,
-    /// What ran; rolled back again where the run was restored.
+    /// What ran.
     pub done: Vec<Done>,
+    /// Whether that stays.
+    pub standing: Standing,
     /// Why it stopped, and at which migration.
     pub failure: Option<(Error, Option<String>)>,
+}
+
+/// Whether what ran on a database stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It is committed and stays.
+    Kept,
+    /// The database is as before the run.
+    AsBefore,
+    /// It could not be put right.
+    Unsettled,
 }
 
 /// What a run did.
@@ -45,6 +64,14 @@ pub struct UpReport {
     pub databases: Vec<DatabaseReport>,
     /// Why the backup could not be put back, where that failed.
     pub restore_failure: Option<Error>,
+}
+
+impl UpReport {
+    /// Whether anything that the run did stays.
+    #[must_use]
+    pub fn keeps_anything(&self) -> bool {
+        self.databases.iter().any(|database| database.standing == Standing::Kept)
+    }
 }
 
 impl Project {
@@ -70,8 +97,19 @@ impl Project {
         let backup = self.back_up_existing(Reason::Run, None, observer)?;
         let mut report = report(Outcome::Done, plans);
         report.backup = backup.clone();
+        let mut run = self.run_begins(backup)?;
         self.carry_out(&targets, &mut report, observer);
+        run.ending =
+            if report.keeps_anything() { Ending::Done } else { Ending::of(report.outcome) };
+        last_run::write(&config.data, &run)?;
         Ok(report)
+    }
+
+    /// Notes that a run begins, so that a crash in it is noticed.
+    pub(super) fn run_begins(&self, backup: Option<BackupId>) -> Result<LastRun> {
+        let run = LastRun { backup, started: (self.world.clock)(), ending: Ending::Open };
+        last_run::write(&self.config.data, &run)?;
+        Ok(run)
     }
 
     fn has_nothing_to_make(&self, targets: &Targets) -> Result<bool> {
@@ -91,12 +129,6 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<Option<BackupId>> {
         match self.take_backup(reason, label, observer) {
-            Ok(taken)
-                if taken.backup.manifest.databases.is_empty()
-                    && taken.backup.manifest.files.is_empty() =>
-            {
-                Ok(Some(taken.backup.id().clone()))
-            }
             Ok(taken) => Ok(Some(taken.backup.id().clone())),
             Err(Error::Backup(crate::error::BackupError::NoData { .. })) => Ok(None),
             Err(error) => Err(error),
@@ -106,8 +138,8 @@ impl Project {
     fn carry_out(&self, targets: &Targets, report: &mut UpReport, observer: &dyn Observer) {
         let backup = report.backup.as_ref().map(ToString::to_string);
         let environment = self.script_environment(report.backup.as_ref());
-        let mut left = Vec::new();
-        for plan in report.plans.iter().filter(|plan| plan.acts()) {
+        let plans = std::mem::take(&mut report.plans);
+        for plan in plans.iter().filter(|plan| plan.acts()) {
             let run = apply::Run {
                 plan,
                 backup: backup.as_deref(),
@@ -119,78 +151,90 @@ impl Project {
                 folder: &self.config.root,
                 observer,
             };
-            let tolerant = targets
-                .targets
-                .iter()
-                .any(|target| target.name == plan.target && target.is_matching());
-            match apply::carry_out(&run) {
+            let database = plan.database.clone();
+            let failure = match apply::carry_out(&run) {
                 Ok(outcome) => {
-                    if !tolerant {
-                        left.push(plan.database.clone());
-                    }
+                    let (done, standing) = (outcome.done, Standing::Kept);
                     report.databases.push(DatabaseReport {
-                        database: plan.database.clone(),
-                        done: outcome.done,
+                        database,
+                        done,
+                        standing,
                         failure: None,
                     });
+                    continue;
                 }
-                Err(failure) => {
-                    let Failure { error, lasting, migration, done } = *failure;
-                    report.databases.push(DatabaseReport {
-                        database: plan.database.clone(),
-                        done,
-                        failure: Some((error, migration)),
-                    });
-                    if lasting == Lasting::Nothing && !plan.exists {
-                        self.remove_created(plan);
-                    }
-                    let only = tolerant.then(|| plan.database.clone());
-                    let must_restore =
-                        lasting == Lasting::Something || (!tolerant && !left.is_empty());
-                    let outcome = self.after_failure(
-                        report.backup.as_ref(),
-                        must_restore,
-                        only,
-                        &report.plans,
-                        observer,
-                    );
-                    match outcome {
-                        Ok(kind) => worsen(&mut report.outcome, kind),
-                        Err(error) => {
-                            worsen(&mut report.outcome, Kind::NotRestored);
-                            report.restore_failure = Some(error);
-                        }
-                    }
-                    if !tolerant {
-                        return;
-                    }
-                }
+                Err(failure) => *failure,
+            };
+            let Failure { error, lasting, migration, done } = failure;
+            let (standing, failure) = (Standing::AsBefore, Some((error, migration)));
+            report.databases.push(DatabaseReport { database, done, standing, failure });
+            if lasting == Lasting::Nothing && !plan.exists {
+                self.remove_created(plan);
+            }
+            if targets.is_matching(&plan.target) {
+                self.put_one_right(plan, lasting, report, observer);
+            } else {
+                self.put_all_right(&plans, lasting, report, observer);
+                break;
             }
         }
+        report.plans = plans;
     }
 
-    /// Puts the run's backup back where a failure left something.
-    fn after_failure(
+    /// One database of a pattern failed: it alone is put back, the others go on.
+    fn put_one_right(
         &self,
-        backup: Option<&BackupId>,
-        must_restore: bool,
-        only: Option<PathBuf>,
-        plans: &[DatabasePlan],
+        plan: &DatabasePlan,
+        lasting: Lasting,
+        report: &mut UpReport,
         observer: &dyn Observer,
-    ) -> Result<Kind> {
-        if !must_restore {
-            return Ok(Kind::Failed);
+    ) {
+        let restored = match (lasting, &report.backup) {
+            (Lasting::Something, Some(backup)) => {
+                Some(self.put_back(backup, Some(plan.database.clone()), observer))
+            }
+            _ => None,
+        };
+        let last = report.databases.last_mut();
+        let (kind, standing) = match &restored {
+            None => (Kind::Failed, Standing::AsBefore),
+            Some(Ok(())) => (Kind::Restored, Standing::AsBefore),
+            Some(Err(_)) => (Kind::NotRestored, Standing::Unsettled),
+        };
+        if let Some(last) = last {
+            last.standing = standing;
         }
-        match backup {
-            Some(backup) => self.put_back(backup, only, observer)?,
+        worsen(&mut report.outcome, kind);
+        report.restore_failure = restored.and_then(Result::err).or(report.restore_failure.take());
+    }
+
+    /// A named database failed: everything that the run changed is put back.
+    fn put_all_right(
+        &self,
+        plans: &[DatabasePlan],
+        lasting: Lasting,
+        report: &mut UpReport,
+        observer: &dyn Observer,
+    ) {
+        if lasting == Lasting::Nothing && !report.keeps_anything() {
+            worsen(&mut report.outcome, Kind::Failed);
+            return;
+        }
+        let restored = match &report.backup {
+            Some(backup) => self.put_back(backup, None, observer),
             // There was nothing before the run: what it made goes.
             None => {
-                for plan in plans.iter().filter(|plan| !plan.exists) {
-                    self.remove_created(plan);
-                }
+                plans.iter().filter(|plan| !plan.exists).for_each(|plan| self.remove_created(plan));
+                Ok(())
             }
-        }
-        Ok(Kind::Restored)
+        };
+        let (kind, standing) = match &restored {
+            Ok(()) => (Kind::Restored, Standing::AsBefore),
+            Err(_) => (Kind::NotRestored, Standing::Unsettled),
+        };
+        report.databases.iter_mut().for_each(|database| database.standing = standing);
+        worsen(&mut report.outcome, kind);
+        report.restore_failure = restored.err();
     }
 
     /// Removes a database that this run created and that nothing was committed to.

@@ -87,6 +87,8 @@ impl Store {
                 }
             }
         }
+        // Ids of one second are told apart by chance, so the time itself decides.
+        catalog.backups.sort_by_key(|backup| std::cmp::Reverse(backup.manifest.created));
         catalog.strays.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(catalog)
     }

@@ -8,7 +8,7 @@ use crate::{
 use anyhow::Result;
 use piton::{
     project::{Outcome, RestoreOptions, RestoreReport, Source},
-    restore::{Change, Gate, Preview, Restored},
+    restore::{Change, DatabaseChange, Gate, Preview, Restored, Rows},
 };
 use serde_json::json;
 
@@ -115,7 +115,7 @@ fn preview(preview: &Preview) -> String {
         if let Some(reason) = &database.unreadable {
             human.push_str(&format!("    the live one cannot be read: {reason}\n"));
         }
-        for (table, rows) in database.tables.iter().filter(|(_, rows)| rows.live != rows.backup) {
+        for (table, rows) in counted(database) {
             let say =
                 |count: Option<u64>| count.map_or_else(|| "none".into(), |count| count.to_string());
             human.push_str(&format!(
@@ -137,6 +137,14 @@ fn preview(preview: &Preview) -> String {
         human.push_str(&format!("  {} {holder}\n", text::styled(text::NOTICE, "open:")));
     }
     human
+}
+
+/// The tables whose row counts differ; piton's own is no news.
+fn counted(database: &DatabaseChange) -> impl Iterator<Item = (&String, &Rows)> {
+    database
+        .tables
+        .iter()
+        .filter(|(table, rows)| !table.starts_with("_piton_") && rows.live != rows.backup)
 }
 
 fn closing(restored: &Restored) -> String {

@@ -107,7 +107,7 @@ fn fields(report: &UpReport) -> Value {
             let failure = database.failure.as_ref().map(|(error, migration)| {
                 json!({ "migration": migration, "message": error.to_string(), "hint": error.hint() })
             });
-            json!({ "database": database.database, "ran": database.done, "failure": failure })
+            json!({ "database": database.database, "ran": database.done, "standing": database.standing, "failure": failure })
         })
         .collect();
     json!({

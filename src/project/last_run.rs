@@ -1,0 +1,71 @@
+//! What the last run was: which backup it took, and how it ended.
+//!
+//! It lies in the private folder, which no backup holds and no restore replaces: so `rollback`
+//! knows which backup is meant when the ledger is damaged or the database gone, going back twice
+//! goes back once, and a run that a crash cut off is noticed.
+
+use super::Outcome;
+use crate::{Kind, Result, disk, lock::PRIVATE_FOLDER, store::BackupId};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// How the last run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// It has not ended, or a crash cut it off.
+    Open,
+    /// It did what it was to do.
+    Done,
+    /// It failed, or was taken back: everything is as before it.
+    AsBefore,
+    /// It failed, and what it left could not be put right.
+    Unsettled,
+}
+
+impl Ending {
+    /// How a run with this outcome ended.
+    #[must_use]
+    pub fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Problem(Kind::NotRestored) => Self::Unsettled,
+            Outcome::Problem(_) => Self::AsBefore,
+            _ => Self::Done,
+        }
+    }
+}
+
+/// The last run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// The backup that it took.
+    pub backup: Option<BackupId>,
+    /// When it began.
+    pub started: DateTime<Utc>,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+fn path(data: &Path) -> PathBuf {
+    data.join(PRIVATE_FOLDER).join("last-run.json")
+}
+
+/// Reads it; none where there was none, or where the file cannot be understood.
+#[must_use]
+pub fn read(data: &Path) -> Option<LastRun> {
+    serde_json::from_slice(&fs::read(path(data)).ok()?).ok()
+}
+
+/// Writes it; the caller holds the lock.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn write(data: &Path, run: &LastRun) -> Result<()> {
+    let text = serde_json::to_vec_pretty(run)
+        .map_err(|error| crate::Error::Internal(format!("cannot write JSON: {error}")))?;
+    Ok(disk::write_atomic("last-run", &path(data), disk::PRIVATE_FILE, &text)?)
+}
