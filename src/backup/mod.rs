@@ -15,8 +15,8 @@ use crate::{
     error::{BackupError, DatabaseError},
     event::{Event, Observer, Work},
     store::{
-        self, Attributes, Backup, BackupId, Cut, DatabaseRecord, Digest, Draft, FORMAT, Filter,
-        Manifest, Reason, Session, Store, StoredPath,
+        self, Attributes, Backup, BackupId, Cut, DatabaseRecord, Draft, FORMAT, Filter, Manifest,
+        Reason, Session, Store, StoredPath,
     },
 };
 use chrono::{DateTime, Utc};
@@ -260,9 +260,7 @@ fn archive_databases(
             let attributes = attributes.ok_or_else(|| {
                 Error::Internal(format!("`{path}` was pinned and is not in the tree"))
             })?;
-            let mut record = describe(request, path, attributes, &copy)?;
-            draft.add_database(&mut record, &copy)?;
-            records.push(record);
+            records.push(archive_copy(request, path, attributes, &copy, draft)?);
         }
         // Before the next copy is made: only one of them takes room at a time.
         Ok(crate::disk::remove_file("copy-remove", &copy)?)
@@ -278,17 +276,22 @@ fn archive_databases(
     Ok(records)
 }
 
-fn describe(
+/// Checks a copy while it is being archived: the one keeps a core busy, the other a disk.
+fn archive_copy(
     request: &Request<'_>,
     path: StoredPath,
     attributes: Attributes,
     copy: &Path,
+    draft: &mut Draft<'_>,
 ) -> Result<DatabaseRecord> {
-    let connection = store::open_copy(copy)?;
-    let facts = store::facts(&connection, &path.below(request.data))?;
-    let position = (request.inspect)(&connection, path.as_path());
+    let shown = path.below(request.data);
     let size = std::fs::metadata(copy).map_err(crate::disk::failed("read", copy))?.len();
-    // The digest is known once the bytes have passed into the archive.
-    let sha256 = Digest::of(b"");
-    Ok(DatabaseRecord { path, attributes, size, sha256, facts, position })
+    let (facts, sha256) = std::thread::scope(|scope| {
+        let checking = scope.spawn(|| store::facts(&store::open_copy(copy)?, &shown));
+        let sha256 = draft.add_database(&path, &attributes, size, copy);
+        (checking.join(), sha256)
+    });
+    let facts = facts.map_err(|_| Error::Internal("checking a copy panicked".into()))??;
+    let position = (request.inspect)(&store::open_copy(copy)?, path.as_path());
+    Ok(DatabaseRecord { path, attributes, size, sha256: sha256?, facts, position })
 }

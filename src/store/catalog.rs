@@ -28,6 +28,8 @@ pub struct Stray {
     pub path: PathBuf,
     /// Why it is not listed, as a phrase.
     pub reason: String,
+    /// The backup that it ought to be: it is damaged. Nothing for what is not a backup at all.
+    pub damaged: Option<BackupId>,
 }
 
 /// Which backup is meant.
@@ -72,7 +74,10 @@ impl Store {
                     ids.insert(id);
                 }
                 Found::Own => {}
-                Found::Stray(reason) => catalog.strays.push(Stray { path, reason: reason.into() }),
+                Found::Stray(reason) => {
+                    let reason = reason.into();
+                    catalog.strays.push(Stray { path, reason, damaged: None });
+                }
             }
         }
         for id in ids.into_iter().rev() {
@@ -83,7 +88,8 @@ impl Store {
                         .into_iter()
                         .find(|path| path.exists())
                         .unwrap_or_else(|| self.archive_path(&id));
-                    catalog.strays.push(Stray { path, reason: error.to_string() });
+                    let reason = error.to_string();
+                    catalog.strays.push(Stray { path, reason, damaged: Some(id) });
                 }
             }
         }

@@ -338,6 +338,7 @@ fn the_catalog_reports_what_it_does_not_list() {
     let catalog = crafted.store.list().unwrap();
     assert_eq!(catalog.backups.len(), 1);
     assert_eq!(catalog.strays.len(), 6, "{:?}", catalog.strays);
+    assert_eq!(catalog.strays.iter().filter(|stray| stray.damaged.is_some()).count(), 3);
     // A session sweeps what only a dead one can have left, and nothing else.
     drop(crafted.store.session().unwrap());
     assert_eq!(crafted.store.list().unwrap().strays.len(), 4);

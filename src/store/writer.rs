@@ -3,7 +3,7 @@
 //! Nothing here publishes: that is [`super::Session::publish`], after the archive was read back.
 
 use super::{
-    Attributes, DatabaseRecord, Digest, FileKind, FileRecord, Item, Manifest,
+    Attributes, Digest, FileKind, FileRecord, Item, Manifest,
     compress::Compressor,
     digest::Hashing,
     entry::{self, filling},
@@ -77,18 +77,19 @@ impl<'a> Draft<'a> {
         Ok((record, supply))
     }
 
-    /// Adds a copy of a database; the record's digest is filled in.
-    pub(crate) fn add_database(&mut self, record: &mut DatabaseRecord, copy: &Path) -> Result<()> {
+    /// Adds a copy of a database; gives its digest.
+    pub(crate) fn add_database(
+        &mut self,
+        path: &super::StoredPath,
+        attributes: &Attributes,
+        size: u64,
+        copy: &Path,
+    ) -> Result<Digest> {
         let mut file = disk::open_to_read(copy)?;
-        let head = entry::head(Item::Database(record));
-        self.write(&head)?;
-        let (digest, supply) = self.content(record.size, (copy, &mut file))?;
-        record.sha256 = digest;
-        match supply {
-            Supply::Whole => Ok(()),
-            Supply::Short => {
-                Err(Error::Internal(format!("the copy `{}` became shorter", copy.display())))
-            }
+        // In the archive, a database is a file like any other.
+        match self.add_file(path, attributes.clone(), size, (copy, &mut file))? {
+            (FileRecord { kind: FileKind::File { sha256, .. }, .. }, Supply::Whole) => Ok(sha256),
+            _ => Err(Error::Internal(format!("the copy `{}` became shorter", copy.display()))),
         }
     }
 
