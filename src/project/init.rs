@@ -150,14 +150,12 @@ fn next(migrations: &[Arc<Migration>]) -> String {
 
 fn sql_template(name: &str) -> String {
     format!(
-        "-- {name}\n--\n-- Guards are derived from the statements. What only data can tell is declared here:\n\
-         --   skip-if: SELECT …    it is done already when this is true\n\
-         --   require: SELECT …    refuse to run unless this is true\n\
-         --   verify:  SELECT …    must be true afterwards, else all is taken back\n"
+        "-- {name}\n--\n-- Guards are derived from the statements. What only data can tell stands up here,\n\
+         -- one line each, as a name with a colon and a query behind it:\n\
+         --   skip-if   it is done already when this is true\n\
+         --   require   refuse to run unless this is true\n\
+         --   verify    must be true afterwards, else all is taken back\n"
     )
-    .replace("--   skip-if:", "--   `skip-if:`")
-    .replace("--   require:", "--   `require:`")
-    .replace("--   verify:", "--   `verify:`")
 }
 
 fn script_template(name: &str) -> String {
