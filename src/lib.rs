@@ -33,3 +33,7 @@ pub mod lock;
 
 pub use error::{Error, Kind, Result};
 pub use rusqlite;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
