@@ -10,6 +10,7 @@ mod data;
 mod draft;
 mod finding;
 mod inspect;
+mod lint;
 mod model;
 mod order;
 mod planner;
@@ -19,6 +20,7 @@ mod timeline;
 
 pub use data::truth;
 pub use finding::{Finding, Severity};
+pub use lint::{HouseRule, check};
 pub use model::{Action, Assessment, DatabasePlan, PlannedStatement, Position, State};
 pub use order::Unit;
 pub use planner::{Healing, OutOfOrder, Request, Settings, plan_database, position_of, validate};

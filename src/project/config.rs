@@ -43,6 +43,8 @@ pub struct File {
     pub script_timeout: Option<Spanned<String>>,
     /// How long a backup may hold up writers.
     pub barrier_limit: Option<Spanned<String>>,
+    /// Migrations change schemas only; data operations lie in the scripts folder.
+    pub schema_only: Option<bool>,
     /// Print JSON.
     pub json: Option<bool>,
     /// Do not ask.
@@ -89,6 +91,8 @@ pub struct Overrides {
     pub script_timeout: Option<String>,
     /// How long a backup may hold up writers.
     pub barrier_limit: Option<String>,
+    /// Migrations change schemas only; data operations lie in the scripts folder.
+    pub schema_only: Option<bool>,
 }
 
 /// A checked configuration; every path is relative to the current folder or absolute.
@@ -114,6 +118,8 @@ pub struct Config {
     pub script_timeout: Duration,
     /// How long a backup may hold up writers.
     pub barrier_limit: Duration,
+    /// Migrations change schemas only; data operations lie in the scripts folder.
+    pub schema_only: bool,
     /// Targets by name: pattern of databases, migrations folder.
     pub targets: BTreeMap<String, (String, Option<PathBuf>)>,
     /// The file as it stands, for what concerns only the command line.
@@ -220,6 +226,7 @@ impl Reader<'_> {
                 file.barrier_limit.as_ref(),
                 2,
             )?,
+            schema_only: over.schema_only.or(file.schema_only).unwrap_or(false),
             targets,
             root,
             file,

@@ -4,12 +4,14 @@
 
 mod adopt;
 mod backups;
+mod check;
 pub mod config;
 mod databases;
 mod init;
 pub mod last_run;
 mod operate;
 mod outcome;
+mod rehearsal;
 mod restores;
 mod status;
 pub mod targets;
@@ -17,10 +19,12 @@ mod up;
 mod world;
 
 pub use adopt::Adopted;
+pub use check::{CheckedTarget, Strictness};
 pub use config::{Config, Overrides};
 pub use init::{Created, Made, NewFile};
 pub use operate::OperationReport;
 pub use outcome::Outcome;
+pub use rehearsal::RehearsalReport;
 pub use restores::{RestoreOptions, RestoreReport, Source};
 pub use status::{HistoryRow, Status};
 pub use targets::{Databases, Target, Targets};

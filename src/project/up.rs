@@ -15,7 +15,10 @@ use crate::{
     store::{BackupId, Reason},
 };
 use serde::Serialize;
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 /// What the user chose for `up`.
 #[derive(Clone, Debug)]
@@ -248,15 +251,24 @@ impl Project {
 
     /// What scripts find in their environment, besides the database.
     pub(super) fn script_environment(&self, backup: Option<&BackupId>) -> Vec<(String, OsString)> {
-        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        let mut environment = vec![
-            ("PITON_DATA_DIR".to_string(), absolute(&self.config.data).into_os_string()),
-            ("PITON_BACKUPS_DIR".to_string(), absolute(&self.config.backups).into_os_string()),
-        ];
+        self.environment_of(&self.config.data, backup)
+    }
+
+    /// The same, for scripts that work on another data directory, such as a copy.
+    pub(super) fn environment_of(
+        &self,
+        data: &Path,
+        backup: Option<&BackupId>,
+    ) -> Vec<(String, OsString)> {
+        let absolute = |path: &Path| {
+            std::path::absolute(path).unwrap_or_else(|_| path.into()).into_os_string()
+        };
         let archive = backup.map(|id| self.store().archive_path(id));
-        let archive = archive.map(|path| absolute(&path).into_os_string()).unwrap_or_default();
-        environment.push(("PITON_BACKUP".to_string(), archive));
-        environment
+        vec![
+            ("PITON_DATA_DIR".into(), absolute(data)),
+            ("PITON_BACKUPS_DIR".into(), absolute(&self.config.backups)),
+            ("PITON_BACKUP".into(), archive.map(|path| absolute(&path)).unwrap_or_default()),
+        ]
     }
 
     pub(super) fn take_backup(

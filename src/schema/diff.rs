@@ -27,7 +27,11 @@ impl fmt::Display for Change {
             Part::Whole => object.to_string(),
             _ => format!("{object}, {part}"),
         };
+        // What comes or goes as a whole is told by its name; its text is in the file.
+        let named = !matches!(part, Part::Column(_) | Part::PrimaryKey);
         match (&self.before, &self.after) {
+            (None, Some(_)) if named => write!(formatter, "+ {place}"),
+            (Some(_), None) if named => write!(formatter, "- {place}"),
             (None, Some(after)) => write!(formatter, "+ {place}: {after}"),
             (Some(before), None) => write!(formatter, "- {place}: {before}"),
             (Some(before), Some(after)) => write!(formatter, "~ {place}: {before} -> {after}"),

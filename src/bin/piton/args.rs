@@ -95,6 +95,9 @@ pub struct Global {
         help_heading = "Global"
     )]
     pub barrier_limit: Option<String>,
+    /// Hold migrations to schema changes only, in `check` [default: false].
+    #[arg(long, global = true, env = "PITON_SCHEMA_ONLY", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), help_heading = "Global")]
+    pub schema_only: Option<bool>,
     /// Print one JSON document.
     #[arg(long, global = true, env = "PITON_JSON", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), help_heading = "Global")]
     pub json: Option<bool>,
@@ -133,6 +136,17 @@ pub enum Command {
     Status(Look),
     /// Show what `up` would do.
     Plan(Look),
+    /// Check the migrations themselves; no database is needed.
+    Check {
+        /// Only these targets.
+        #[arg(long)]
+        target: Vec<String>,
+        /// End with 4 for warnings too.
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Carry the plan out on a copy of the live data, twice, and tell what it does.
+    Rehearse(Rehearse),
     /// Back up, then run every pending migration; restore the backup if that fails.
     Up(Up),
     /// Make an empty migration with the next number.
@@ -245,6 +259,26 @@ pub struct Look {
     pub heal: bool,
 }
 
+/// Flags of `rehearse`.
+#[derive(Args, Debug)]
+pub struct Rehearse {
+    /// Only these targets.
+    #[arg(long)]
+    pub target: Vec<String>,
+    /// Nothing behind this version.
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<String>,
+    /// Wait for another piton to end.
+    #[arg(long)]
+    pub wait: bool,
+    /// Run older pending migrations too.
+    #[arg(long)]
+    pub out_of_order: bool,
+    /// Redo what is missing of applied migrations.
+    #[arg(long)]
+    pub heal: bool,
+}
+
 /// Flags of `up`.
 #[derive(Args, Debug)]
 pub struct Up {
@@ -254,6 +288,9 @@ pub struct Up {
     /// Show what would be done, and do nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Rehearse on a copy first; the live data is not touched where that fails.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub rehearse: bool,
     /// Nothing behind this version.
     #[arg(long, value_name = "VERSION")]
     pub to: Option<String>,
@@ -309,6 +346,8 @@ impl Command {
             Self::Init { .. } => "init",
             Self::Status(_) => "status",
             Self::Plan(_) => "plan",
+            Self::Check { .. } => "check",
+            Self::Rehearse(_) => "rehearse",
             Self::Up(_) => "up",
             Self::New { .. } => "new",
             Self::Run { .. } => "run",

@@ -3,12 +3,14 @@
 mod adopt;
 mod backup;
 mod backups;
+mod check;
 mod completions;
 mod history;
 mod init;
 mod new;
 mod plan;
 mod recover;
+mod rehearse;
 mod restore;
 mod run;
 mod status;
@@ -59,6 +61,8 @@ pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result
     let report = match &arguments.command {
         Command::Status(look) => status::run(&context, look),
         Command::Plan(look) => plan::run(&context, look),
+        Command::Check { target, strict } => check::run(&context, target, *strict),
+        Command::Rehearse(options) => rehearse::run(&context, options),
         Command::Up(options) => up::run(&context, options),
         Command::New { name, script, target } => {
             new::run(&context, name, *script, target.as_deref())
@@ -96,6 +100,7 @@ fn overrides(global: &Global) -> Overrides {
         busy_timeout: global.busy_timeout.clone(),
         script_timeout: global.script_timeout.clone(),
         barrier_limit: global.barrier_limit.clone(),
+        schema_only: global.schema_only,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `up`: back up, run what is pending, restore on failure.
 
-use super::{Context, patience, plan, selection};
+use super::{Context, patience, plan, rehearse, selection};
 use crate::{
     args::Up,
     render::{Report, plan as shown, text},
@@ -22,6 +22,12 @@ pub fn run(context: &Context, options: &Up) -> Result<Report> {
             report.outcome = Outcome::Done;
         }
         return Ok(report);
+    }
+    if options.rehearse {
+        let rehearsed = rehearse::of_selection(context, &selection, options.wait)?;
+        if rehearsed.outcome != Outcome::Done {
+            return Ok(rehearsed);
+        }
     }
     let options = UpOptions { selection, patience: patience(options.wait) };
     let report = context.project.up(&options, &context.teller)?;

@@ -154,7 +154,8 @@ pub fn findings(plan: &DatabasePlan) -> String {
     plan.findings.iter().map(|found| finding(found, &plan.database.display().to_string())).collect()
 }
 
-fn finding(found: &Finding, database: &str) -> String {
+/// One finding, with the line of the file that it is about.
+pub fn finding(found: &Finding, database: &str) -> String {
     let word = match found.severity {
         Severity::Denied => styled(BAD, "refused"),
         Severity::Warning => styled(NOTICE, "warning"),

@@ -1,0 +1,115 @@
+//! `rehearse`: the plan on a copy.
+
+use super::{Context, patience, selection};
+use crate::{
+    args::Rehearse,
+    render::{Report, plan as shown, text},
+};
+use anyhow::Result;
+use piton::{
+    Kind,
+    project::{Outcome, RehearsalReport, Selection},
+};
+use serde_json::{Value, json};
+
+/// Rehearses, and changes nothing live.
+pub fn run(context: &Context, options: &Rehearse) -> Result<Report> {
+    let selection =
+        selection(&options.target, options.to.as_deref(), options.out_of_order, options.heal)?;
+    of_selection(context, &selection, options.wait)
+}
+
+/// The rehearsal of a selection.
+pub fn of_selection(context: &Context, selection: &Selection, wait: bool) -> Result<Report> {
+    let report = context.project.rehearse(selection, patience(wait), &context.teller)?;
+    Ok(render(&report))
+}
+
+fn render(report: &RehearsalReport) -> Report {
+    let mut human = String::new();
+    let mut problems = String::new();
+    for database in &report.databases {
+        for done in &database.done {
+            let word = text::styled(text::GOOD, &format!("{:<8}", done.outcome));
+            human.push_str(&format!(
+                "{word} copy of {}: {} {}\n",
+                database.database.display(),
+                done.migration,
+                text::duration(done.milliseconds)
+            ));
+        }
+        if let Some((error, _)) = &database.failure {
+            problems.push_str(&text::problem(&error.to_string(), error.hint().as_deref()));
+        }
+    }
+    for (database, comparison) in &report.comparisons {
+        human.push_str(&format!(
+            "{} afterwards:\n",
+            text::styled(text::STRONG, &database.display().to_string())
+        ));
+        comparison.schema.iter().for_each(|line| human.push_str(&format!("  {line}\n")));
+        for (table, rows) in &comparison.rows {
+            let say =
+                |count: Option<u64>| count.map_or_else(|| "none".into(), |count| count.to_string());
+            human.push_str(&format!(
+                "  rows of {table}: {} -> {}\n",
+                say(rows.before),
+                say(rows.after)
+            ));
+        }
+        comparison.damage.iter().for_each(|line| problems.push_str(&text::problem(line, None)));
+    }
+    for again in &report.again {
+        let message = format!("a second run would not be nothing: {again}");
+        problems.push_str(&text::problem(
+            &message,
+            Some("a rerun must be harmless: correct the migration"),
+        ));
+    }
+    if report.outcome == Outcome::Problem(Kind::Refused) {
+        report.plans.iter().for_each(|plan| problems.push_str(&shown::findings(plan)));
+    }
+    match report.outcome {
+        Outcome::NothingToDo => {
+            human.push_str(&format!(
+                "{}: every migration is applied\n",
+                text::styled(text::GOOD, "nothing to do")
+            ));
+        }
+        Outcome::Done => human.push_str(&format!(
+            "{}: it works on a copy, and a second run does nothing\n{}",
+            text::styled(text::GOOD, "rehearsed"),
+            text::next("piton up")
+        )),
+        _ => problems.push_str(&format!(
+            "{}: the live data was not touched\n",
+            text::styled(text::BAD, "the rehearsal failed")
+        )),
+    }
+    Report::new(report.outcome, fields(report), human).with_problems(problems)
+}
+
+fn fields(report: &RehearsalReport) -> Value {
+    let ran: Vec<Value> = report
+        .databases
+        .iter()
+        .map(|database| {
+            let failure = database.failure.as_ref().map(|(error, migration)| {
+                json!({ "migration": migration, "message": error.to_string(), "hint": error.hint() })
+            });
+            json!({ "database": database.database, "ran": database.done, "failure": failure })
+        })
+        .collect();
+    let comparisons: Vec<Value> = report
+        .comparisons
+        .iter()
+        .map(|(database, comparison)| json!({ "database": database, "changes": comparison }))
+        .collect();
+    json!({
+        "backup": report.backup.as_ref().map(ToString::to_string),
+        "ran": ran,
+        "comparisons": comparisons,
+        "again": report.again,
+        "databases": report.plans.iter().map(shown::to_json).collect::<Vec<_>>(),
+    })
+}
