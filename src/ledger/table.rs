@@ -1,8 +1,9 @@
 //! Reads and writes the ledger's table.
 
 use super::row::{Entry, EntryKind, EntryState, Witness};
-use crate::history::Version;
+use crate::history::{Migration, Version};
 use rusqlite::{Connection, OptionalExtension, Result, Row, named_params};
+use std::sync::Arc;
 
 /// The table's name.
 pub const TABLE: &str = "_piton_ledger";
@@ -67,6 +68,47 @@ pub fn read(connection: &Connection) -> Result<Vec<Entry>> {
 /// As [`read`].
 pub fn read_brief(connection: &Connection) -> Result<Vec<Entry>> {
     select(connection, "''")
+}
+
+/// The schema hash of the last row, where the ledger holds exactly these migrations in this order,
+/// each run by piton from a file with this checksum; none where anything differs.
+///
+/// Nothing is kept of the rows, so that thousands of databases can be looked at cheaply.
+///
+/// # Errors
+/// SQLite's.
+pub fn settled_hash(
+    connection: &Connection,
+    migrations: &[Arc<Migration>],
+) -> Result<Option<String>> {
+    if !exists(connection)? {
+        return Ok(None);
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT version, checksum, forgiving, schema_hash FROM main._piton_ledger \
+         WHERE kind <> 'operation' AND state = 'applied' AND witness = 'run' \
+           AND (SELECT count(*) FROM main._piton_ledger WHERE state <> 'applied' OR witness <> 'run') = 0 \
+         ORDER BY id",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut hash = None;
+    for migration in migrations {
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let text = |at: usize| -> Result<&str> { Ok(row.get_ref(at)?.as_str()?) };
+        let same = text(0)? == migration.version.digits()
+            && (text(1)? == migration.checksum.exact || text(2)? == migration.checksum.forgiving);
+        if !same {
+            return Ok(None);
+        }
+        if !text(3)?.is_empty() {
+            hash = Some(text(3)?.to_string());
+        }
+    }
+    if rows.next()?.is_some() {
+        return Ok(None);
+    }
+    // A data operation that ran last leaves the schema as it was, and its own row.
+    Ok(hash)
 }
 
 fn select(connection: &Connection, text: &str) -> Result<Vec<Entry>> {

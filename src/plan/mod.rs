@@ -16,6 +16,7 @@ mod order;
 mod planner;
 mod replay;
 mod scratch;
+mod settled;
 mod timeline;
 
 pub use data::truth;
@@ -24,3 +25,4 @@ pub use lint::{HouseRule, check};
 pub use model::{Action, Assessment, DatabasePlan, PlannedStatement, Position, State};
 pub use order::Unit;
 pub use planner::{Healing, OutOfOrder, Request, Settings, plan_database, position_of, validate};
+pub use settled::Settled;

@@ -134,7 +134,7 @@ pub struct DatabasePlan {
     /// Where it stands.
     pub position: Position,
     /// Its migrations in order.
-    pub assessments: Vec<Assessment>,
+    pub assessments: Arc<[Assessment]>,
     /// What the user should know.
     pub findings: Vec<Finding>,
     /// The hash of the live schema's text at the time of planning.

@@ -168,7 +168,7 @@ fn plan(
         path: PathBuf::from(request.path),
         exists: true,
         position,
-        assessments,
+        assessments: assessments.into(),
         findings,
         schema_hash,
     }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Result,
     database::{self, Access},
-    plan::{DatabasePlan, Request, Settings, plan_database},
+    plan::{DatabasePlan, Request, Settings, Settled, plan_database},
 };
 use rusqlite::Connection;
 use std::{
@@ -19,6 +19,7 @@ use std::{
 /// One database of a target.
 struct Job<'a> {
     target: &'a Target,
+    settled: &'a Settled,
     database: PathBuf,
 }
 
@@ -32,9 +33,10 @@ pub fn plan_all(
     settings: &Settings,
 ) -> Result<Vec<DatabasePlan>> {
     let mut jobs = Vec::new();
-    for target in &targets.targets {
+    let settled: Vec<Settled> = targets.targets.iter().map(|_| Settled::default()).collect();
+    for (target, settled) in targets.targets.iter().zip(&settled) {
         let paths = target.paths(&config.data)?;
-        jobs.extend(paths.into_iter().map(|database| Job { target, database }));
+        jobs.extend(paths.into_iter().map(|database| Job { target, settled, database }));
     }
     let next = AtomicUsize::new(0);
     let workers = thread::available_parallelism().map_or(1, usize::from).min(jobs.len().max(1));
@@ -73,6 +75,11 @@ fn plan_one(config: &Config, job: &Job<'_>, settings: &Settings) -> Result<Datab
         migrations: &job.target.migrations,
         settings,
     };
+    if let Some(connection) = &live
+        && let Some(plan) = job.settled.plan(&request, connection)?
+    {
+        return Ok(plan);
+    }
     plan_database(&request, live.as_ref())
 }
 

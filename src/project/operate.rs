@@ -218,7 +218,7 @@ fn plan(
         path: path.into(),
         exists: true,
         position: Position { version: None, known_by: "ledger" },
-        assessments: vec![assessment],
+        assessments: Arc::new([assessment]),
         findings: Vec::new(),
         schema_hash,
     }

@@ -25,12 +25,8 @@ pub fn run(context: &Context, look: &Look) -> Result<Report> {
 pub fn of_selection(context: &Context, selection: &Selection) -> Result<Report> {
     let plans = context.project.plan(selection, &context.teller)?;
     let outcome = overall(&plans);
-    let mut human = String::new();
-    for plan in &plans {
-        human.push_str(&shown::heading(plan));
-        human.push_str(&shown::steps(plan));
-        human.push_str(&shown::findings(plan));
-    }
+    let details = |plan: &DatabasePlan| shown::steps(plan) + &shown::findings(plan);
+    let mut human = shown::overview(&plans, &details);
     human.push_str(&match outcome {
         Outcome::Pending => {
             let statements: usize = plans.iter().map(|plan| plan.actions().count()).sum();
@@ -40,7 +36,7 @@ pub fn of_selection(context: &Context, selection: &Selection) -> Result<Report> 
         Outcome::Problem(_) => "nothing would be done as long as something is refused\n".into(),
         _ => format!("{}\n", text::styled(text::GOOD, "nothing to do")),
     });
-    Ok(Report::new(outcome, fields(&plans), human))
+    Ok(Report::lazily(context.screen, outcome, || fields(&plans), human))
 }
 
 /// The plans in JSON.

@@ -18,12 +18,8 @@ use serde_json::json;
 pub fn run(context: &Context, look: &Look) -> Result<Report> {
     let status = context.project.status(&super::looked_at(look)?, &context.teller)?;
     let state = overall(&status.plans);
-    let mut human = String::new();
-    for plan in &status.plans {
-        human.push_str(&shown::heading(plan));
-        human.push_str(&shown::states(plan));
-        human.push_str(&shown::findings(plan));
-    }
+    let details = |plan: &DatabasePlan| shown::states(plan) + &shown::findings(plan);
+    let mut human = shown::overview(&status.plans, &details);
     if status.plans.is_empty() {
         human.push_str("no database, and no migration that would make one\n");
     }
@@ -40,14 +36,16 @@ pub fn run(context: &Context, look: &Look) -> Result<Report> {
         Outcome::Problem(_) => String::new(),
         _ => format!("{}\n", text::styled(text::GOOD, "nothing to do")),
     });
-    let fields = json!({
-        "databases": status.plans.iter().map(shown::to_json).collect::<Vec<_>>(),
-        "ignored": status.ignored.iter().map(|ignored| json!({ "path": ignored.path, "reason": ignored.reason })).collect::<Vec<_>>(),
-        "backups": status.backups,
-        "newest_backup": status.newest_backup.as_ref().map(|backup| backup.id().to_string()),
-    });
+    let fields = || {
+        json!({
+            "databases": status.plans.iter().map(shown::to_json).collect::<Vec<_>>(),
+            "ignored": status.ignored.iter().map(|ignored| json!({ "path": ignored.path, "reason": ignored.reason })).collect::<Vec<_>>(),
+            "backups": status.backups,
+            "newest_backup": status.newest_backup.as_ref().map(|backup| backup.id().to_string()),
+        })
+    };
     let outcome = if look.exit_code { state } else { Outcome::Done };
-    Ok(Report::new(outcome, fields, human))
+    Ok(Report::lazily(context.screen, outcome, fields, human))
 }
 
 /// What the plans come to: refused, pending, or nothing to do.

@@ -3,7 +3,7 @@
 use super::{Context, patience, plan, rehearse, selection};
 use crate::{
     args::Up,
-    render::{Report, plan as shown, text},
+    render::{Report, Screen, plan as shown, text},
 };
 use anyhow::Result;
 use piton::{
@@ -31,10 +31,10 @@ pub fn run(context: &Context, options: &Up) -> Result<Report> {
     }
     let options = UpOptions { selection, patience: patience(options.wait) };
     let report = context.project.up(&options, &context.teller)?;
-    Ok(render(&report))
+    Ok(render(&report, context.screen))
 }
 
-fn render(report: &UpReport) -> Report {
+fn render(report: &UpReport, screen: Screen) -> Report {
     let mut human = String::new();
     let mut problems = String::new();
     if let Some(backup) = &report.backup {
@@ -59,10 +59,8 @@ fn render(report: &UpReport) -> Report {
         }
     }
     if report.outcome == Outcome::Problem(Kind::Refused) {
-        for plan in &report.plans {
-            human.push_str(&shown::heading(plan));
-            problems.push_str(&shown::findings(plan));
-        }
+        human.push_str(&shown::overview(&report.plans, &|_| String::new()));
+        report.plans.iter().for_each(|plan| problems.push_str(&shown::findings(plan)));
     }
     if let Some(error) = &report.restore_failure {
         problems.push_str(&text::problem(&error.to_string(), error.hint().as_deref()));
@@ -73,7 +71,7 @@ fn render(report: &UpReport) -> Report {
     } else {
         problems.push_str(&closing)
     }
-    Report::new(report.outcome, fields(report), human).with_problems(problems)
+    Report::lazily(screen, report.outcome, || fields(report), human).with_problems(problems)
 }
 
 fn closing(report: &UpReport) -> String {

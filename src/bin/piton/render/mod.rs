@@ -37,6 +37,17 @@ impl Report {
         Self { outcome, json, human, problems: String::new() }
     }
 
+    /// A report whose JSON fields are made only where they are printed: those of thousands of
+    /// databases are large.
+    pub fn lazily(
+        screen: Screen,
+        outcome: Outcome,
+        json: impl FnOnce() -> Value,
+        human: String,
+    ) -> Self {
+        Self::new(outcome, if screen.json { json() } else { Value::Null }, human)
+    }
+
     /// Adds what went wrong.
     pub fn with_problems(mut self, problems: String) -> Self {
         self.problems = problems;

@@ -50,8 +50,38 @@ fn action(found: &Assessment) -> &'static str {
     }
 }
 
+/// Every database with its details; many of one target of which nothing is to be said are one line.
+pub fn overview(plans: &[DatabasePlan], details: &dyn Fn(&DatabasePlan) -> String) -> String {
+    const MANY: usize = 3;
+    let mut text = String::new();
+    for group in plans.chunk_by(|one, other| one.target == other.target) {
+        let is_plain = |plan: &&DatabasePlan| {
+            plan.findings.is_empty() && !plan.acts() && plan.position == group[0].position
+        };
+        let plain = group.iter().filter(is_plain).count();
+        if plain > MANY {
+            let version = group[0]
+                .position
+                .version
+                .as_ref()
+                .map_or_else(String::new, |at| format!(" at {at}"));
+            text.push_str(&format!(
+                "{}: {}{version}, all {} done\n",
+                styled(STRONG, &group[0].target),
+                count(plain, "database", "databases"),
+                count(group[0].assessments.len(), "migration", "migrations"),
+            ));
+        }
+        for plan in group.iter().filter(|plan| plain <= MANY || !is_plain(plan)) {
+            text.push_str(&heading(plan));
+            text.push_str(&details(plan));
+        }
+    }
+    text
+}
+
 /// One line: the database and where it stands.
-pub fn heading(plan: &DatabasePlan) -> String {
+fn heading(plan: &DatabasePlan) -> String {
     let total = plan.assessments.len();
     let done = plan
         .assessments
