@@ -38,31 +38,33 @@ pub fn plan_all(
         let paths = target.paths(&config.data)?;
         jobs.extend(paths.into_iter().map(|database| Job { target, settled, database }));
     }
+    in_parallel(&jobs, |job| plan_one(config, job, settings)).into_iter().collect()
+}
+
+/// Does something about every item on all processors; the results are in the order of the items.
+pub fn in_parallel<T: Sync, R: Send>(items: &[T], act: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
-    let workers = thread::available_parallelism().map_or(1, usize::from).min(jobs.len().max(1));
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(items.len());
+    if workers < 2 {
+        return items.iter().map(act).collect();
+    }
     let work = || {
-        let mut planned = Vec::new();
+        let mut done = Vec::new();
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(job) = jobs.get(at) else { return planned };
-            planned.push((at, plan_one(config, job, settings)));
+            let Some(item) = items.get(at) else { return done };
+            done.push((at, act(item)));
         }
     };
-    let mut planned: Vec<(usize, Result<DatabasePlan>)> = if workers < 2 {
-        work()
-    } else {
-        thread::scope(|scope| {
-            let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-            handles
-                .into_iter()
-                .flat_map(|handle| {
-                    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                })
-                .collect()
-        })
-    };
-    planned.sort_by_key(|(at, _)| *at);
-    planned.into_iter().map(|(_, plan)| plan).collect()
+    let mut done: Vec<(usize, R)> = thread::scope(|scope| {
+        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let join = |handle: thread::ScopedJoinHandle<'_, Vec<(usize, R)>>| {
+            handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        handles.into_iter().flat_map(join).collect()
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 fn plan_one(config: &Config, job: &Job<'_>, settings: &Settings) -> Result<DatabasePlan> {

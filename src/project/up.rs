@@ -138,12 +138,14 @@ impl Project {
         }
     }
 
+    /// Carries the plans out: named databases one after another, since the first failure ends the
+    /// run; then those of patterns, on all processors.
     fn carry_out(&self, targets: &Targets, report: &mut UpReport, observer: &dyn Observer) {
+        let plans = std::mem::take(&mut report.plans);
         let backup = report.backup.as_ref().map(ToString::to_string);
         let environment = self.script_environment(report.backup.as_ref());
-        let plans = std::mem::take(&mut report.plans);
-        for plan in plans.iter().filter(|plan| plan.acts()) {
-            let run = apply::Run {
+        let run = |plan: &DatabasePlan| {
+            apply::carry_out(&apply::Run {
                 plan,
                 backup: backup.as_deref(),
                 purpose: apply::Purpose::Migrate,
@@ -153,35 +155,56 @@ impl Project {
                 environment: &environment,
                 folder: &self.config.root,
                 observer,
-            };
-            let database = plan.database.clone();
-            let failure = match apply::carry_out(&run) {
-                Ok(outcome) => {
-                    let (done, standing) = (outcome.done, Standing::Kept);
-                    report.databases.push(DatabaseReport {
-                        database,
-                        done,
-                        standing,
-                        failure: None,
-                    });
-                    continue;
-                }
-                Err(failure) => *failure,
-            };
-            let Failure { error, lasting, migration, done } = failure;
-            let (standing, failure) = (Standing::AsBefore, Some((error, migration)));
-            report.databases.push(DatabaseReport { database, done, standing, failure });
-            if lasting == Lasting::Nothing && !plan.exists {
-                self.remove_created(plan);
-            }
-            if targets.is_matching(&plan.target) {
-                self.put_one_right(plan, lasting, report, observer);
-            } else {
+            })
+        };
+        let acting = plans.iter().filter(|plan| plan.acts());
+        let (matching, named): (Vec<_>, Vec<_>) =
+            acting.partition(|plan| targets.is_matching(&plan.target));
+        let mut whole = true;
+        for plan in named {
+            let lasting = self.note(plan, run(plan), report);
+            if let Some(lasting) = lasting {
                 self.put_all_right(&plans, lasting, report, observer);
+                whole = false;
                 break;
             }
         }
+        if whole {
+            let outcomes = databases::in_parallel(&matching, |plan| run(plan));
+            for (plan, outcome) in matching.iter().zip(outcomes) {
+                // Putting right is one restore after another: each has the journal to itself.
+                if let Some(lasting) = self.note(plan, outcome, report) {
+                    self.put_one_right(plan, lasting, report, observer);
+                }
+            }
+        }
         report.plans = plans;
+    }
+
+    /// Notes what happened on a database; of a failure, what it left.
+    fn note(
+        &self,
+        plan: &DatabasePlan,
+        outcome: Result<apply::Outcome, Box<Failure>>,
+        report: &mut UpReport,
+    ) -> Option<Lasting> {
+        let database = plan.database.clone();
+        match outcome {
+            Ok(outcome) => {
+                let (done, standing) = (outcome.done, Standing::Kept);
+                report.databases.push(DatabaseReport { database, done, standing, failure: None });
+                None
+            }
+            Err(failure) => {
+                let Failure { error, lasting, migration, done } = *failure;
+                let (standing, failure) = (Standing::AsBefore, Some((error, migration)));
+                report.databases.push(DatabaseReport { database, done, standing, failure });
+                if lasting == Lasting::Nothing && !plan.exists {
+                    self.remove_created(plan);
+                }
+                Some(lasting)
+            }
+        }
     }
 
     /// One database of a pattern failed: it alone is put back, the others go on.
