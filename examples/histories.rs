@@ -86,7 +86,7 @@ fn judged(folder: &Path) -> Option<(usize, Vec<Trial>)> {
         }
     };
     let mut subject =
-        Subject { migrations: &all[..count], base: base.clone(), folder: &place, seeds };
+        Subject { migrations: all[..count].to_vec(), base: base.clone(), folder: &place, seeds };
     let mut trials = subject.judge(Stops::Migrations(STOPS));
     if count < all.len() {
         drop(open());

@@ -8,12 +8,14 @@ mod base;
 mod chain;
 mod data;
 mod draft;
+mod evidence;
 mod finding;
 mod inspect;
 mod model;
 mod order;
 mod planner;
 mod replay;
+mod scatter;
 mod scratch;
 mod timeline;
 

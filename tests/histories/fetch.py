@@ -10,11 +10,13 @@ one folder per repository, named `owner+name`. Nothing that this writes belongs 
 Formats: flat (also sqlx, golang-migrate, refinery, flyway, drizzle), dirs (diesel, prisma,
 rusqlite_migration), nested (a folder per release), popx (a file per dialect), goose, dbmate,
 listed:FILE (numbered in the order in which FILE names the files). A fifth column of sources.tsv
-names a database file on which the history starts; it becomes `base.db`.
+names the database, or the SQL that makes it, on which the history starts (`commit:path`). Several folders of one
+history are joined by `+`. Placeholders such as `${x}` become 0.
 """
 
 import pathlib
 import re
+import sqlite3
 import subprocess
 import sys
 
@@ -42,6 +44,8 @@ def numbers(text):
 
 def flat(found, _):
     names = [name for name in found if "/" not in name]
+    # Where a tool wants `.up.sql`, it does not see other files.
+    names = [name for name in names if ".up." in name] or names
     return [(version_of(name), name, name) for name in sorted(names, key=numbers)]
 
 
@@ -107,7 +111,7 @@ LAYOUTS = {"flat": flat, "dirs": dirs, "nested": nested, "popx": popx, "listed":
 def convert(repository, folder, style, target):
     style, _, order = style.partition(":")
     order = git(repository, "show", f"HEAD:{order}").decode() if order else ""
-    found = dict(files(repository, folder))
+    found = {name: path for one in folder.split("+") for name, path in files(repository, one)}
     layout = LAYOUTS[style](found, order)
     versions = [version.lstrip("0") if version else None for version, _, _ in layout]
     renumber = None in versions or len(set(versions)) < len(versions)
@@ -116,6 +120,7 @@ def convert(repository, folder, style, target):
         old.unlink()
     for number, (version, name, path) in enumerate(layout, 1):
         content = git(repository, "show", f"HEAD:{found[path]}")
+        content = re.sub(rb"\$\{[^}\n]*\}", b"0", content)
         if style in SECTIONS:
             content = section(content.decode(), *SECTIONS[style]).encode()
         name = re.sub(r"\.(up\.*)?sql$", "", re.sub(r"^[A-Za-z]?[\d.-]+", "", name))
@@ -123,6 +128,16 @@ def convert(repository, folder, style, target):
         version = f"{number:04}" if renumber else version
         (target / f"{version}_{name}.sql").write_bytes(content)
     return len(layout)
+
+
+def lay_base(content, path):
+    if content.startswith(b"SQLite format 3"):
+        path.write_bytes(content)
+        return
+    path.unlink(missing_ok=True)
+    with sqlite3.connect(path) as connection:
+        connection.executescript(content.decode())
+    connection.close()
 
 
 def main(arguments):
@@ -138,8 +153,8 @@ def main(arguments):
                 print(f"{name}: {source} is not in {mirror}", file=sys.stderr)
                 continue
             print(f"{name}: {convert(repository, folder, style, target / name)}")
-            for path in base:
-                (target / name / "base.db").write_bytes(git(repository, "show", f"HEAD:{path}"))
+            for place in base:
+                lay_base(git(repository, "show", place), target / name / "base.db")
     elif len(arguments) == 4:
         repository, folder, style, target = arguments
         print(convert(repository, folder.strip("/"), style, pathlib.Path(target)))

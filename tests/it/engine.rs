@@ -165,7 +165,8 @@ pub fn plain(
             outcome => outcome.map_err(failed)?,
         }
     }
-    Ok(())
+    execute(connection, "PRAGMA legacy_alter_table = OFF")?;
+    execute(connection, "PRAGMA writable_schema = OFF")
 }
 
 fn execute(connection: &Connection, text: &str) -> Result<(), String> {
