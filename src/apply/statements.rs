@@ -35,7 +35,14 @@ impl<'a> Live<'a> {
         let schema = introspector
             .read(connection)
             .map_err(database::failed("read the schema of", database))?;
-        Ok(Self { connection, introspector, schema, database: database.into(), writable: false, altered: false })
+        Ok(Self {
+            connection,
+            introspector,
+            schema,
+            database: database.into(),
+            writable: false,
+            altered: false,
+        })
     }
 
     /// Undoes the settings that an earlier file made, as the replay does.

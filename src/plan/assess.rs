@@ -90,8 +90,7 @@ impl Witnesses<'_> {
             return self.scattered(&standings(self.timeline, self.live, &ignored));
         };
         if let Some(first) = runs.first() {
-            let between = &self.timeline.steps[*first.end()..*last.start()];
-            if between.iter().any(|step| self.touches_rows(step)) {
+            if self.row_work(*first.end()..*last.start()) {
                 runs.push(last);
                 return self.ambiguous(&runs, done);
             }
@@ -164,7 +163,9 @@ impl Witnesses<'_> {
         if schema_done {
             return self.begun(at, &open, high, behind);
         }
-        if end <= low && (start < end || end < low) {
+        let is_empty = start == end && self.new == Newness::Used && unit.entry.is_none();
+        let no_ledger = !self.units.iter().any(Unit::is_in_ledger);
+        if end <= low && (start < end || end < low || is_empty && no_ledger) {
             return Verdict::Recorded(Witness::Later);
         }
         if !open.is_empty() && !behind {
@@ -179,10 +180,8 @@ impl Witnesses<'_> {
         let known = self.finished(at, &open);
         let harmless = known == Some(0) || known == Some(open.len()) || self.repeatable(at, &open);
         if !harmless {
-            return self.by_guard(
-                unit,
-                "nothing tells whether the data statements at its beginning ran",
-            );
+            return self
+                .by_guard(unit, "nothing tells whether the data statements at its beginning ran");
         }
         self.pending(unit)
     }
@@ -253,6 +252,7 @@ impl Witnesses<'_> {
         };
         let choices = runs.iter().map(|run| title(*run.start())).collect();
         let reason = "the schema is the same at several points of the history";
+        let (first, last) = (&runs[0], &runs[runs.len() - 1]);
         let verdicts = self
             .units
             .iter()
@@ -260,6 +260,10 @@ impl Witnesses<'_> {
             .map(|(at, unit)| match settled(unit) {
                 Some(verdict) => verdict,
                 None if at < done => Verdict::Applied,
+                None if self.timeline.starts[at + 1] <= *first.start() => {
+                    Verdict::Recorded(Witness::Later)
+                }
+                None if self.timeline.starts[at] >= *last.end() => self.pending(unit),
                 None => self.by_guard(unit, reason),
             })
             .collect();

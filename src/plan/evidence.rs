@@ -7,9 +7,10 @@ use super::{
     timeline::{Step, StepKind},
 };
 use crate::{
-    schema::{ObjectKind, Part},
+    schema::{ObjectKind, ObjectName, Part},
     sql::{class, rows},
 };
+use std::{collections::BTreeSet, ops::Range};
 
 impl Witnesses<'_> {
     /// How many of a unit's data statements, in their order, need not run: they ran, or they would
@@ -35,7 +36,9 @@ impl Witnesses<'_> {
         open.iter().all(|&step| {
             let found = &self.timeline.steps[step];
             found.kind == StepKind::Data
-                && rows::is_repeatable(migration.statements()[found.statement].text(&migration.text))
+                && rows::is_repeatable(
+                    migration.statements()[found.statement].text(&migration.text),
+                )
         })
     }
 
@@ -82,18 +85,51 @@ impl Witnesses<'_> {
         has_rows(self.connection, &table)
     }
 
-    /// Whether a step changes rows: a data statement, a script, or a DROP of something that the
-    /// live database has rows in. Where the schema is the same before and after such a step, the
-    /// schema does not tell whether it ran, and running it twice would cost.
-    pub(super) fn touches_rows(&self, step: &Step) -> bool {
-        if matches!(step.kind, StepKind::Data | StepKind::Script) {
-            return true;
-        }
+    /// Whether steps change rows: data statements, scripts, or a DROP of something that the live
+    /// database has rows in. Where the schema is the same before and after such steps, the schema
+    /// does not tell whether they ran, and running them twice would cost.
+    ///
+    /// A rebuild of a table that the history never made is no such work: what it was before is
+    /// taken from what it is now, so it is only natural that the rebuild seems to change nothing.
+    pub(super) fn row_work(&self, between: Range<usize>) -> bool {
+        let steps = &self.timeline.steps[between.clone()];
+        let made: BTreeSet<&ObjectName> = steps
+            .iter()
+            .flat_map(|step| &step.effect.changes)
+            .filter(|change| change.part == Part::Whole && change.before.is_none())
+            .map(|change| &change.object)
+            .collect();
+        let rebuilds_base = made.iter().any(|name| self.timeline.first.objects.contains_key(*name));
+        between.clone().any(|at| {
+            let step = &self.timeline.steps[at];
+            match step.kind {
+                StepKind::Data if rebuilds_base => {
+                    let table = self.written_at(at);
+                    !table.is_some_and(|table| made.contains(&table))
+                }
+                StepKind::Data | StepKind::Script => true,
+                _ => self.drops_rows(step, &made),
+            }
+        })
+    }
+
+    /// The table that a data step writes to.
+    fn written_at(&self, at: usize) -> Option<ObjectName> {
+        let unit = self.timeline.starts.iter().rposition(|&start| start <= at)?;
+        let migration = &self.units.get(unit)?.replayed;
+        let statement = &migration.statements()[self.timeline.steps[at].statement];
+        let table = class::written_table(statement.text(&migration.text))?;
+        Some(ObjectName::new(ObjectKind::Table, &table))
+    }
+
+    fn drops_rows(&self, step: &Step, made: &BTreeSet<&ObjectName>) -> bool {
         step.effect.changes.iter().any(|change| {
             let part = matches!(change.part, Part::Whole | Part::Column(_));
+            let is_base = self.timeline.first.objects.contains_key(&change.object);
             change.object.kind == ObjectKind::Table
                 && part
                 && change.after.is_none()
+                && !(is_base && made.contains(&change.object))
                 && self.live.fact(&change.object, &change.part).is_some()
                 && has_rows(self.connection, &change.object.name) != Some(false)
         })

@@ -24,9 +24,10 @@ impl Witnesses<'_> {
     pub(super) fn scattered(&self, found: &Standings) -> Assessed {
         let trail = Trail {
             last_there: found.steps.iter().rposition(|standing| *standing == Standing::There),
-            first_gap: found.steps.iter().position(|standing| {
-                !matches!(standing, Standing::There | Standing::Silent)
-            }),
+            first_gap: found
+                .steps
+                .iter()
+                .position(|standing| !matches!(standing, Standing::There | Standing::Silent)),
         };
         let verdicts =
             (0..self.units.len()).map(|at| self.scattered_unit(at, found, &trail)).collect();

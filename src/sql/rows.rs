@@ -1,7 +1,7 @@
 //! What a data statement does to rows, as far as its words tell: never more than SQLite confirms.
 
 use super::{
-    class::{meaningful, qualified_name, written_table},
+    class::{defined_object, meaningful, qualified_name, written_table},
     names::fold,
     token::{Token, TokenKind},
 };
@@ -159,17 +159,22 @@ fn any_word(token: &Token, text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| token.is_word(text, word))
 }
 
-/// The folded table of an INSERT whose rows come from queries over these folded words.
+/// The folded table of an INSERT, or of a CREATE TABLE … AS, whose rows come from a query over
+/// these folded words.
 #[must_use]
 pub fn copied_rows(text: &str) -> Option<(String, BTreeSet<String>)> {
-    if !is_insertion(text) {
-        return None;
-    }
     let all = meaningful(text);
+    let table = match all.first()? {
+        first if first.is_word(text, "create") => {
+            defined_object(text).filter(|(kind, _)| kind == "table").map(|(_, name)| name)
+        }
+        _ if is_insertion(text) => written_table(text),
+        _ => None,
+    }?;
     let select = all.iter().position(|token| token.is_word(text, "select"))?;
     let words = all[select..].iter().filter(|token| token.kind != TokenKind::Text);
     let words = words.filter_map(|token| token.name(text)).map(|name| fold(&name)).collect();
-    Some((written_table(text)?, words))
+    Some((table, words))
 }
 
 #[cfg(test)]

@@ -235,12 +235,10 @@ fn strings(connection: &Connection, query: &str) -> Vec<String> {
 pub fn differences(wanted: &Dump, found: &Dump) -> String {
     let mut lines = Vec::new();
     let mut compare = |place: &str, wanted: &[String], found: &[String]| {
-        lines.extend(
-            wanted.iter().filter(|l| !found.contains(l)).map(|l| format!("{place} - {l}")),
-        );
-        lines.extend(
-            found.iter().filter(|l| !wanted.contains(l)).map(|l| format!("{place} + {l}")),
-        );
+        lines
+            .extend(wanted.iter().filter(|l| !found.contains(l)).map(|l| format!("{place} - {l}")));
+        lines
+            .extend(found.iter().filter(|l| !wanted.contains(l)).map(|l| format!("{place} + {l}")));
         if wanted.len() != found.len() {
             lines.push(format!("{place}: {} wanted, {} found", wanted.len(), found.len()));
         }

@@ -118,7 +118,16 @@ impl Subject<'_> {
             let migration = self.migrations[at].clone();
             let before = dump(&path);
             let what = format!("up to {}", migration.title());
-            let ended = self.up_as_planned(&path, &last(&migration.version), &what, trials);
+            let mut ended = self.up_as_planned(&path, &last(&migration.version), &what, trials);
+            if let Ended::Failed(error, Lasting::Nothing) = &ended
+                && error.contains("vanished")
+                && dump(&path) == before
+            {
+                // The file loses an object or rows: it has to say so before it may.
+                record(trials, 4, &what, Held::Refused(error.clone()));
+                self.allow(at);
+                ended = self.up_as_planned(&path, &last(&migration.version), &what, trials);
+            }
             if !matches!(ended, Ended::Done(_)) {
                 let held = if ended.stopped() && dump(&path) == before {
                     Held::Refused(why(&ended))
@@ -306,9 +315,11 @@ fn compared(wanted: &Dump, found: &Dump, again: &dyn Fn() -> Dump) -> Held {
 
 fn why(ended: &Ended) -> String {
     match ended {
-        Ended::Refused(found) => {
-            found.iter().map(|(code, text)| format!("{code}: {text}")).collect::<Vec<_>>().join("\n")
-        }
+        Ended::Refused(found) => found
+            .iter()
+            .map(|(code, text)| format!("{code}: {text}"))
+            .collect::<Vec<_>>()
+            .join("\n"),
         other => format!("{other:?}"),
     }
 }

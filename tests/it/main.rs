@@ -1,1 +1,7 @@
 //! Integration tests.
+
+mod engine;
+mod fixtures;
+mod judge;
+mod laws;
+mod seeds;
