@@ -89,11 +89,11 @@ impl Witnesses<'_> {
         let Some(last) = runs.pop() else {
             return self.scattered(&standings(self.timeline, self.live, &ignored));
         };
-        if let Some(first) = runs.first() {
-            if self.row_work(*first.end()..*last.start()) {
-                runs.push(last);
-                return self.ambiguous(&runs, done);
-            }
+        if let Some(first) = runs.first()
+            && self.row_work(*first.end()..*last.start())
+        {
+            runs.push(last);
+            return self.ambiguous(&runs, done);
         }
         self.located(last)
     }

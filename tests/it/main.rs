@@ -1,5 +1,6 @@
 //! Integration tests.
 
+mod cells;
 mod engine;
 mod fixtures;
 mod judge;
