@@ -6,11 +6,14 @@
 use crate::{
     error::{ApplyError, Place},
     history::Migration,
-    schema::{ObjectKind, ObjectName, Schema},
-    sql::{class, fold, quote, token},
+    schema::{Object, ObjectKind, ObjectName, Schema},
+    sql::{class, fold, quote, rows, token},
 };
 use rusqlite::{Connection, Result};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What was there before the transaction, and what the statements said since.
 pub struct Account {
@@ -19,9 +22,11 @@ pub struct Account {
     names: BTreeMap<String, String>,
     /// Tables from which rows may go, by the statements' own words.
     may_shrink: BTreeSet<String>,
-    /// Tables dropped, and whether their rows were copied whole.
+    /// Tables dropped.
     dropped: BTreeSet<String>,
-    copied: BTreeSet<String>,
+    /// Original tables whose rows were copied, by the name of the copy; and those copied whole.
+    copies: BTreeMap<String, BTreeSet<String>>,
+    whole: BTreeMap<String, BTreeSet<String>>,
     /// Objects that vanished without a word, with the statement that did it.
     lost: BTreeMap<ObjectName, (Place, String)>,
     /// Reasons to look away, by code.
@@ -31,14 +36,15 @@ pub struct Account {
 impl Account {
     /// Counts every table.
     pub fn open(connection: &Connection, schema: &Schema) -> Result<Self> {
-        let rows = counts(connection, schema)?;
-        let names = rows.keys().map(|name| (name.clone(), name.clone())).collect();
+        let counted = counts(connection, schema)?;
+        let names = counted.keys().map(|name| (name.clone(), name.clone())).collect();
         Ok(Self {
-            rows,
+            rows: counted,
             names,
             may_shrink: BTreeSet::new(),
             dropped: BTreeSet::new(),
-            copied: BTreeSet::new(),
+            copies: BTreeMap::new(),
+            whole: BTreeMap::new(),
             lost: BTreeMap::new(),
             allowed: BTreeSet::new(),
         })
@@ -65,18 +71,24 @@ impl Account {
         let shrinks = class::takes_rows_from(text);
         let shrinks: Vec<String> = shrinks.into_iter().map(original).collect();
         self.may_shrink.extend(shrinks);
-        if let Some((old, new)) = class::renamed_table(text)
-            && let Some(original) = self.names.remove(&old)
-        {
-            self.names.insert(new, original);
+        if let Some((old, new)) = class::renamed_table(text) {
+            for copies in [&mut self.copies, &mut self.whole] {
+                if let Some(originals) = copies.remove(&old) {
+                    copies.insert(new.clone(), originals);
+                }
+            }
+            if let Some(original) = self.names.remove(&old) {
+                self.names.insert(new, original);
+            }
         }
         if is_drop(text)
             && let Some((_, name)) = class::defined_object(text)
-            && let Some(original) = self.names.remove(&name)
         {
-            self.dropped.insert(original);
+            self.copies.remove(&name);
+            self.whole.remove(&name);
+            self.dropped.extend(self.names.remove(&name));
         }
-        self.copied.extend(whole_copies(text, &self.names));
+        self.note_copy(text);
         for name in before.objects.keys().filter(|name| !after.objects.contains_key(*name)) {
             self.lost.insert(name.clone(), (place.clone(), migration.title()));
         }
@@ -89,6 +101,44 @@ impl Account {
         }
     }
 
+    /// Notes a copy of rows from one table to another.
+    fn note_copy(&mut self, text: &str) {
+        let Some((copy, words)) = rows::copied_rows(text) else { return };
+        let sources = |copies: &BTreeMap<String, BTreeSet<String>>| -> BTreeSet<String> {
+            let words = words.iter().filter(|word| **word != copy);
+            let named = words.clone().filter_map(|word| self.names.get(word)).cloned();
+            named.chain(words.filter_map(|word| copies.get(word)).flatten().cloned()).collect()
+        };
+        let (some, all) = (sources(&self.copies), sources(&self.whole));
+        if !leaves_rows_out(text) {
+            self.whole.entry(copy.clone()).or_default().extend(all);
+        }
+        self.copies.entry(copy).or_default().extend(some);
+    }
+
+    /// Whether the table of this name now is a rebuilt form of the table of this name before.
+    fn is_rebuilt(&self, table: &str, copies: &BTreeMap<String, BTreeSet<String>>) -> bool {
+        copies.get(table).is_some_and(|originals| originals.contains(table))
+    }
+
+    /// Whether an object that vanished is missed: its table was dropped for good, or made anew
+    /// without its rows, or lacks a column that it needs, then it is not.
+    fn is_missed(&self, name: &ObjectName, object: &Object, schemas: (&Schema, &Schema)) -> bool {
+        let (before, after) = schemas;
+        if name.kind == ObjectKind::View {
+            return true;
+        }
+        let table = |schema: &Schema| schema.get(ObjectKind::Table, &object.table).cloned();
+        let (Some(old), Some(new)) = (table(before), table(after)) else { return false };
+        if self.dropped.contains(&*object.table) && !self.is_rebuilt(&object.table, &self.copies) {
+            return false;
+        }
+        let words = class::mentions(&object.sql);
+        let gone = |column: &&Arc<str>| !new.columns.contains(*column);
+        let needs_gone = old.columns.iter().filter(gone).any(|column| words.contains(&**column));
+        !(name.kind == ObjectKind::Index && needs_gone)
+    }
+
     /// Compares with what is there now.
     pub fn close(
         &self,
@@ -99,8 +149,7 @@ impl Account {
     ) -> Result<Option<ApplyError>> {
         for (name, (place, title)) in &self.lost {
             let Some(object) = before.objects.get(name) else { continue };
-            let table_stays = after.get(ObjectKind::Table, &object.table).is_some();
-            if name.kind != ObjectKind::Table && (table_stays || name.kind == ObjectKind::View) {
+            if name.kind != ObjectKind::Table && self.is_missed(name, object, (before, after)) {
                 return Ok(Some(ApplyError::ObjectLost {
                     place: place.clone(),
                     object: name.to_string(),
@@ -112,9 +161,8 @@ impl Account {
         let current: BTreeMap<&String, &String> =
             self.names.iter().map(|(now, original)| (original, now)).collect();
         for (table, &rows) in &self.rows {
-            let rebuilt = self.dropped.contains(table);
-            let excused =
-                self.may_shrink.contains(table) || (rebuilt && !self.copied.contains(table));
+            let made_anew = self.dropped.contains(table) && !self.is_rebuilt(table, &self.whole);
+            let excused = self.may_shrink.contains(table) || made_anew;
             let name = current.get(table).copied().unwrap_or(table);
             let Some(&count) = now.get(name) else { continue };
             if count < rows && !excused {
@@ -154,18 +202,22 @@ fn is_drop(text: &str) -> bool {
         .is_some_and(|first| first.is_word(text, "drop"))
 }
 
-/// The original tables that `INSERT INTO … SELECT … FROM table` copies without leaving rows out.
-fn whole_copies(text: &str, names: &BTreeMap<String, String>) -> Vec<String> {
+/// Whether a copy may have fewer rows than its source by its own words.
+fn leaves_rows_out(text: &str) -> bool {
     let words = class::mentions(text);
-    let has = |word: &str| words.contains(word);
-    let filters = ["where", "distinct", "group", "limit", "join", "ignore", "except", "having"];
-    if !(has("insert") && has("select")) || filters.iter().any(|word| has(word)) {
-        return Vec::new();
-    }
-    let written = class::written_table(text);
-    names
-        .iter()
-        .filter(|(name, _)| words.contains(*name) && written.as_deref() != Some(name.as_str()))
-        .map(|(_, original)| original.clone())
-        .collect()
+    let filters = [
+        "where",
+        "distinct",
+        "group",
+        "limit",
+        "join",
+        "ignore",
+        "replace",
+        "except",
+        "having",
+        "union",
+        "intersect",
+        "conflict",
+    ];
+    filters.iter().any(|word| words.contains(*word))
 }

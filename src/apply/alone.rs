@@ -13,8 +13,9 @@ use crate::{
     database::{self, Access},
     history::{Body, Migration},
     ledger::{self, EntryState, Witness},
-    plan::{Action, Assessment},
+    plan::{Action, Assessment, PlannedStatement},
     schema::{Introspector, schema_hash},
+    sql::Class,
 };
 use rusqlite::Connection;
 use std::{sync::Arc, time::Instant};
@@ -48,15 +49,40 @@ impl Runner<'_> {
         let id = self.start_row(connection, assessment, &mut row)?;
         let mut live = Live::open(connection, &self.run.plan.database)?;
         for statement in statements {
-            live.run(migration, statement, None)?;
-            let finished = i64::try_from(statement.index + 1).unwrap_or(i64::MAX);
-            ledger::set_progress(connection, id, finished)
-                .map_err(self.failed("write the ledger of"))?;
+            self.step(&mut live, migration, statement, id)?;
         }
         declared(connection, migration, "`verify:`", &migration.header.verify)?;
         self.complete_row(connection, id, row, clock)?;
         self.finish(migration, word(assessment), clock);
         Ok(())
+    }
+
+    /// One statement and its number in the ledger, both or neither where SQLite lets the statement
+    /// run inside a transaction.
+    fn step(
+        &self,
+        live: &mut Live<'_>,
+        migration: &Migration,
+        statement: &PlannedStatement,
+        id: i64,
+    ) -> Result<()> {
+        let connection = live.connection;
+        let together = matches!(statement.class, Class::Data | Class::Definition);
+        let finished = i64::try_from(statement.index + 1).unwrap_or(i64::MAX);
+        if together {
+            connection.execute_batch("BEGIN IMMEDIATE").map_err(self.failed("write to"))?;
+        }
+        let outcome = live.run(migration, statement, None).and_then(|()| {
+            ledger::set_progress(connection, id, finished)
+                .map_err(self.failed("write the ledger of"))
+        });
+        match (together, &outcome) {
+            (false, _) => {}
+            (true, Ok(())) => connection.execute_batch("COMMIT").map_err(self.failed("commit"))?,
+            // A failed ROLLBACK means that SQLite has rolled back already.
+            (true, Err(_)) => drop(connection.execute_batch("ROLLBACK")),
+        }
+        outcome
     }
 
     /// A script: `started` is written before and `applied` after, since it shares no transaction.

@@ -35,6 +35,7 @@ fn search(
     let mut live = Live::open(connection, &run.plan.database).ok()?;
     for (assessment, migration) in stage {
         let Action::Statements(statements) = &assessment.action else { continue };
+        live.begin_file().ok()?;
         for statement in statements {
             live.run(migration, statement, None).ok()?;
             if count(connection, table).is_ok_and(|rows| rows < before) {

@@ -270,6 +270,7 @@ impl Runner<'_> {
         }
         declared(live.connection, migration, "`require:`", &migration.header.require)?;
         account.begin(migration);
+        live.begin_file()?;
         for statement in statements {
             live.run(migration, statement, Some(account))?;
         }

@@ -24,6 +24,8 @@ pub struct Live<'a> {
     /// Its path relative to the data directory, for messages.
     pub database: PathBuf,
     writable: bool,
+    /// Whether a file changed settings of the connection.
+    altered: bool,
 }
 
 impl<'a> Live<'a> {
@@ -33,7 +35,25 @@ impl<'a> Live<'a> {
         let schema = introspector
             .read(connection)
             .map_err(database::failed("read the schema of", database))?;
-        Ok(Self { connection, introspector, schema, database: database.into(), writable: false })
+        Ok(Self {
+            connection,
+            introspector,
+            schema,
+            database: database.into(),
+            writable: false,
+            altered: false,
+        })
+    }
+
+    /// Undoes the settings that an earlier file made, as the replay does.
+    pub fn begin_file(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.altered) {
+            self.writable = false;
+            self.connection
+                .execute_batch("PRAGMA legacy_alter_table = OFF; PRAGMA writable_schema = OFF")
+                .map_err(database::failed("prepare", &self.database))?;
+        }
+        Ok(())
     }
 
     /// Runs one statement if its guard says that it is needed.
@@ -83,6 +103,7 @@ impl<'a> Live<'a> {
         match class {
             Class::TransactionControl => false,
             Class::Pragma { name, argument } => {
+                self.altered |= name == "writable_schema" || name == "legacy_alter_table";
                 if name == "writable_schema" {
                     self.writable = argument
                         .as_deref()

@@ -4,15 +4,15 @@
 //! point are done and those behind it are not; where it is not, the facts are read one by one.
 
 use super::{
-    chain::{Standing, Standings, standings},
-    data::{has_rows, truth},
+    chain::standings,
+    data::truth,
     order::Unit,
     timeline::{Key, StepKind, Timeline},
 };
 use crate::{
     ledger::{EntryKind, EntryState, Witness},
     schema::{Change, Schema},
-    sql::class,
+    sql::Class,
 };
 use rusqlite::Connection;
 use std::{collections::BTreeSet, ops::RangeInclusive};
@@ -89,13 +89,11 @@ impl Witnesses<'_> {
         let Some(last) = runs.pop() else {
             return self.scattered(&standings(self.timeline, self.live, &ignored));
         };
-        if let Some(first) = runs.first() {
-            let between = &self.timeline.steps[*first.end()..*last.start()];
-            let data = |kind| matches!(kind, StepKind::Data | StepKind::Script);
-            if between.iter().any(|step| data(step.kind)) {
-                runs.push(last);
-                return self.ambiguous(&runs, done);
-            }
+        if let Some(first) = runs.first()
+            && self.row_work(*first.end()..*last.start())
+        {
+            runs.push(last);
+            return self.ambiguous(&runs, done);
         }
         self.located(last)
     }
@@ -124,7 +122,21 @@ impl Witnesses<'_> {
 
     /// The schema is that of these points, between which only data lies.
     fn located(&self, points: RangeInclusive<usize>) -> Assessed {
-        let verdicts = (0..self.units.len()).map(|unit| self.locate_unit(unit, &points)).collect();
+        let mut verdicts: Vec<Verdict> = Vec::with_capacity(self.units.len());
+        let mut begun = false;
+        for (at, unit) in self.units.iter().enumerate() {
+            let verdict = match self.locate_unit(at, &points) {
+                // What an earlier one will still do is not in the rows yet, and migrations run in
+                // their order: so this one did not run.
+                Verdict::Recorded(Witness::Schema) | Verdict::Undecided(_) if begun => {
+                    self.pending(unit)
+                }
+                verdict => verdict,
+            };
+            begun |= matches!(verdict, Verdict::Pending | Verdict::Resumed(_))
+                && self.timeline.of_unit(at).iter().any(|step| step.kind.lasts());
+            verdicts.push(verdict);
+        }
         Assessed { verdicts, extra: Vec::new(), choices: Vec::new() }
     }
 
@@ -139,7 +151,7 @@ impl Witnesses<'_> {
         let (start, end) = (self.timeline.starts[at], self.timeline.starts[at + 1]);
         let (low, high) = (*points.start(), *points.end());
         let steps = || (start..end).map(|step| (step, &self.timeline.steps[step]));
-        let behind = steps().any(|(step, found)| step >= high && found.kind != StepKind::Neutral);
+        let behind = steps().any(|(step, found)| step >= high && found.kind.lasts());
         let schema_done = steps().any(|(step, found)| step < low && found.kind == StepKind::Schema);
         let open: Vec<usize> = steps()
             .filter(|(step, found)| {
@@ -151,33 +163,40 @@ impl Witnesses<'_> {
         if schema_done {
             return self.begun(at, &open, high, behind);
         }
-        if end <= low && (start < end || end < low) {
+        let is_empty = start == end && self.new == Newness::Used && unit.entry.is_none();
+        let no_ledger = !self.units.iter().any(Unit::is_in_ledger);
+        if end <= low && (start < end || end < low || is_empty && no_ledger) {
             return Verdict::Recorded(Witness::Later);
         }
         if !open.is_empty() && !behind {
+            if self.finished(at, &open) == Some(open.len()) {
+                return Verdict::Recorded(Witness::Schema);
+            }
             return self.by_guard(
                 unit,
                 "only data: neither the ledger nor the schema tells whether it ran",
             );
         }
+        let known = self.finished(at, &open);
+        let harmless = known == Some(0) || known == Some(open.len()) || self.repeatable(at, &open);
+        if !harmless {
+            return self
+                .by_guard(unit, "nothing tells whether the data statements at its beginning ran");
+        }
         self.pending(unit)
     }
 
     /// A unit of which schema steps are there.
-    fn begun(&self, at: usize, open: &[usize], high: usize, behind: bool) -> Verdict {
+    pub(super) fn begun(&self, at: usize, open: &[usize], high: usize, behind: bool) -> Verdict {
         let unit = &self.units[at];
-        let evidence: Vec<Option<bool>> = open.iter().map(|&step| self.ran(at, step)).collect();
-        if evidence.iter().any(Option::is_none) {
+        // Its schema changes are not all there, so no release has worked with it yet.
+        let again = || (behind && self.repeatable(at, open)).then_some(0);
+        let Some(finished) = self.finished(at, open).or_else(again) else {
             let reason =
                 "its schema changes are there, but nothing tells whether its data statements ran";
             return self.by_guard(unit, reason);
-        }
-        let mut missing: Vec<usize> = open
-            .iter()
-            .zip(&evidence)
-            .filter(|(_, ran)| **ran == Some(false))
-            .map(|(step, _)| *step)
-            .collect();
+        };
+        let missing = &open[finished..];
         if !behind {
             // Its last statements: whether an emptied table was never filled cannot be known.
             return if missing.is_empty() {
@@ -190,118 +209,40 @@ impl Witnesses<'_> {
             };
         }
         let rest = self.timeline.starts[at + 1];
-        missing.extend(high..rest);
-        Verdict::Resumed(missing)
+        let next = missing.first().copied().unwrap_or(high);
+        self.resumed(at, missing.iter().copied().chain(high..rest).collect(), next)
     }
 
-    /// Whether a data statement ran, by the rows of a table that its own migration made; nothing
-    /// else can tell.
-    fn ran(&self, unit: usize, step: usize) -> Option<bool> {
-        let found = &self.timeline.steps[step];
-        let migration = &self.units[unit].replayed;
-        let text = |number: usize| migration.statements()[number].text(&migration.text);
-        if found.kind == StepKind::Script {
-            return None;
+    /// The missing steps of a unit that goes on at `next`; a temporary table that earlier
+    /// statements made is gone with their connection.
+    pub(super) fn resumed(&self, at: usize, missing: Vec<usize>, next: usize) -> Verdict {
+        let unit = &self.units[at];
+        let start = self.timeline.starts[at];
+        let earlier = &self.timeline.steps[start..next];
+        if earlier.iter().any(|step| step.kind == StepKind::Temporary) {
+            let reason = "it stopped in the middle, and the temporary tables that it made are gone";
+            return self.by_guard(unit, reason);
         }
-        let table = class::written_table(text(found.statement))?;
-        let steps = self.timeline.of_unit(unit);
-        let made_here = steps.iter().any(|other| {
-            other.statement < found.statement
-                && other
-                    .effect
-                    .changes
-                    .iter()
-                    .any(|change| *change.object.name == *table && change.before.is_none())
+        // The settings of the connection are gone too, and they are set again.
+        let settings = (start..next).filter(|step| {
+            matches!(self.timeline.steps[*step].class, Class::Pragma { .. })
+                && !missing.contains(step)
         });
-        let writers = steps.iter().filter(|other| {
-            other.kind == StepKind::Data
-                && class::written_table(text(other.statement)).as_deref() == Some(&*table)
-        });
-        if !made_here || writers.count() != 1 {
-            return None;
-        }
-        has_rows(self.connection, &table)
+        Verdict::Resumed(settings.chain(missing.iter().copied()).collect())
     }
 
     /// A file without transaction that was interrupted: the ledger says after which statement,
     /// and the schema whether the next one ended.
-    fn in_progress(&self, at: usize, finished: usize, high: usize) -> Verdict {
+    pub(super) fn in_progress(&self, at: usize, finished: usize, high: usize) -> Verdict {
         let start = self.timeline.starts[at];
         let rest = start..self.timeline.starts[at + 1];
         let is_done = |step: usize| {
             let found = &self.timeline.steps[step];
             found.statement < finished || (step < high && found.kind == StepKind::Schema)
         };
-        Verdict::Resumed(rest.filter(|&step| !is_done(step)).collect())
-    }
-
-    /// The schema is nowhere on the timeline.
-    fn scattered(&self, found: &Standings) -> Assessed {
-        let last_there = found.steps.iter().rposition(|standing| *standing == Standing::There);
-        let verdicts =
-            (0..self.units.len()).map(|at| self.scattered_unit(at, found, last_there)).collect();
-        Assessed { verdicts, extra: found.extra.clone(), choices: Vec::new() }
-    }
-
-    fn scattered_unit(&self, at: usize, found: &Standings, last_there: Option<usize>) -> Verdict {
-        let unit = &self.units[at];
-        let range = self.timeline.starts[at]..self.timeline.starts[at + 1];
-        let mut there = 0;
-        let (mut missing, mut facts, mut broken) = (Vec::new(), Vec::new(), false);
-        for step in range.clone() {
-            match &found.steps[step] {
-                Standing::There => there += 1,
-                Standing::Absent => {
-                    missing.push(step);
-                    facts.extend(self.timeline.steps[step].effect.changes.iter().cloned());
-                }
-                Standing::Partly(changes) | Standing::Different(changes) => {
-                    broken = true;
-                    facts.extend(changes.iter().cloned());
-                }
-                Standing::Silent => {}
-            }
-        }
-        if let Some(verdict) = settled(unit) {
-            return match verdict {
-                Verdict::Applied if !facts.is_empty() => {
-                    Verdict::Drift { missing: if broken { Vec::new() } else { missing }, facts }
-                }
-                other => other,
-            };
-        }
-        if let Some(finished) = progress(unit) {
-            return self.in_progress(at, finished, 0);
-        }
-        if broken {
-            return match self.guard(unit) {
-                Some(true) => Verdict::Recorded(Witness::Guard),
-                _ => Verdict::Conflict(facts),
-            };
-        }
-        let has_data = range.clone().any(|step| self.timeline.steps[step].kind == StepKind::Data);
-        let followed = last_there.is_some_and(|last| last >= range.end);
-        match (there > 0, missing.is_empty()) {
-            (true, true) if has_data && !followed => self.begun_scattered(at, range),
-            (true, true) => Verdict::Recorded(Witness::Schema),
-            (true, false) if has_data => self.by_guard(
-                unit,
-                "it is partly there, and its data statements make it unsafe to go on from the middle",
-            ),
-            (true, false) => Verdict::Resumed(missing),
-            (false, false) => self.pending(unit),
-            (false, true) if followed => Verdict::Recorded(Witness::Later),
-            (false, true) if range.is_empty() => Verdict::Pending,
-            (false, true) => self.by_guard(unit, "nothing tells whether it ran"),
-        }
-    }
-
-    fn begun_scattered(&self, at: usize, range: std::ops::Range<usize>) -> Verdict {
-        let open: Vec<usize> = range
-            .clone()
-            .filter(|&step| self.timeline.steps[step].kind == StepKind::Data)
-            .collect();
-        self.begun(at, &open, range.end, false)
+        let missing: Vec<usize> = rest.filter(|&step| !is_done(step)).collect();
+        let next = missing.first().copied().unwrap_or(start);
+        self.resumed(at, missing, next)
     }
 
     fn ambiguous(&self, runs: &[RangeInclusive<usize>], done: usize) -> Assessed {
@@ -311,6 +252,7 @@ impl Witnesses<'_> {
         };
         let choices = runs.iter().map(|run| title(*run.start())).collect();
         let reason = "the schema is the same at several points of the history";
+        let (first, last) = (&runs[0], &runs[runs.len() - 1]);
         let verdicts = self
             .units
             .iter()
@@ -318,18 +260,22 @@ impl Witnesses<'_> {
             .map(|(at, unit)| match settled(unit) {
                 Some(verdict) => verdict,
                 None if at < done => Verdict::Applied,
+                None if self.timeline.starts[at + 1] <= *first.start() => {
+                    Verdict::Recorded(Witness::Later)
+                }
+                None if self.timeline.starts[at] >= *last.end() => self.pending(unit),
                 None => self.by_guard(unit, reason),
             })
             .collect();
         Assessed { verdicts, extra: Vec::new(), choices }
     }
 
-    fn guard(&self, unit: &Unit) -> Option<bool> {
+    pub(super) fn guard(&self, unit: &Unit) -> Option<bool> {
         let query = unit.replayed.header.skip_if.as_ref()?;
         truth(self.connection, query).ok()
     }
 
-    fn by_guard(&self, unit: &Unit, reason: &str) -> Verdict {
+    pub(super) fn by_guard(&self, unit: &Unit, reason: &str) -> Verdict {
         match self.guard(unit) {
             Some(true) => Verdict::Recorded(Witness::Guard),
             Some(false) => Verdict::Pending,
@@ -337,7 +283,7 @@ impl Witnesses<'_> {
         }
     }
 
-    fn pending(&self, unit: &Unit) -> Verdict {
+    pub(super) fn pending(&self, unit: &Unit) -> Verdict {
         match self.guard(unit) {
             Some(true) => Verdict::Recorded(Witness::Guard),
             _ => Verdict::Pending,
@@ -346,7 +292,7 @@ impl Witnesses<'_> {
 }
 
 /// What the ledger alone settles.
-fn settled(unit: &Unit) -> Option<Verdict> {
+pub(super) fn settled(unit: &Unit) -> Option<Verdict> {
     let entry = unit.entry.as_ref()?;
     match (entry.state, entry.kind) {
         (EntryState::Applied | EntryState::Recorded, _) => Some(Verdict::Applied),
@@ -356,7 +302,7 @@ fn settled(unit: &Unit) -> Option<Verdict> {
 }
 
 /// How many statements of an interrupted file without transaction are finished.
-fn progress(unit: &Unit) -> Option<usize> {
+pub(super) fn progress(unit: &Unit) -> Option<usize> {
     let entry = unit.entry.as_ref()?;
     let begun = entry.state == EntryState::Started && entry.kind == EntryKind::Sql;
     begun.then(|| usize::try_from(entry.statements).unwrap_or(0))

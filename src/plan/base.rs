@@ -18,6 +18,8 @@ pub struct Base {
     taken: Vec<(ObjectKind, String, String)>,
     /// What winds them back.
     rewound: Vec<String>,
+    /// What the history makes without dropping it first: not part of the base after all.
+    made_later: BTreeSet<String>,
     /// Statements that could not be wound back, by unit and statement.
     pub absorbed: BTreeSet<(usize, usize)>,
     attempts: BTreeSet<String>,
@@ -36,7 +38,7 @@ impl Base {
                 base.take_object(name.kind, &name.name, &object.sql);
             }
         }
-        base.take_dependants(live, &made);
+        base.take_dependants(live);
         base
     }
 
@@ -69,14 +71,16 @@ impl Base {
     }
 
     /// Indexes and triggers of the tables taken, and views over them; they vanish with a rebuild.
-    fn take_dependants(&mut self, live: &Schema, made: &BTreeSet<String>) {
+    /// One that the history makes may be older than the history all the same: it is left out only
+    /// when its statement finds it there already.
+    fn take_dependants(&mut self, live: &Schema) {
         for (name, object) in &live.objects {
             let belongs = match name.kind {
                 ObjectKind::Index | ObjectKind::Trigger => self.has(&object.table),
                 ObjectKind::View => class::mentions(&object.sql).iter().any(|word| self.has(word)),
                 ObjectKind::Table => false,
             };
-            if belongs && !made.contains(&*name.name) {
+            if belongs && !self.made_later.contains(&*name.name) {
                 self.take_object(name.kind, &name.name, &object.sql);
             }
         }
@@ -127,7 +131,7 @@ impl Base {
         }
         if let Some((found, object)) = live.find(&name) {
             self.take_object(found.kind, &name, &object.sql);
-            self.take_dependants(live, &names(migrations).0);
+            self.take_dependants(live);
             return true;
         }
         // A table that the history renames later is in the live database under its last name.
@@ -184,6 +188,7 @@ impl Base {
     fn drop_made(&mut self, name: &str, place: (usize, usize)) -> bool {
         let before = self.taken.len();
         self.taken.retain(|(_, taken, _)| taken != name);
+        self.made_later.insert(name.into());
         if self.taken.len() < before { true } else { self.absorbed.insert(place) }
     }
 }

@@ -6,7 +6,7 @@
 use super::{
     base::Base,
     order::Unit,
-    scratch::{Problem, Scratch},
+    scratch::{Problem, Realm, Scratch, Shown},
     timeline::{Step, StepKind, Timeline},
 };
 use crate::{
@@ -47,6 +47,7 @@ fn attempt(migrations: &[Arc<Migration>], base: &mut Base, live: &Schema) -> Res
     let mut starts = Vec::with_capacity(migrations.len() + 1);
     for (unit, migration) in migrations.iter().enumerate() {
         starts.push(steps.len());
+        scratch.begin_file();
         if migration.is_script() {
             steps.push(Step::script());
         }
@@ -61,7 +62,7 @@ fn attempt(migrations: &[Arc<Migration>], base: &mut Base, live: &Schema) -> Res
                 Ok(shown) => {
                     mentioned
                         .extend(shown.effect.changes.iter().map(|change| change.object.clone()));
-                    let kind = kind(&shown.class, &shown.effect);
+                    let kind = kind(&shown);
                     let mut step = step(place, kind, shown.class, shown.effect);
                     step.legacy = shown.legacy;
                     steps.push(step);
@@ -80,9 +81,10 @@ fn attempt(migrations: &[Arc<Migration>], base: &mut Base, live: &Schema) -> Res
     Ok(Attempt::Done(Box::new(Timeline { steps, starts, first, mentioned, stand_ins })))
 }
 
-fn kind(class: &Class, effect: &Effect) -> StepKind {
-    match class {
-        _ if !effect.is_empty() => StepKind::Schema,
+fn kind(shown: &Shown) -> StepKind {
+    match shown.class {
+        _ if !shown.effect.is_empty() => StepKind::Schema,
+        _ if shown.realm == Realm::Temporary => StepKind::Temporary,
         Class::Data => StepKind::Data,
         _ => StepKind::Neutral,
     }

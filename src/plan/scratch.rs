@@ -29,6 +29,17 @@ pub struct Shown {
     pub effect: Arc<Effect>,
     /// Whether it worked only with `legacy_alter_table`.
     pub legacy: bool,
+    /// What it works on.
+    pub realm: Realm,
+}
+
+/// Where the object of a statement is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Realm {
+    /// In the database.
+    Main,
+    /// Among the temporary objects, which are gone with the connection.
+    Temporary,
 }
 
 /// The scratch database.
@@ -134,7 +145,32 @@ impl Scratch {
         } else {
             self.nothing.clone()
         };
-        Ok(Ok(Shown { class: class.clone(), effect, legacy }))
+        let realm = self.realm(text, class);
+        Ok(Ok(Shown { class: class.clone(), effect, legacy, realm }))
+    }
+
+    /// Undoes the settings that a file may make, so that each file begins with the same ones.
+    pub fn begin_file(&mut self) {
+        // Neither can fail: they are settings of the connection.
+        drop(self.execute("PRAGMA legacy_alter_table = OFF"));
+        if std::mem::take(&mut self.writable) {
+            drop(self.execute("PRAGMA writable_schema = OFF"));
+        }
+    }
+
+    fn realm(&self, text: &str, class: &Class) -> Realm {
+        let name = match class {
+            Class::Definition => class::defined_object(text).map(|(_, name)| name),
+            Class::Data => class::written_table(text),
+            _ => None,
+        };
+        let Some(name) = name else { return Realm::Main };
+        let query = "SELECT EXISTS (SELECT 1 FROM temp.sqlite_schema WHERE lower(name) = ?1)";
+        let temporary = self
+            .connection
+            .prepare_cached(query)
+            .and_then(|mut found| found.query_row([&name], |row| row.get(0)));
+        if temporary == Ok(true) { Realm::Temporary } else { Realm::Main }
     }
 
     fn observe(&mut self, anew: bool) -> Result<Arc<Effect>> {

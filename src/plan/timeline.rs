@@ -22,8 +22,17 @@ pub enum StepKind {
     Data,
     /// A script: nothing can tell.
     Script,
+    /// It makes or fills something temporary, which is gone with the connection.
+    Temporary,
     /// It leaves nothing behind.
     Neutral,
+}
+
+impl StepKind {
+    /// Whether a step of this kind leaves something in the database.
+    pub fn lasts(self) -> bool {
+        matches!(self, Self::Schema | Self::Data | Self::Script)
+    }
 }
 
 /// One statement, or one script.

@@ -177,7 +177,7 @@ pub fn is_conditional(text: &str) -> bool {
         && all.iter().take(8).any(|token| token.is_word(text, "exists"))
 }
 
-fn meaningful(text: &str) -> Vec<Token> {
+pub(super) fn meaningful(text: &str) -> Vec<Token> {
     tokens(text).into_iter().filter(|token| !token.is_blank()).collect()
 }
 
@@ -185,7 +185,7 @@ fn is_any(token: &Token, text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| token.is_word(text, word))
 }
 
-fn qualified_name(text: &str, all: &[Token], at: usize) -> Option<String> {
+pub(super) fn qualified_name(text: &str, all: &[Token], at: usize) -> Option<String> {
     let first = all.get(at)?.name(text)?;
     if all.get(at + 1).is_some_and(|token| token.kind == TokenKind::Dot) {
         return Some(fold(&all.get(at + 2)?.name(text)?));

@@ -5,6 +5,7 @@
 
 pub mod class;
 pub mod names;
+pub mod rows;
 pub mod split;
 pub mod token;
 

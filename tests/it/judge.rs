@@ -1,0 +1,329 @@
+//! Holds one history to the laws: the same rows and schema as plain SQL, whatever the database has
+//! seen before. `laws.rs` runs it over fixtures, `examples/histories.rs` over folders.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, dead_code)]
+
+use crate::{
+    engine::{
+        Dump, Ended, bytes, carry, connect, differences, drop_ledger, dump, fresh, last, plain,
+        plan, up,
+    },
+    seeds::Seeds,
+};
+use piton::{
+    apply::Lasting,
+    history::{Allowance, Migration},
+    plan::{Action, DatabasePlan, Settings},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What became of a law.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// It held.
+    Yes,
+    /// The plan was refused, everything as before; the codes.
+    Refused(String),
+    /// It did not hold.
+    Broken(String),
+}
+
+/// One trial of a law.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// The law's number in the design.
+    pub law: u8,
+    /// What was tried.
+    pub what: String,
+    /// What became of it.
+    pub held: Held,
+}
+
+/// Where a database stops before `up`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stops {
+    /// After every statement.
+    Statements,
+    /// After at most so many migrations.
+    Migrations(usize),
+}
+
+/// A history and the database on which it starts.
+pub struct Subject<'a> {
+    /// Its migrations.
+    pub migrations: Vec<Arc<Migration>>,
+    /// What the application made before.
+    pub base: Option<PathBuf>,
+    /// Where its databases are made.
+    pub folder: &'a Path,
+    /// The rows that are put in behind each migration.
+    pub seeds: Seeds,
+}
+
+impl Subject<'_> {
+    /// All laws.
+    pub fn judge(&mut self, stops: Stops) -> Vec<Trial> {
+        let mut trials = Vec::new();
+        self.at_once(&mut trials);
+        self.stepwise(&mut trials);
+        self.stopped(stops, &mut trials);
+        trials
+    }
+
+    fn start(&self, name: &str) -> PathBuf {
+        let path = fresh(self.folder, name);
+        if let Some(base) = &self.base {
+            fs::copy(base, &path).unwrap();
+        }
+        path
+    }
+
+    /// The database that plain SQL makes, with seeds behind the first so many migrations.
+    fn twin(&self, name: &str, seeded: usize) -> PathBuf {
+        let path = self.start(name);
+        let connection = connect(&path);
+        for (at, migration) in self.migrations.iter().enumerate() {
+            plain(&connection, migration, migration.statements().len()).unwrap();
+            if at < seeded {
+                self.seeds.plant(&connection, at);
+            }
+        }
+        path
+    }
+
+    /// Laws 4, 3, 1 and 2 on a database without seeds.
+    fn at_once(&self, trials: &mut Vec<Trial>) {
+        let wanted = dump(&self.twin("twin.db", 0));
+        let path = self.start("once.db");
+        let before = dump(&path);
+        let ended = self.up_as_planned(&path, &Settings::default(), "at once", trials);
+        let again = || dump(&self.twin("again.db", 0));
+        record(trials, 4, "at once", self.outcome(&ended, &before, &wanted, &path, &again));
+        if !matches!(ended, Ended::Done(_)) {
+            return;
+        }
+        self.rerun(&path, "at once", trials);
+        self.without_ledger(&path, "at once", trials);
+    }
+
+    /// The same with seeds, a migration at a time.
+    fn stepwise(&mut self, trials: &mut Vec<Trial>) {
+        let count = self.migrations.len();
+        let wanted = dump(&self.twin("twin.db", count));
+        let path = self.start("steps.db");
+        for at in 0..count {
+            let migration = self.migrations[at].clone();
+            let before = dump(&path);
+            let what = format!("up to {}", migration.title());
+            let mut ended = self.up_as_planned(&path, &last(&migration.version), &what, trials);
+            if let Ended::Failed(error, Lasting::Nothing) = &ended
+                && error.contains("vanished")
+                && dump(&path) == before
+            {
+                // The file loses an object or rows: it has to say so before it may.
+                record(trials, 4, &what, Held::Refused(error.clone()));
+                self.allow(at);
+                ended = self.up_as_planned(&path, &last(&migration.version), &what, trials);
+            }
+            if !matches!(ended, Ended::Done(_)) {
+                let held = if ended.stopped() && dump(&path) == before {
+                    Held::Refused(why(&ended))
+                } else {
+                    Held::Broken(format!("{ended:?}"))
+                };
+                return record(trials, 4, &what, held);
+            }
+            self.seeds.plant(&connect(&path), at);
+        }
+        let again = || dump(&self.twin("again.db", count));
+        let held = compared(&wanted, &dump(&path), &again);
+        record(trials, 4, "stepwise", held);
+        self.rerun(&path, "stepwise", trials);
+        self.without_ledger(&path, "stepwise", trials);
+    }
+
+    /// Law 5: stopped by hand, without a ledger.
+    fn stopped(&self, stops: Stops, trials: &mut Vec<Trial>) {
+        let boundary = self.start("boundary.db");
+        let count = self.migrations.len();
+        let every = match stops {
+            Stops::Statements => 1,
+            Stops::Migrations(most) => count.div_ceil(most.max(1)).max(1),
+        };
+        for (at, migration) in self.migrations.iter().enumerate() {
+            if at % every == 0 {
+                let rest = || {
+                    let path = self.copied(&boundary, "rest.db");
+                    let connection = connect(&path);
+                    for migration in &self.migrations[at..] {
+                        plain(&connection, migration, migration.statements().len()).unwrap();
+                    }
+                    dump(&path)
+                };
+                let wanted = rest();
+                let most = match stops {
+                    Stops::Statements => migration.statements().len().saturating_sub(1),
+                    Stops::Migrations(_) => 0,
+                };
+                for statements in 0..=most {
+                    let path = self.copied(&boundary, "stopped.db");
+                    plain(&connect(&path), migration, statements).unwrap();
+                    let what = format!("{} after statement {statements}", migration.title());
+                    let before = dump(&path);
+                    let ended = up(&path, &self.migrations, &Settings::default());
+                    let held = self.outcome(&ended, &before, &wanted, &path, &rest);
+                    record(trials, 5, &what, held);
+                }
+            }
+            let connection = connect(&boundary);
+            plain(&connection, migration, migration.statements().len()).unwrap();
+            self.seeds.plant(&connection, at);
+        }
+    }
+
+    /// Lets a migration lose rows and objects, as its header could.
+    fn allow(&mut self, at: usize) {
+        let mut migration = Migration::clone(&self.migrations[at]);
+        for code in ["rows-lost", "object-lost"] {
+            let reason = "for the test".into();
+            migration.header.allow.push(Allowance { code: code.into(), reason });
+        }
+        self.migrations[at] = Arc::new(migration);
+    }
+
+    fn copied(&self, from: &Path, name: &str) -> PathBuf {
+        let path = fresh(self.folder, name);
+        if from.exists() {
+            fs::copy(from, &path).unwrap();
+        }
+        path
+    }
+
+    fn up_as_planned(
+        &self,
+        path: &Path,
+        settings: &Settings,
+        what: &str,
+        trials: &mut Vec<Trial>,
+    ) -> Ended {
+        let Ok(planned) = plan(path, &self.migrations, settings) else {
+            return up(path, &self.migrations, settings);
+        };
+        if planned.denials().next().is_some() {
+            return up(path, &self.migrations, settings);
+        }
+        let wanted = foretold(&planned);
+        let ended = carry(&planned);
+        if let Ended::Done(done) = &ended {
+            let held = if *done == wanted {
+                Held::Yes
+            } else {
+                Held::Broken(format!("planned {wanted:?}, did {done:?}"))
+            };
+            record(trials, 3, what, held);
+        }
+        ended
+    }
+
+    fn outcome(
+        &self,
+        ended: &Ended,
+        before: &Dump,
+        wanted: &Dump,
+        path: &Path,
+        again: &dyn Fn() -> Dump,
+    ) -> Held {
+        match ended {
+            Ended::Done(_) | Ended::Nothing => compared(wanted, &dump(path), again),
+            _ if ended.stopped() && dump(path) == *before => Held::Refused(why(ended)),
+            _ => Held::Broken(format!("{ended:?}")),
+        }
+    }
+
+    fn rerun(&self, path: &Path, what: &str, trials: &mut Vec<Trial>) {
+        let before = bytes(path);
+        let ended = up(path, &self.migrations, &Settings::default());
+        let held = if ended == Ended::Nothing && bytes(path) == before {
+            Held::Yes
+        } else {
+            Held::Broken(format!("{ended:?}"))
+        };
+        record(trials, 1, what, held);
+    }
+
+    fn without_ledger(&self, path: &Path, what: &str, trials: &mut Vec<Trial>) {
+        drop_ledger(path);
+        let before = dump(path);
+        let ended = up(path, &self.migrations, &Settings::default());
+        let after = dump(path);
+        let held = match &ended {
+            _ if after != before => Held::Broken(differences(&before, &after)),
+            Ended::Done(done) if done.iter().all(|(_, outcome)| *outcome == "recorded") => {
+                Held::Yes
+            }
+            Ended::Nothing => Held::Yes,
+            Ended::Done(done) => Held::Broken(format!("ran {done:?}")),
+            _ if ended.stopped() => Held::Refused(why(&ended)),
+            _ => Held::Broken(format!("{ended:?}")),
+        };
+        let done = held == Held::Yes;
+        record(trials, 2, what, held);
+        if done {
+            self.rerun(path, &format!("{what}, after the ledger was lost"), trials);
+        }
+    }
+}
+
+fn foretold(plan: &DatabasePlan) -> Vec<(String, &'static str)> {
+    let word = |action: &Action, state: &str| match action {
+        Action::Record(_) => "recorded",
+        _ if state == "resumed" => "resumed",
+        _ if state == "drift" => "healed",
+        _ => "applied",
+    };
+    plan.actions()
+        .map(|found| (found.title.clone(), word(&found.action, found.state.word())))
+        .collect()
+}
+
+/// Equal, or different only where the plain SQL is different each time.
+fn compared(wanted: &Dump, found: &Dump, again: &dyn Fn() -> Dump) -> Held {
+    if wanted == found {
+        return Held::Yes;
+    }
+    // Rows that hold the time differ from one second to the next.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let other = again();
+    let calm = |dump: &Dump| {
+        let mut dump = dump.clone();
+        for (table, rows) in &mut dump.rows {
+            if other.rows.get(table) != wanted.rows.get(table) {
+                *rows = vec![format!("{} rows", rows.len())];
+            }
+        }
+        dump
+    };
+    if calm(wanted) == calm(found) {
+        Held::Yes
+    } else {
+        Held::Broken(differences(&calm(wanted), &calm(found)))
+    }
+}
+
+fn why(ended: &Ended) -> String {
+    match ended {
+        Ended::Refused(found) => found
+            .iter()
+            .map(|(code, text)| format!("{code}: {text}"))
+            .collect::<Vec<_>>()
+            .join("\n"),
+        other => format!("{other:?}"),
+    }
+}
+
+fn record(trials: &mut Vec<Trial>, law: u8, what: &str, held: Held) {
+    trials.push(Trial { law, what: what.into(), held });
+}
