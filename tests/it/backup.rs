@@ -14,17 +14,17 @@ fn is_taken_once() {
     sandbox.run("backups").success().says("before-talk").says("1 database, at 001");
     let mode = |path| sandbox.path(path).metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("backups"), 0o700);
-    assert_eq!(sandbox.newest_archive().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(sandbox.archive(&sandbox.backups()[0]).metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
 fn tar_unpacks_it() {
     let sandbox = Sandbox::with_users().file("data/uploads/a.txt", "hello");
     symlink("a.txt", sandbox.path("data/uploads/link")).unwrap();
-    sandbox.run("backup").success();
+    let id = sandbox.back_up();
     std::fs::create_dir(sandbox.path("out")).unwrap();
     let mut tar = sandbox.program("tar");
-    tar.arg("xzf").arg(sandbox.newest_archive()).args(["-C", "out"]);
+    tar.arg("xzf").arg(sandbox.archive(&id)).args(["-C", "out"]);
     sandbox.finish(tar).success();
     let found = crate::sandbox::files(&sandbox.path("out"));
     let names: Vec<_> = found.keys().map(|path| path.to_string_lossy().into_owned()).collect();

@@ -11,7 +11,7 @@ fn shows_effects_and_touches_nothing() {
     sandbox.run("plan").success().stderr("").stdout(
         "app.db: at 001 (by its ledger), 1 of 3 migrations done\n  \
          run     002_mail.sql (1 statement)\n            \
-         + column `users.mail`\n  \
+         + table `users`, column `mail`: text\n  \
          run     003_index.sql (1 statement)\n            \
          + index `users_mail`\n\
          next: piton up carries this out (2 migrations, after a backup)\n",
@@ -32,7 +32,9 @@ fn exit_codes_tell_pending_refused_and_done() {
         "app.db: at 001, the last (by its ledger), 1 of 1 migration done\nnothing to do\n",
     );
     sandbox.execute("app.db", "ALTER TABLE users ADD COLUMN by_hand TEXT");
-    sandbox.run("plan --exit-code").code(4).says("by_hand");
+    sandbox.run("plan --exit-code").success().says("warning [drift]").says("by_hand");
+    sandbox.execute("app.db", "ALTER TABLE users RENAME COLUMN name TO title");
+    sandbox.run("plan --exit-code").code(4).says("refused [drift]").says("column `name`");
 }
 
 #[test]

@@ -2,44 +2,53 @@
 
 use crate::sandbox::{Files, Sandbox};
 
+type Content = (Vec<String>, Files);
+
+struct Killed {
+    sandbox: Sandbox,
+    id: String,
+    old: Content,
+    new: Content,
+}
+
 /// A restore that killed itself at one step, and the two states it may end in.
-fn killed_at(point: &str, nth: u32) -> (Sandbox, Files, Files) {
+fn killed_at(point: &str, nth: u32) -> Killed {
     let sandbox = Sandbox::with_users().file("data/a.txt", "old");
-    sandbox.run("backup").success();
-    let new = sandbox.data();
-    sandbox.execute("app.db", "DELETE FROM users; VACUUM");
+    let id = sandbox.back_up();
+    let new = sandbox.content();
+    sandbox.execute("app.db", "DELETE FROM users");
     sandbox.write("data/a.txt", "changed");
-    let old = sandbox.data();
-    let mut command = sandbox.command("restore --yes");
+    let old = sandbox.content();
+    let mut command = sandbox.command(&format!("restore {id} --yes"));
     command.env("PITON_FAULT", format!("{point}:{nth}:kill"));
     let ran = sandbox.finish(command);
     assert!(ran.whole().contains("None"), "{point}:{nth} was not reached: {}", ran.whole());
-    (sandbox, old, new)
+    Killed { sandbox, id, old, new }
 }
 
 /// The labels of everything that a restore does, by their order.
 const POINTS: [(&str, u32); 6] =
-    [("*", 5), ("*", 20), ("*", 30), ("*", 40), ("*", 50), ("*", 60)];
+    [("*", 5), ("*", 15), ("*", 25), ("*", 35), ("*", 45), ("*", 55)];
 
 #[test]
 fn ends_all_old_or_all_new() {
     for (point, nth) in POINTS {
-        let (sandbox, old, new) = killed_at(point, nth);
+        let Killed { sandbox, id, old, new } = killed_at(point, nth);
         sandbox.run("recover").success();
-        let now = sandbox.data();
-        assert!(now == old || now == new, "{point}:{nth} {:?}", now.keys());
+        let now = sandbox.content();
+        assert!(now == old || now == new, "{point}:{nth} {now:?}");
         sandbox.run("recover").success().stdout("nothing to do: no restore was interrupted\n");
         sandbox.run("status").success();
-        sandbox.run("restore --yes").success();
-        assert_eq!(sandbox.data(), new, "{point}:{nth}");
+        sandbox.run(&format!("restore {id} --yes")).success();
+        assert_eq!(sandbox.content(), new, "{point}:{nth}");
     }
 }
 
 #[test]
 fn any_other_command_does_it_too() {
-    let (sandbox, old, new) = killed_at("*", 50);
+    let Killed { sandbox, old, new, .. } = killed_at("*", 45);
     sandbox.run("status").success();
-    let now = sandbox.data();
+    let now = sandbox.content();
     assert!(now == old || now == new);
     sandbox.run("recover").success().stdout("nothing to do: no restore was interrupted\n");
 }

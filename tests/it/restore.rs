@@ -15,21 +15,20 @@ fn wrecked() -> Sandbox {
 #[test]
 fn puts_everything_back_and_takes_it_back_again() {
     let sandbox = Sandbox::with_users().file("data/uploads/a.txt", "hello");
-    let original = sandbox.data();
-    sandbox.run("backup").success();
-    sandbox.execute("app.db", "DELETE FROM users; VACUUM");
+    let original = sandbox.content();
+    let id = sandbox.back_up();
+    sandbox.execute("app.db", "DELETE FROM users");
     sandbox.write("data/uploads/a.txt", "changed");
     sandbox.write("data/new.txt", "new");
-    let wreck = sandbox.data();
-    let id = &sandbox.backups()[0];
+    let wreck = sandbox.content();
     sandbox.run(&format!("restore {id} --yes")).success().stderr("").stdout(
         "backup [ID] of [AGO]\n  app.db is replaced\n    users: 0 rows now, 2 then\n  \
          1 file put back, 1 file set aside\nrestored [ID]\n  the state before it is backup [ID]\n\
          next: piton status; to take it back: piton restore --undo\n",
     );
-    assert_eq!(sandbox.data(), original);
+    assert_eq!(sandbox.content(), original);
     sandbox.run("restore --undo --yes").success();
-    assert_eq!(sandbox.data(), wreck);
+    assert_eq!(sandbox.content(), wreck);
 }
 
 #[test]
@@ -41,7 +40,6 @@ fn the_preview_names_what_would_be_lost_and_touches_nothing() {
          x: 0 rows now, none then\n  1 file put back, 1 file set aside\n",
     );
     assert_eq!(sandbox.data(), before);
-    assert_eq!(sandbox.backups().len(), 1);
 }
 
 #[test]
@@ -108,7 +106,7 @@ fn a_process_that_holds_a_database_is_named() {
 #[test]
 fn an_old_log_never_meets_the_new_database() {
     let sandbox = Sandbox::with_users();
-    sandbox.run("backup").success();
+    let id = sandbox.back_up();
     let original = sandbox.dump("app.db");
     let open = sandbox.database("app.db");
     open.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0").unwrap();
@@ -119,7 +117,6 @@ fn an_old_log_never_meets_the_new_database() {
     // As a killed service leaves it: the change is in the log alone.
     std::fs::write(sandbox.path("data/app.db"), base).unwrap();
     std::fs::write(sandbox.path("data/app.db-wal"), log).unwrap();
-    let id = sandbox.backups().pop().unwrap();
     sandbox.run(&format!("restore {id} --yes")).success();
     assert_eq!(sandbox.dump("app.db"), original);
     assert!(!sandbox.exists("data/app.db-wal"));
@@ -131,10 +128,12 @@ fn an_old_log_never_meets_the_new_database() {
 fn a_data_directory_that_is_gone_comes_back() {
     let sandbox = Sandbox::with_users().file("data/a.txt", "x");
     sandbox.run("backup").success();
-    let before = sandbox.data();
+    let before = sandbox.content();
     sandbox.remove("data");
+    sandbox.run("restore --dry-run").success();
+    assert!(!sandbox.exists("data"));
     sandbox.run("restore --yes").success();
-    assert_eq!(sandbox.data(), before);
+    assert_eq!(sandbox.content(), before);
 }
 
 #[test]

@@ -73,5 +73,8 @@ fn works_where_the_database_is_damaged() {
 #[test]
 fn the_first_run_can_be_taken_back() {
     let sandbox = Sandbox::with_users();
-    sandbox.run("rollback --yes").code(4).one_error();
+    sandbox.run("rollback --yes").success().says("is set aside");
+    assert!(sandbox.data().is_empty());
+    sandbox.run("restore --undo --yes").success();
+    assert!(sandbox.dump("app.db").contains("ann"));
 }

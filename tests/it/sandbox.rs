@@ -174,6 +174,19 @@ impl Sandbox {
         files(&self.path("data"))
     }
 
+    /// Schema and rows of every database, and every other file.
+    pub fn content(&self) -> (Vec<String>, Files) {
+        let (databases, files): (Files, Files) =
+            self.data().into_iter().partition(|(path, _)| path.extension().is_some_and(|it| it == "db"));
+        (databases.keys().map(|path| self.dump(path.to_str().unwrap())).collect(), files)
+    }
+
+    /// Takes a backup and returns its id.
+    pub fn back_up(&self) -> String {
+        let document = self.run("backup --json").success().json();
+        document["backup"]["manifest"]["id"].as_str().unwrap().into()
+    }
+
     /// The ids of the backups, newest first.
     pub fn backups(&self) -> Vec<String> {
         let document = self.run("backups --json").success().json();
@@ -181,9 +194,9 @@ impl Sandbox {
         backups.iter().map(|backup| backup["manifest"]["id"].as_str().unwrap().into()).collect()
     }
 
-    /// The archive of the newest backup.
-    pub fn newest_archive(&self) -> PathBuf {
-        self.path(&format!("backups/{}.tar.gz", self.backups()[0]))
+    /// The archive of a backup.
+    pub fn archive(&self, id: &str) -> PathBuf {
+        self.path(&format!("backups/{id}.tar.gz"))
     }
 }
 

@@ -6,7 +6,8 @@ use crate::sandbox::{Sandbox, USERS};
 fn runs_once() {
     let sandbox = Sandbox::new().migration("001_users.sql", USERS);
     sandbox.run("up").success().stderr("").stdout(
-        "applied  app.db: 001_users.sql [DURATION]\ndone: 1 migration\n",
+        "backup  [ID], verified\napplied  app.db: 001_users.sql [DURATION]\n\
+         done: 1 migration. To go back: piton rollback\n",
     );
     assert_eq!(sandbox.query("app.db", "SELECT name FROM users"), "ann\nbob");
     let before = sandbox.data();
@@ -24,7 +25,7 @@ fn quiet_says_nothing() {
     let sandbox = Sandbox::new().migration("001_users.sql", USERS);
     sandbox.run("up --quiet").success().stdout("").stderr("");
     sandbox.write("migrations/002_bad.sql", "CREATE TABLE users (id);");
-    let ran = sandbox.run("up --quiet").code(4);
+    let ran = sandbox.run("up --quiet").code(5);
     assert_eq!(ran.stdout, "");
     assert!(ran.stderr.contains("002_bad.sql"), "{}", ran.whole());
 }
@@ -47,6 +48,7 @@ fn a_failing_statement_takes_all_back() {
     let before = sandbox.dump("app.db");
     sandbox.run("up").code(5).stdout("backup  [ID], verified\nfailed   app.db: 003_twice.sql\n").stderr(
         "error: migrations/003_twice.sql:3:1: UNIQUE constraint failed: users.id\n  \
+         3 | INSERT INTO\n    | ^\n  \
          hint: correct the migration or the data, then run the same command again\n\
          failed: everything is as before\n",
     );
@@ -73,14 +75,14 @@ fn a_failing_script_restores_the_backup() {
         .file("data/keep.txt", "kept")
         .migration("002_mail.sql", "ALTER TABLE users ADD COLUMN mail TEXT;")
         .migration("003_fails.sh", fails);
-    let before = (sandbox.dump("app.db"), sandbox.data());
+    let before = sandbox.content();
     sandbox
         .run("up")
         .code(6)
         .says("exited with status 3")
         .says("oops")
         .says("failed and restored: the backup of this run (");
-    assert_eq!((sandbox.dump("app.db"), sandbox.data()), before);
+    assert_eq!(sandbox.content(), before);
     sandbox.run("status --exit-code").code(3);
     sandbox.write("migrations/003_fails.sh", "#!/bin/sh\necho fine\n");
     sandbox.run("up").success().says("003_fails.sh");

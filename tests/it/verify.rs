@@ -5,11 +5,10 @@ use std::fs;
 
 #[test]
 fn reads_one_or_all() {
-    let sandbox = Sandbox::with_users();
+    let sandbox = Sandbox::new();
     sandbox.run("verify").code(2).one_error();
     sandbox.run("verify --all").success().stdout("no backup yet\n");
-    sandbox.run("backup").success();
-    sandbox.execute("app.db", "DELETE FROM users");
+    let sandbox = Sandbox::with_users();
     sandbox.run("backup").success();
     sandbox.run("verify").success().stdout("verified [ID]\n");
     sandbox.run("verify --all").success().stdout("verified [ID]\nverified [ID]\n");
@@ -18,8 +17,7 @@ fn reads_one_or_all() {
 #[test]
 fn finds_every_kind_of_damage() {
     let sandbox = Sandbox::with_users();
-    sandbox.run("backup").success();
-    let archive = sandbox.newest_archive();
+    let archive = sandbox.archive(&sandbox.back_up());
     let whole = fs::read(&archive).unwrap();
     let live = sandbox.data();
     let middle = whole.len() / 2;
@@ -50,8 +48,8 @@ fn finds_every_kind_of_damage() {
 #[test]
 fn an_archive_that_is_gone_is_no_backup() {
     let sandbox = Sandbox::with_users();
-    sandbox.run("backup").success();
-    fs::remove_file(sandbox.newest_archive()).unwrap();
-    sandbox.run("verify").code(2).one_error();
+    let id = sandbox.back_up();
+    fs::remove_file(sandbox.archive(&id)).unwrap();
+    sandbox.run(&format!("verify {id}")).code(10).one_error().says("the archive is missing");
     sandbox.run("backups").success().says("not a backup:");
 }

@@ -55,7 +55,7 @@ fn render(report: &UpReport) -> Report {
                 let word = text::styled(text::BAD, "failed  ");
                 human.push_str(&format!("{word} {}: {migration}\n", database.database.display()));
             }
-            problems.push_str(&text::problem(&error.to_string(), error.hint().as_deref()));
+            problems.push_str(&text::failure(error));
         }
     }
     if report.outcome == Outcome::Problem(Kind::Refused) {
@@ -65,7 +65,7 @@ fn render(report: &UpReport) -> Report {
         }
     }
     if let Some(error) = &report.restore_failure {
-        problems.push_str(&text::problem(&error.to_string(), error.hint().as_deref()));
+        problems.push_str(&text::failure(error));
     }
     let closing = closing(report);
     if report.outcome.exit_code() == 0 {
