@@ -121,6 +121,17 @@ impl ApplyError {
         }
     }
 
+    /// The place in a file that it is about, where there is one.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Statement { place, .. }
+            | Self::Conflict { place, .. }
+            | Self::ObjectLost { place, .. } => Some(place),
+            _ => None,
+        }
+    }
+
     /// What to type next.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

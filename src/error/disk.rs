@@ -35,8 +35,13 @@ impl DiskError {
                 Some(format!("`{path}` lies on a read-only file system: remount it writable"))
             }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Some("free some space (`piton prune --dry-run` shows what old backups hold)".into())
+                Some("free some space (`piton backups` lists the backups with their sizes)".into())
             }
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                Some(format!("something else has the name `{path}`: move it away"))
+            }
+            io::ErrorKind::IsADirectory => Some(format!("`{path}` is a folder: name a file")),
+            io::ErrorKind::NotFound => Some(format!("check the path: `ls -ld {path}`")),
             _ => None,
         }
     }

@@ -74,6 +74,15 @@ impl HistoryError {
         Kind::Usage
     }
 
+    /// The place in a file that it is about, where there is one.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Directive { place, .. } | Self::ShellCommand { place } => Some(place),
+            _ => None,
+        }
+    }
+
     /// What to type next.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -90,7 +99,10 @@ impl HistoryError {
             }
             Self::NoSuchScript { known, .. } => Some(format!("there are: {}", known.join(", "))),
             Self::NoSuchVersion { .. } => Some("`piton status` lists the versions".into()),
-            Self::Directive { .. } => None,
+            Self::Directive { .. } => Some(
+                "correct the line; the directives are skip-if, require, verify, database, transaction, foreign-keys, timeout and allow"
+                    .into(),
+            ),
         }
     }
 }

@@ -143,6 +143,17 @@ impl Error {
         }
     }
 
+    /// The place in a file that it is about, where there is one.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::History(error) => error.place(),
+            Self::Apply(error) => error.place(),
+            Self::Project(error) => error.place(),
+            _ => None,
+        }
+    }
+
     /// One sentence that says what to type next, where there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

@@ -78,12 +78,26 @@ impl ProjectError {
         }
     }
 
+    /// The place in a file that it is about, where there is one.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Config { place, .. } | Self::SchemaInScript { place } => Some(place),
+            _ => None,
+        }
+    }
+
     /// What to type next.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Config { nearest: Some(nearest), .. } => Some(format!("is `{nearest}` meant?")),
-            Self::Config { .. } | Self::Setting { .. } => None,
+            Self::Config { place, .. } => Some(format!(
+                "correct line {} of `{}`; `piton init` in an empty folder writes every key with its meaning",
+                place.line,
+                place.file.display()
+            )),
+            Self::Setting { .. } => Some("`piton COMMAND --help` shows what can be given".into()),
             Self::NoFolder { .. } => {
                 Some("run piton in the project's folder, or make it one: `piton init`".into())
             }

@@ -152,7 +152,7 @@ impl RestoreError {
             )),
             Self::NotEmpty { .. } => Some("name a folder that is empty or does not exist".into()),
             Self::NothingMatches { .. } => {
-                Some("`piton backups show ID` lists the paths in a backup".into())
+                Some("`piton backups ID --json` lists the paths in a backup".into())
             }
             Self::NothingToUndo { .. } => {
                 Some("`piton backups` lists the safety backups that restores took".into())

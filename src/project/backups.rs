@@ -51,7 +51,13 @@ impl Project {
         let store = self.store();
         let chosen = match selector {
             Some(selector) => vec![store.find(selector)?],
-            None => store.list()?.backups,
+            None => {
+                let catalog = store.list()?;
+                if let Some(id) = catalog.strays.iter().find_map(|stray| stray.damaged.as_ref()) {
+                    return Ok(vec![store.verify(id, observer)?]);
+                }
+                catalog.backups
+            }
         };
         chosen.iter().map(|backup| store.verify(backup.id(), observer)).collect()
     }

@@ -79,6 +79,7 @@ impl Project {
         let restored = self.carry_out_restore(&backup, options, Safety::Take, observer)?;
         if let Some(mut run) = last_run::read(&self.config.data)
             && options.only.is_empty()
+            && backup.manifest.created <= run.started
         {
             // Going back once more would go back to before the run before.
             run.ending = Ending::AsBefore;
@@ -110,7 +111,14 @@ impl Project {
     /// Those of [`restore::undo`].
     pub fn undo_restore(&self, patience: Patience, observer: &dyn Observer) -> Result<Restored> {
         let _lock = self.begin(patience, observer)?;
-        restore::undo(&self.config.data, (self.world.clock)(), (self.world.random)(), observer)
+        let data = &self.config.data;
+        let restored = restore::undo(data, (self.world.clock)(), (self.world.random)(), observer)?;
+        if let Some(mut run) = last_run::read(data) {
+            // What the run did may be back: going back to before it must be possible.
+            run.ending = Ending::Done;
+            last_run::write(data, &run)?;
+        }
+        Ok(restored)
     }
 
     /// Finishes or reverts an interrupted restore; nothing where there is none.

@@ -85,17 +85,18 @@ impl Project {
     pub fn up(&self, options: &UpOptions, observer: &dyn Observer) -> Result<UpReport> {
         let config = &self.config;
         let targets = self.selected(&options.selection)?;
-        let created = !config.data.exists();
-        if created && self.has_nothing_to_make(&targets)? {
-            return Ok(report(Outcome::NothingToDo, Vec::new()));
+        let planned = || databases::plan_all(config, &targets, &options.selection.settings);
+        if !config.data.exists() {
+            // The lock lies in the data directory, which a refused run must not make.
+            let plans = planned()?;
+            if let Some(outcome) = without_a_run(&plans) {
+                return Ok(report(outcome, plans));
+            }
         }
         let _lock = self.begin(options.patience, observer)?;
-        let plans = databases::plan_all(config, &targets, &options.selection.settings)?;
-        if plans.iter().any(|plan| plan.denials().next().is_some()) {
-            return Ok(report(Outcome::Problem(Kind::Refused), plans));
-        }
-        if !plans.iter().any(DatabasePlan::acts) {
-            return Ok(report(Outcome::NothingToDo, plans));
+        let plans = planned()?;
+        if let Some(outcome) = without_a_run(&plans) {
+            return Ok(report(outcome, plans));
         }
         let backup = self.back_up_existing(Reason::Run, None, observer)?;
         let mut report = report(Outcome::Done, plans);
@@ -113,15 +114,6 @@ impl Project {
         let run = LastRun { backup, started: (self.world.clock)(), ending: Ending::Open };
         last_run::write(&self.config.data, &run)?;
         Ok(run)
-    }
-
-    fn has_nothing_to_make(&self, targets: &Targets) -> Result<bool> {
-        for target in &targets.targets {
-            if !target.paths(&self.config.data)?.is_empty() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     /// A backup of the data directory, where there is anything in it.
@@ -304,6 +296,14 @@ impl Project {
             backup::take(request, store, observer)
         })
     }
+}
+
+/// How plans end that are refused, or that have nothing to do.
+fn without_a_run(plans: &[DatabasePlan]) -> Option<Outcome> {
+    if plans.iter().any(|plan| plan.denials().next().is_some()) {
+        return Some(Outcome::Problem(Kind::Refused));
+    }
+    (!plans.iter().any(DatabasePlan::acts)).then_some(Outcome::NothingToDo)
 }
 
 fn worsen(outcome: &mut Outcome, kind: Kind) {

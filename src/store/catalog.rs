@@ -107,11 +107,7 @@ impl Store {
     pub fn find(&self, selector: &Selector) -> Result<Backup> {
         let catalog = self.list()?;
         let prefix = match selector {
-            Selector::Latest => {
-                let newest = catalog.backups.into_iter().next();
-                return newest
-                    .ok_or_else(|| StoreError::Empty { store: self.root().into() }.into());
-            }
+            Selector::Latest => return self.latest(catalog),
             Selector::Prefix(prefix) => prefix,
         };
         if let Ok(id) = prefix.parse::<BackupId>()
@@ -134,6 +130,25 @@ impl Store {
                 let matches = matching.iter().map(|backup| backup.id().to_string()).collect();
                 Err(StoreError::Ambiguous { prefix: prefix.clone(), matches }.into())
             }
+        }
+    }
+
+    /// The newest backup. Where a damaged one may be newer, an older one is not given for it:
+    /// whoever restores `latest` would lose what lies between them without a word.
+    fn latest(&self, catalog: Catalog) -> Result<Backup> {
+        let newest = catalog.backups.into_iter().next();
+        let second = |id: &BackupId| id.as_str().get(..16).map(str::to_string);
+        let damaged = catalog.strays.iter().filter_map(|stray| stray.damaged.as_ref());
+        // Where there is no archive, somebody removed it.
+        let damaged = damaged.filter(|id| self.archive_path(id).exists()).max();
+        match (damaged, newest) {
+            (Some(damaged), newest)
+                if newest.as_ref().is_none_or(|it| second(damaged) >= second(it.id())) =>
+            {
+                self.load(damaged)
+            }
+            (_, Some(newest)) => Ok(newest),
+            (_, None) => Err(StoreError::Empty { store: self.root().into() }.into()),
         }
     }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, dead_code)]
 
 use piton::{
-    apply::{Done, Lasting, Run, carry_out},
+    apply::{Done, Lasting, Purpose, Run, carry_out},
     database::{self, Access},
     event::Silent,
     history::{Migration, Version, discover},
@@ -89,6 +89,7 @@ pub fn carry(plan: &DatabasePlan) -> Ended {
     let folder = std::env::temp_dir();
     let run = Run {
         plan,
+        purpose: Purpose::Migrate,
         backup: None,
         clock: &|| "2026-11-20T13:19:07Z".parse().unwrap(),
         busy: Duration::from_secs(5),

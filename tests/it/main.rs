@@ -1,8 +1,40 @@
-//! Integration tests.
+//! Integration tests: the laws in process, and the commands as a person types them, one file each.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs)]
 
-mod cells;
 mod engine;
 mod fixtures;
 mod judge;
-mod laws;
+mod placeholders;
+mod sandbox;
 mod seeds;
+
+mod adopt;
+mod backup;
+mod backups;
+mod bad_config;
+mod bad_data;
+mod bad_disk;
+mod bad_files;
+mod cells;
+mod chinook;
+mod completions;
+mod crash;
+mod deploy;
+mod docs;
+mod history;
+mod init;
+mod json;
+mod laws;
+mod layers;
+mod lock;
+mod new;
+mod plan;
+mod recover;
+mod restore;
+mod rollback;
+mod run;
+mod several;
+mod status;
+mod tenants;
+mod up;
+mod verify;

@@ -397,7 +397,9 @@ pub fn definition() -> clap::Command {
 
 /// Understands what was typed.
 pub fn parse(words: &[OsString]) -> Result<Arguments, Usage> {
-    let json = words.iter().any(|word| word == "--json");
+    let json = words.iter().any(|word| word == "--json" || word == "--json=true")
+        || std::env::var("PITON_JSON")
+            .is_ok_and(|value| ["1", "true", "yes", "on"].contains(&&*value));
     let usage = |error| Usage { error, json };
     let matches = definition().try_get_matches_from(words).map_err(usage)?;
     Arguments::from_arg_matches(&matches).map_err(usage)

@@ -39,7 +39,7 @@ fn render(report: &RehearsalReport) -> Report {
             ));
         }
         if let Some((error, _)) = &database.failure {
-            problems.push_str(&text::problem(&error.to_string(), error.hint().as_deref()));
+            problems.push_str(&text::failure(error));
         }
     }
     for (database, comparison) in &report.comparisons {

@@ -30,7 +30,7 @@ fn render(report: &OperationReport) -> Report {
         human.push_str(&format!("backup  {backup}, verified\n"));
     }
     for error in report.failure.iter().chain(&report.restore_failure) {
-        problems.push_str(&text::problem(&error.to_string(), error.hint().as_deref()));
+        problems.push_str(&text::failure(error));
     }
     let script = &report.script;
     match report.outcome {

@@ -55,7 +55,7 @@ fn render(report: &UpReport, screen: Screen) -> Report {
                 let word = text::styled(text::BAD, "failed  ");
                 human.push_str(&format!("{word} {}: {migration}\n", database.database.display()));
             }
-            problems.push_str(&text::problem(&error.to_string(), error.hint().as_deref()));
+            problems.push_str(&text::failure(error));
         }
     }
     if report.outcome == Outcome::Problem(Kind::Refused) {
@@ -63,7 +63,7 @@ fn render(report: &UpReport, screen: Screen) -> Report {
         report.plans.iter().for_each(|plan| problems.push_str(&shown::findings(plan)));
     }
     if let Some(error) = &report.restore_failure {
-        problems.push_str(&text::problem(&error.to_string(), error.hint().as_deref()));
+        problems.push_str(&text::failure(error));
     }
     let closing = closing(report);
     if report.outcome.exit_code() == 0 {

@@ -64,7 +64,10 @@ impl Report {
             },
         };
         let json = json!({ "error": { "message": message, "hint": hint } });
-        let problems = text::problem(&message, hint.as_deref());
+        let problems = match error.downcast_ref::<Error>() {
+            Some(error) => text::failure(error),
+            None => text::problem(&message, hint.as_deref()),
+        };
         Self::new(Outcome::Problem(kind), json, String::new()).with_problems(problems)
     }
 }
@@ -72,13 +75,13 @@ impl Report {
 /// Something would be replaced, and nobody can be asked.
 #[derive(Debug)]
 pub struct NeedsConsent {
-    /// What would happen.
-    pub what: String,
+    /// What would be asked.
+    pub question: String,
 }
 
 impl std::fmt::Display for NeedsConsent {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}, and standard input is no terminal on which to ask", self.what)
+        write!(formatter, "nobody can answer `{}`: standard input is no terminal", self.question)
     }
 }
 
@@ -160,7 +163,7 @@ impl Screen {
             return Ok(true);
         }
         if self.json || !std::io::stdin().is_terminal() {
-            return Err(NeedsConsent { what: question.trim_end_matches('?').into() }.into());
+            return Err(NeedsConsent { question: question.into() }.into());
         }
         write(&mut anstream::stderr(), &format!("{question} [y/N] "));
         let mut answer = String::new();

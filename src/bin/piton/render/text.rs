@@ -2,6 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 use chrono::{DateTime, Utc};
+use piton::Error;
 
 /// Good news.
 pub const GOOD: Style = AnsiColor::Green.on_default().bold();
@@ -26,6 +27,15 @@ pub fn problem(message: &str, hint: Option<&str>) -> String {
         text.push_str(&format!("  {} {hint}\n", styled(STRONG, "hint:")));
     }
     text
+}
+
+/// An error of the library: its line in the file with a caret, its hint.
+pub fn failure(error: &Error) -> String {
+    let text = problem(&error.to_string(), None);
+    let drawing = error.place().map(|place| place.drawing(78)).unwrap_or_default();
+    let drawing: String = drawing.lines().map(|line| format!("  {line}\n")).collect();
+    let hint = error.hint().map(|hint| format!("  {} {hint}\n", styled(STRONG, "hint:")));
+    text + &drawing + &hint.unwrap_or_default()
 }
 
 /// The last line of a report: what to type.
