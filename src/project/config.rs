@@ -3,10 +3,12 @@
 //! Precedence: flag, environment, file, default. Flags and environment arrive as [`Overrides`];
 //! the library itself reads neither.
 
+use super::retention::RetentionKeys;
 use crate::{
     Result, disk,
     error::{Place, ProjectError},
     history::duration,
+    store::Retention,
 };
 use serde::Deserialize;
 use std::{
@@ -51,6 +53,9 @@ pub struct File {
     pub quiet: Option<bool>,
     /// `auto`, `always` or `never`.
     pub color: Option<String>,
+    /// Which backups are kept.
+    #[serde(default)]
+    pub retention: RetentionKeys,
     /// Targets by name.
     #[serde(default)]
     pub targets: BTreeMap<String, TargetKeys>,
@@ -114,6 +119,8 @@ pub struct Config {
     pub script_timeout: Duration,
     /// How long a backup may hold up writers.
     pub barrier_limit: Duration,
+    /// Which backups are kept.
+    pub retention: Retention,
     /// Targets by name: pattern of databases, migrations folder.
     pub targets: BTreeMap<String, (String, Option<PathBuf>)>,
     /// The file as it stands, for what concerns only the command line.
@@ -186,6 +193,8 @@ impl Reader<'_> {
             Some(patterns) => patterns.get_ref().clone(),
             None => Vec::new(),
         };
+        let retention = file.retention.rules();
+        let retention = retention.map_err(|(span, reason)| self.wrong(span, reason))?;
         let mut targets = BTreeMap::new();
         for (name, keys) in &file.targets {
             let folder = keys.migrations.as_ref().map(|path| self.existing("migrations", path));
@@ -220,6 +229,7 @@ impl Reader<'_> {
                 file.barrier_limit.as_ref(),
                 2,
             )?,
+            retention,
             targets,
             root,
             file,
