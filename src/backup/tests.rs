@@ -105,7 +105,7 @@ fn a_directory_makes_the_round_trip() {
     assert_eq!(manifest.databases[1].facts.rows["t"], 3);
     assert_eq!(manifest.databases[1].position.as_deref(), Some("app.db"));
     assert_eq!(place.store.list().unwrap().backups, std::slice::from_ref(&taken.backup));
-    place.store.verify(taken.backup.id(), &Silent).unwrap();
+    place.store.verify(taken.backup.id(), taken.backup.verified, &Silent).unwrap();
 
     extract(&place, &taken);
     assert_eq!(count(&place.out.join("app.db")), 3);

@@ -222,6 +222,20 @@ pub fn free_space(path: &Path) -> Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
+/// Bytes of a file, or of all files below a folder; links count as themselves.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn size_of_tree(path: &Path) -> Result<u64> {
+    fs_extra::dir::get_size(path).map_err(|error| {
+        let source = match error.kind {
+            fs_extra::error::ErrorKind::Io(source) => source,
+            _ => io::Error::other(error.to_string()),
+        };
+        failed("measure", path)(source)
+    })
+}
+
 fn gone(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -2,15 +2,25 @@
 
 use super::{Project, targets};
 use crate::{
-    Result, backup,
+    Error, Result, backup,
+    error::StoreError,
     event::Observer,
     history::Migration,
     lock::Patience,
     plan::position_of,
-    store::{Backup, Catalog, Filter, Reason, Selector, Store},
+    store::{Backup, BackupId, Catalog, Changed, Filter, Reason, Remark, Selector, Store},
 };
 use rusqlite::Connection;
 use std::{path::Path, sync::Arc};
+
+/// What reading backups back has shown.
+#[derive(Debug, Default)]
+pub struct Verification {
+    /// Those that verified.
+    pub verified: Vec<Backup>,
+    /// Those that did not, and why.
+    pub failures: Vec<(BackupId, Error)>,
+}
 
 impl Project {
     /// Takes a backup now.
@@ -28,7 +38,9 @@ impl Project {
             return Err(crate::error::BackupError::NoData { data }.into());
         }
         let _lock = self.begin(patience, observer)?;
-        self.take_backup(Reason::Manual, label, observer)
+        let taken = self.take_backup(Reason::Manual, label, observer)?;
+        self.prune_after(Some(taken.backup.id()), observer);
+        Ok(taken)
     }
 
     /// The backups, newest first, and whatever else lies in their directory.
@@ -39,27 +51,61 @@ impl Project {
         self.store().list()
     }
 
-    /// Reads backups back: one, or all.
+    /// Changes what is said about a backup: pinned or not, its label.
     ///
     /// # Errors
-    /// The first that does not verify, or cannot be found.
+    /// A backup that cannot be found; the system's, with the path.
+    pub fn remark(&self, selector: &Selector, remark: &Remark) -> Result<(Backup, Changed)> {
+        self.store().remark(selector, remark)
+    }
+
+    /// Reads backups back: one, or all that are there, damaged ones too.
+    ///
+    /// # Errors
+    /// Where none can be found; what does not verify is in the report.
     pub fn verify(
         &self,
         selector: Option<&Selector>,
         observer: &dyn Observer,
-    ) -> Result<Vec<Backup>> {
+    ) -> Result<Verification> {
         let store = self.store();
         let chosen = match selector {
-            Some(selector) => vec![store.find(selector)?],
+            Some(selector) => vec![store.find(selector)?.id().clone()],
             None => {
-                let catalog = store.list()?;
-                if let Some(id) = catalog.strays.iter().find_map(|stray| stray.damaged.as_ref()) {
-                    return Ok(vec![store.verify(id, observer)?]);
-                }
-                catalog.backups
+                let Catalog { backups, strays } = store.list()?;
+                let listed = backups.into_iter().map(|backup| backup.manifest.id);
+                listed.chain(strays.into_iter().filter_map(|stray| stray.damaged)).collect()
             }
         };
-        chosen.iter().map(|backup| store.verify(backup.id(), observer)).collect()
+        let mut verification = Verification::default();
+        for id in chosen {
+            match store.verify(&id, (self.world.clock)(), observer) {
+                Ok(backup) => verification.verified.push(backup),
+                Err(error) => verification.failures.push((id, error)),
+            }
+        }
+        Ok(verification)
+    }
+
+    /// Takes a backup; where space is short and rules are set, prunes first.
+    pub(super) fn take_backup(
+        &self,
+        reason: Reason,
+        label: Option<String>,
+        observer: &dyn Observer,
+    ) -> Result<backup::Taken> {
+        let take = || {
+            self.with_backup_request(reason, label.clone(), |request, store| {
+                backup::take(request, store, observer)
+            })
+        };
+        match take() {
+            Err(Error::Store(StoreError::NoSpace { .. })) if !self.config.retention.is_empty() => {
+                self.prune_surplus(None)?;
+                take()
+            }
+            other => other,
+        }
     }
 
     /// Makes the request of a backup and hands it on.

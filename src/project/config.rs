@@ -3,10 +3,12 @@
 //! Precedence: flag, environment, file, default. Flags and environment arrive as [`Overrides`];
 //! the library itself reads neither.
 
+use super::retention::RetentionKeys;
 use crate::{
     Result, disk,
     error::{Place, ProjectError},
     history::duration,
+    store::Retention,
 };
 use serde::Deserialize;
 use std::{
@@ -53,6 +55,9 @@ pub struct File {
     pub quiet: Option<bool>,
     /// `auto`, `always` or `never`.
     pub color: Option<String>,
+    /// Which backups are kept.
+    #[serde(default)]
+    pub retention: RetentionKeys,
     /// Targets by name.
     #[serde(default)]
     pub targets: BTreeMap<String, TargetKeys>,
@@ -120,6 +125,8 @@ pub struct Config {
     pub barrier_limit: Duration,
     /// Migrations change schemas only; data operations lie in the scripts folder.
     pub schema_only: bool,
+    /// Which backups are kept.
+    pub retention: Retention,
     /// Targets by name: pattern of databases, migrations folder.
     pub targets: BTreeMap<String, (String, Option<PathBuf>)>,
     /// The file as it stands, for what concerns only the command line.
@@ -192,6 +199,8 @@ impl Reader<'_> {
             Some(patterns) => patterns.get_ref().clone(),
             None => Vec::new(),
         };
+        let retention = file.retention.rules();
+        let retention = retention.map_err(|(span, reason)| self.wrong(span, reason))?;
         let mut targets = BTreeMap::new();
         for (name, keys) in &file.targets {
             let folder = keys.migrations.as_ref().map(|path| self.existing("migrations", path));
@@ -227,6 +236,7 @@ impl Reader<'_> {
                 2,
             )?,
             schema_only: over.schema_only.or(file.schema_only).unwrap_or(false),
+            retention,
             targets,
             root,
             file,

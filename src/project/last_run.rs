@@ -48,6 +48,21 @@ pub struct LastRun {
     pub started: DateTime<Utc>,
     /// How it ended.
     pub ending: Ending,
+    /// The backup from before the last run that went well, which may be an earlier one.
+    #[serde(default)]
+    pub last_done: Option<BackupId>,
+}
+
+impl LastRun {
+    /// A run that begins now, after another or as the first.
+    #[must_use]
+    pub fn begun(backup: Option<BackupId>, started: DateTime<Utc>, before: Option<Self>) -> Self {
+        let last_done = before.and_then(|run| match run.ending {
+            Ending::Done => run.backup.or(run.last_done),
+            _ => run.last_done,
+        });
+        Self { backup, started, ending: Ending::Open, last_done }
+    }
 }
 
 fn path(data: &Path) -> PathBuf {

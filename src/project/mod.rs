@@ -11,19 +11,25 @@ mod init;
 pub mod last_run;
 mod operate;
 mod outcome;
+mod prune;
 mod rehearsal;
 mod restores;
+pub mod retention;
 mod status;
 pub mod targets;
+#[cfg(test)]
+mod tests;
 mod up;
 mod world;
 
 pub use adopt::Adopted;
+pub use backups::Verification;
 pub use check::{CheckedTarget, Strictness};
 pub use config::{Config, Overrides};
 pub use init::{Created, Made, NewFile};
 pub use operate::OperationReport;
 pub use outcome::Outcome;
+pub use prune::PruneReport;
 pub use rehearsal::RehearsalReport;
 pub use restores::{RestoreOptions, RestoreReport, Source};
 pub use status::{HistoryRow, Status};

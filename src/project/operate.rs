@@ -112,6 +112,9 @@ impl Project {
         self.operate(&plan, &mut report, observer);
         run.ending = last_run::Ending::of(report.outcome);
         last_run::write(&self.config.data, &run)?;
+        if report.outcome == Outcome::Done {
+            self.prune_after(report.backup.as_ref(), observer);
+        }
         Ok(report)
     }
 

@@ -9,7 +9,7 @@ use crate::{
     error::ProjectError,
     event::Observer,
     ledger,
-    lock::Patience,
+    lock::{PRIVATE_FOLDER, Patience},
     restore::{self, Gate, Preview, Recovered, Restored},
     store::{Backup, BackupId, Filter, Reason, Selector},
 };
@@ -85,6 +85,7 @@ impl Project {
             run.ending = Ending::AsBefore;
             last_run::write(&self.config.data, &run)?;
         }
+        self.prune_after(Some(backup.id()), observer);
         Ok(RestoreReport { backup, preview, restored: Some(restored) })
     }
 
@@ -130,7 +131,8 @@ impl Project {
         patience: Patience,
         observer: &dyn Observer,
     ) -> Result<Option<Recovered>> {
-        if !self.config.data.exists() {
+        // Where no piton has worked, none was interrupted.
+        if !self.config.data.join(PRIVATE_FOLDER).exists() {
             return Ok(None);
         }
         let holder = &self.world.holder;

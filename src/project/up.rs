@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Error, Kind, Result,
     apply::{self, Done, Failure, Lasting},
-    backup, database, disk,
+    database, disk,
     event::Observer,
     lock::Patience,
     plan::DatabasePlan,
@@ -106,12 +106,16 @@ impl Project {
         run.ending =
             if report.keeps_anything() { Ending::Done } else { Ending::of(report.outcome) };
         last_run::write(&config.data, &run)?;
+        if report.outcome == Outcome::Done {
+            self.prune_after(report.backup.as_ref(), observer);
+        }
         Ok(report)
     }
 
     /// Notes that a run begins, so that a crash in it is noticed.
     pub(super) fn run_begins(&self, backup: Option<BackupId>) -> Result<LastRun> {
-        let run = LastRun { backup, started: (self.world.clock)(), ending: Ending::Open };
+        let before = last_run::read(&self.config.data);
+        let run = LastRun::begun(backup, (self.world.clock)(), before);
         last_run::write(&self.config.data, &run)?;
         Ok(run)
     }
@@ -284,17 +288,6 @@ impl Project {
             ("PITON_BACKUPS_DIR".into(), absolute(&self.config.backups)),
             ("PITON_BACKUP".into(), archive.map(|path| absolute(&path)).unwrap_or_default()),
         ]
-    }
-
-    pub(super) fn take_backup(
-        &self,
-        reason: Reason,
-        label: Option<String>,
-        observer: &dyn Observer,
-    ) -> Result<backup::Taken> {
-        self.with_backup_request(reason, label, |request, store| {
-            backup::take(request, store, observer)
-        })
     }
 }
 

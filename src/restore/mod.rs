@@ -21,7 +21,7 @@ pub use carry::carry_out;
 pub use holders::View;
 pub use journal::Direction;
 pub use preview::{Change, DatabaseChange, Preview, Rows, plan};
-pub use recovery::{Recovered, is_interrupted, recover, undo};
+pub use recovery::{Recovered, is_interrupted, needed_backups, recover, undo};
 
 use crate::{
     Result, backup, disk,

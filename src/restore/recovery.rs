@@ -35,6 +35,15 @@ pub fn is_interrupted(data: &Path) -> bool {
     Area::new(data).journal().exists()
 }
 
+/// The backups that an interrupted restore still needs.
+///
+/// # Errors
+/// [`RestoreError::BadJournal`]; the system's, with the path.
+pub fn needed_backups(data: &Path) -> Result<Vec<BackupId>> {
+    let journal = Area::new(data).read_journal()?;
+    Ok(journal.map_or_else(Vec::new, |it| [it.backup].into_iter().chain(it.safety).collect()))
+}
+
 /// Finishes an interrupted restore, or puts the old state back where that is not possible; nothing
 /// where none was interrupted. Every command begins with it; it may be interrupted itself.
 ///

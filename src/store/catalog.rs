@@ -83,6 +83,8 @@ impl Store {
         for id in ids.into_iter().rev() {
             match self.load(&id) {
                 Ok(backup) => catalog.backups.push(backup),
+                // Its manifest is written before the archive has its name, and removed after.
+                Err(_) if self.is_in_between(&id) => {}
                 Err(error) => {
                     let path = [self.archive_path(&id), self.manifest_path(&id)]
                         .into_iter()
@@ -213,6 +215,24 @@ impl Store {
         Ok(Backup { archive_bytes, archive_sha256, label, pinned: false, verified, manifest })
     }
 
+    /// Whether a backup is being written or removed, or was when piton died.
+    fn is_in_between(&self, id: &BackupId) -> bool {
+        let names = [self.archive_path(id), self.manifest_path(id)];
+        let [archive, manifest] = names.each_ref().map(|path| path.exists());
+        !archive && (self.partial_path(id).exists() || !manifest)
+    }
+
+    /// Bytes that the whole directory takes.
+    ///
+    /// # Errors
+    /// The system's, with the path; a missing directory takes none.
+    pub fn size(&self) -> Result<u64> {
+        if !self.root().exists() {
+            return Ok(0);
+        }
+        Ok(disk::size_of_tree(self.root())?)
+    }
+
     /// Whether the archive file has the digest that its manifest file names.
     ///
     /// # Errors
@@ -238,7 +258,9 @@ fn classify(path: &Path) -> Found {
         return Found::Own;
     }
     if name.ends_with(super::PARTIAL) {
-        return Found::Stray("a backup that was not finished; the next one sweeps it away");
+        return Found::Stray(
+            "a backup that is not finished or is being removed; the next one sweeps it away",
+        );
     }
     let stem = name.strip_suffix(super::ARCHIVE).or_else(|| name.strip_suffix(super::MANIFEST));
     match stem.map(str::parse) {

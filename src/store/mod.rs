@@ -14,6 +14,8 @@ mod inspect;
 mod manifest;
 mod path;
 mod reader;
+mod remark;
+pub mod retention;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,8 @@ pub use manifest::{
     Reason,
 };
 pub use path::{LinkTarget, StoredPath};
+pub use remark::{Changed, Remark};
+pub use retention::Retention;
 
 pub(crate) use digest::digest_of;
 pub(crate) use extract::{Bare, dress};
@@ -101,20 +105,35 @@ impl Store {
         self.root.join(format!("{id}{ARCHIVE}"))
     }
 
+    /// Where an archive lies that is being written or removed.
+    fn partial_path(&self, id: &BackupId) -> PathBuf {
+        self.root.join(format!("{id}{ARCHIVE}{PARTIAL}"))
+    }
+
     /// Where the manifest of a backup lies.
     #[must_use]
     pub fn manifest_path(&self, id: &BackupId) -> PathBuf {
         self.root.join(format!("{id}{MANIFEST}"))
     }
 
-    /// Reads a backup back, as was done before it was listed, and checks every database in it.
+    /// Reads a backup back, as was done before it was listed, checks every database in it, and
+    /// notes the time.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] or [`StoreError::Hostile`] with what differs.
-    pub fn verify(&self, id: &BackupId, observer: &dyn Observer) -> Result<Backup> {
-        let backup = self.load(id)?;
+    pub fn verify(
+        &self,
+        id: &BackupId,
+        now: DateTime<Utc>,
+        observer: &dyn Observer,
+    ) -> Result<Backup> {
+        // Looked at before the session, which would create a directory that is not there.
+        self.load(id)?;
         let session = self.session()?;
+        let mut backup = self.load(id)?;
         verify::verify(&self.archive_path(id), &backup, session.staging(), observer)?;
+        backup.verified = now;
+        session.describe(&backup)?;
         Ok(backup)
     }
 

@@ -55,6 +55,16 @@ impl Store {
         Ok(())
     }
 
+    /// Removes backups, one whole after the other.
+    ///
+    /// # Errors
+    /// The system's, with the path; what was removed until then stays removed.
+    pub fn remove_all(&self, ids: &[BackupId]) -> Result<()> {
+        let session = self.session()?;
+        ids.iter().try_for_each(|id| session.remove(id))?;
+        Ok(disk::sync_folder("prune-end", self.root())?)
+    }
+
     /// Refuses where the file system has less room than needed.
     ///
     /// # Errors
@@ -84,9 +94,7 @@ impl Session<'_> {
 
     /// Begins the archive of a backup.
     pub(crate) fn draft<'b>(&self, id: &BackupId, observer: &'b dyn Observer) -> Result<Draft<'b>> {
-        let mut name = self.store.archive_path(id).into_os_string();
-        name.push(PARTIAL);
-        Draft::create(name.into(), observer)
+        Draft::create(self.store.partial_path(id), observer)
     }
 
     /// Reads a written archive back and gives it its name.
@@ -123,11 +131,27 @@ impl Session<'_> {
         drop(disk::remove_file("publish-discard", &written.partial));
     }
 
-    fn name(&self, written: &Written, backup: &Backup) -> Result<()> {
-        let archive = self.store.archive_path(backup.id());
+    /// Writes the manifest beside an archive.
+    pub(crate) fn describe(&self, backup: &Backup) -> Result<()> {
         let beside = self.store.manifest_path(backup.id());
         let json = super::to_json(backup)?;
-        disk::write_atomic("publish-manifest", &beside, disk::PRIVATE_FILE, &json)?;
+        Ok(disk::write_atomic("publish-manifest", &beside, disk::PRIVATE_FILE, &json)?)
+    }
+
+    /// Removes a backup: unlisted first, so that whatever interrupts it, nothing is listed that
+    /// is not there in full; the next session sweeps what is left.
+    pub(crate) fn remove(&self, id: &BackupId) -> Result<()> {
+        let archive = self.store.archive_path(id);
+        let partial = self.store.partial_path(id);
+        disk::rename("prune-rename", &archive, &partial)?;
+        disk::sync_folder("prune-sync", self.store.root())?;
+        disk::remove_file("prune-manifest", &self.store.manifest_path(id))?;
+        Ok(disk::remove_file("prune-remove", &partial)?)
+    }
+
+    fn name(&self, written: &Written, backup: &Backup) -> Result<()> {
+        let archive = self.store.archive_path(backup.id());
+        self.describe(backup)?;
         // The archive's name is what lists the backup, so it comes last.
         disk::rename("publish-rename", &written.partial, &archive)?;
         disk::sync_folder("publish-sync", self.store.root())?;

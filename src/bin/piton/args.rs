@@ -186,10 +186,14 @@ pub enum Command {
         #[arg(long)]
         wait: bool,
     },
-    /// List the backups, or show one.
+    /// List the backups, show one, pin or label it.
+    #[command(args_conflicts_with_subcommands = true)]
     Backups {
         /// `latest`, an id or the beginning of one: show what is in it.
         id: Option<String>,
+        /// What to do with one of them.
+        #[command(subcommand)]
+        action: Option<OfBackup>,
     },
     /// Read backups back and check every database in them.
     Verify {
@@ -199,6 +203,15 @@ pub enum Command {
         /// All of them.
         #[arg(long)]
         all: bool,
+    },
+    /// Remove the backups that the rules of `[retention]` do not keep.
+    Prune {
+        /// Show what would be removed and why the rest stays, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Wait for another piton to end.
+        #[arg(long)]
+        wait: bool,
     },
     /// Put a backup back, after a backup of what is there now.
     Restore(Restore),
@@ -237,6 +250,33 @@ pub enum Command {
     },
     /// Print the manual page.
     Man,
+}
+
+/// What can be done with a backup.
+#[derive(Debug, Subcommand)]
+pub enum OfBackup {
+    /// Show what is in it.
+    Show {
+        /// `latest`, an id or the beginning of one.
+        id: String,
+    },
+    /// Keep it, whatever the rules of `[retention]` say.
+    Pin {
+        /// `latest`, an id or the beginning of one.
+        id: String,
+    },
+    /// Leave it to the rules of `[retention]` again.
+    Unpin {
+        /// `latest`, an id or the beginning of one.
+        id: String,
+    },
+    /// Give it a word for the list; without one, take the word away.
+    Label {
+        /// `latest`, an id or the beginning of one.
+        id: String,
+        /// The word.
+        word: Option<String>,
+    },
 }
 
 /// Flags of `status` and `plan`.
@@ -355,6 +395,7 @@ impl Command {
             Self::Backup { .. } => "backup",
             Self::Backups { .. } => "backups",
             Self::Verify { .. } => "verify",
+            Self::Prune { .. } => "prune",
             Self::Restore(_) => "restore",
             Self::Rollback(_) => "rollback",
             Self::Recover { .. } => "recover",

@@ -14,13 +14,25 @@ pub fn run(context: &Context, id: Option<&str>) -> Result<Report> {
         return Ok(show(&backup));
     }
     let catalog = context.project.backups()?;
+    let bytes = context.project.store().size()?;
     let mut human = String::new();
     for backup in &catalog.backups {
         human.push_str(&line(backup));
     }
     for stray in &catalog.strays {
-        let word = text::styled(text::NOTICE, "not a backup:");
-        human.push_str(&format!("{word} {} ({})\n", stray.path.display(), stray.reason));
+        human.push_str(&match stray.damaged {
+            // The reason names the path.
+            Some(_) => format!("{} {}\n", text::styled(text::BAD, "damaged:"), stray.reason),
+            None => {
+                let word = text::styled(text::NOTICE, "not a backup:");
+                format!("{word} {} ({})\n", stray.path.display(), stray.reason)
+            }
+        });
+    }
+    if !catalog.backups.is_empty() {
+        let count = text::count(catalog.backups.len(), "backup", "backups");
+        let root = context.project.store().root().display().to_string();
+        human.push_str(&format!("{count}, {} in {root}\n", text::bytes(bytes)));
     }
     if catalog.backups.is_empty() {
         human.push_str("no backup yet\n");
@@ -31,12 +43,16 @@ pub fn run(context: &Context, id: Option<&str>) -> Result<Report> {
     let strays: Vec<_> = catalog
         .strays
         .iter()
-        .map(|stray| json!({ "path": stray.path, "reason": stray.reason }))
+        .map(
+            |stray| json!({ "path": stray.path, "reason": stray.reason, "damaged": stray.damaged }),
+        )
         .collect();
-    Ok(Report::new(Outcome::Done, json!({ "backups": catalog.backups, "strays": strays }), human))
+    let fields = json!({ "backups": catalog.backups, "strays": strays, "directory_bytes": bytes });
+    Ok(Report::new(Outcome::Done, fields, human))
 }
 
-fn line(backup: &Backup) -> String {
+/// One line about a backup.
+pub fn line(backup: &Backup) -> String {
     let manifest = &backup.manifest;
     let positions: Vec<&str> =
         manifest.databases.iter().filter_map(|database| database.position.as_deref()).collect();
@@ -46,9 +62,10 @@ fn line(backup: &Backup) -> String {
         [first, rest @ ..] if rest.iter().all(|other| other == first) => format!(", at {first}"),
         _ => ", at several positions".into(),
     };
+    let pinned = if backup.pinned { "  pinned" } else { "" };
     let label = backup.label.as_ref().map(|label| format!("  {label}")).unwrap_or_default();
     format!(
-        "{}  {:<6} {:>9}  {}{at}  {}{label}\n",
+        "{}  {:<6} {:>9}  {}{at}  {}{pinned}{label}\n",
         text::styled(text::STRONG, backup.id().as_str()),
         reason(backup),
         text::bytes(backup.archive_bytes),
@@ -62,7 +79,8 @@ fn reason(backup: &Backup) -> String {
     word.as_str().unwrap_or_default().to_string()
 }
 
-fn show(backup: &Backup) -> Report {
+/// The report of one backup.
+pub fn show(backup: &Backup) -> Report {
     let manifest = &backup.manifest;
     let mut human = line(backup);
     human.push_str(&format!(
@@ -71,6 +89,7 @@ fn show(backup: &Backup) -> Report {
         manifest.host,
         manifest.piton_version
     ));
+    human.push_str(&format!("verified {}\n", backup.verified.format("%Y-%m-%d %H:%M:%S UTC")));
     for database in &manifest.databases {
         let rows: u64 = database.facts.rows.values().sum();
         let at = database.position.as_deref().map_or_else(String::new, |at| format!(", at {at}"));

@@ -9,8 +9,10 @@ mod history;
 mod init;
 mod new;
 mod plan;
+mod prune;
 mod recover;
 mod rehearse;
+mod remark;
 mod restore;
 mod run;
 mod status;
@@ -70,8 +72,11 @@ pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result
         Command::Run { script, wait } => run::run(&context, script.as_deref(), patience(*wait)),
         Command::History { target, text } => history::run(&context, target, text.as_deref()),
         Command::Backup { label, wait } => backup::run(&context, label.clone(), patience(*wait)),
-        Command::Backups { id } => backups::run(&context, id.as_deref()),
+        Command::Backups { id, action: None } => backups::run(&context, id.as_deref()),
+        Command::Backups { action: Some(action), .. } => remark::run(&context, action),
         Command::Verify { id, all } => verify::run(&context, id, *all),
+        Command::Prune { dry_run: true, .. } => prune::plan(&context),
+        Command::Prune { wait, .. } => prune::run(&context, patience(*wait)),
         Command::Restore(restore) => restore::run(&context, restore),
         Command::Rollback(back) => restore::rollback(&context, back),
         Command::Recover { wait } => recover::run(&context, patience(*wait)),

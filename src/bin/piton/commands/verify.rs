@@ -3,21 +3,41 @@
 use super::{Context, selector};
 use crate::render::{Report, text};
 use anyhow::Result;
-use piton::project::Outcome;
+use piton::{Kind, project::Outcome};
 use serde_json::json;
 
-/// Reads one or all of them; the first that does not verify ends it.
+/// Reads one or all of them; ends with `damaged` where any does not verify.
 pub fn run(context: &Context, id: &str, all: bool) -> Result<Report> {
     let chosen = if all { None } else { Some(selector(id)?) };
-    let verified = context.project.verify(chosen.as_ref(), &context.teller)?;
+    let found = context.project.verify(chosen.as_ref(), &context.teller)?;
     let mut human = String::new();
-    for backup in &verified {
+    for backup in &found.verified {
         human.push_str(&format!("{} {}\n", text::styled(text::GOOD, "verified"), backup.id()));
     }
-    let outcome = if verified.is_empty() { Outcome::NothingToDo } else { Outcome::Done };
-    if verified.is_empty() {
+    let problems = found.failures.iter();
+    let problems: String = problems
+        .map(|(_, error)| text::problem(&error.to_string(), error.hint().as_deref()))
+        .collect();
+    // A directory that cannot be read is no damage, so the first failure says what it is.
+    let worst = found.failures.iter().map(|(_, error)| error.kind());
+    let outcome = match worst.reduce(|one, other| if one == Kind::Damaged { one } else { other }) {
+        Some(kind) => Outcome::Problem(kind),
+        None if found.verified.is_empty() => Outcome::NothingToDo,
+        None => Outcome::Done,
+    };
+    if outcome == Outcome::NothingToDo {
         human.push_str("no backup yet\n");
     }
-    let ids: Vec<String> = verified.iter().map(|backup| backup.id().to_string()).collect();
-    Ok(Report::new(outcome, json!({ "verified": ids }), human))
+    let verified: Vec<_> = found.verified.iter().map(|backup| backup.id()).collect();
+    let failures = found.failures.iter().map(
+        |(id, error)| json!({ "backup": id, "message": error.to_string(), "hint": error.hint() }),
+    );
+    let failures: Vec<_> = failures.collect();
+    let first = failures.first().cloned();
+    let mut fields = json!({ "verified": verified, "failures": failures });
+    if let Some(first) = first {
+        // Where every other command says what went wrong.
+        fields["error"] = json!({ "message": first["message"], "hint": first["hint"] });
+    }
+    Ok(Report::new(outcome, fields, human).with_problems(problems))
 }
