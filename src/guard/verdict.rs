@@ -1,7 +1,7 @@
 //! Whether a live schema needs a statement, has its effect already, or contradicts it.
 
 use super::Effect;
-use crate::schema::{Change, Schema};
+use crate::schema::{Change, ObjectName, Part, Schema};
 
 /// What a guard says of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,20 +14,48 @@ pub enum Verdict {
     Conflict(Vec<Change>),
 }
 
-/// Compares an effect with a live schema, every fact of it with its whole definition.
+/// Compares an effect with a live schema, every fact of it with its whole definition. An object that
+/// the statement makes must have just these facts: one more CHECK is another definition.
 #[must_use]
 pub fn verdict(effect: &Effect, live: &Schema) -> Verdict {
     let found = |change: &Change| live.fact(&change.object, &change.part).cloned();
-    if effect.changes.iter().all(|change| found(change) == change.after) {
+    let surplus = surplus(effect, live);
+    if surplus.is_empty() && effect.changes.iter().all(|change| found(change) == change.after) {
         return Verdict::Satisfied;
     }
     if effect.changes.iter().all(|change| found(change) == change.before) {
         return Verdict::Needed;
     }
     let contradictions = effect.changes.iter().filter(|change| found(change) != change.before);
+    let contradictions =
+        contradictions.map(|change| Change { before: found(change), ..change.clone() });
     Verdict::Conflict(
-        contradictions.map(|change| Change { before: found(change), ..change.clone() }).collect(),
+        contradictions.filter(|change| change.before != change.after).chain(surplus).collect(),
     )
+}
+
+/// Live facts of objects that the statement makes, beyond those that it would give them.
+fn surplus(effect: &Effect, live: &Schema) -> Vec<Change> {
+    let made = effect
+        .changes
+        .iter()
+        .filter(|change| change.part == Part::Whole && change.before.is_none())
+        .filter_map(|change| Some((&change.object, live.objects.get(&change.object)?)));
+    let is_known = |object: &ObjectName, part: &Part| {
+        effect.changes.iter().any(|change| change.object == *object && change.part == *part)
+    };
+    let mut found = Vec::new();
+    for (name, object) in made {
+        for (part, definition) in object.facts.iter().filter(|(part, _)| !is_known(name, part)) {
+            found.push(Change {
+                object: name.clone(),
+                part: part.clone(),
+                before: Some(definition.clone()),
+                after: None,
+            });
+        }
+    }
+    found
 }
 
 #[cfg(test)]
