@@ -101,7 +101,9 @@ impl Header {
                 self.database = Some(value.into());
             }
             "database" => {
-                return Err(format!("`database:` names one inside the data directory, not `{value}`"));
+                return Err(format!(
+                    "`database:` names one inside the data directory, not `{value}`"
+                ));
             }
             "transaction" if value == "none" => self.transaction = Transaction::None,
             "transaction" => return Err(format!("`transaction:` can be `none`, not `{value}`")),

@@ -214,7 +214,8 @@ impl Reader<'_> {
         if let Some(color) = &file.color
             && !["auto", "always", "never"].contains(&color.get_ref().as_str())
         {
-            let reason = format!("`color` is `auto`, `always` or `never`, not `{}`", color.get_ref());
+            let reason =
+                format!("`color` is `auto`, `always` or `never`, not `{}`", color.get_ref());
             return Err(self.wrong(color.span(), reason));
         }
         Ok(Config {

@@ -14,7 +14,11 @@ fn refused(config: &str, message: &str, hint: &str) {
 
 #[test]
 fn an_unknown_key() {
-    refused("# mine\nmigration = \"m\"\n", "piton.toml:2:1: unknown field `migration`", "is `migrations` meant?");
+    refused(
+        "# mine\nmigration = \"m\"\n",
+        "piton.toml:2:1: unknown field `migration`",
+        "is `migrations` meant?",
+    );
     refused("[targets.a]\ndatabase = \"x.db\"\n", "piton.toml:2:1", "is `databases` meant?");
     refused("frobnicate = 1\n", "piton.toml:1:1", "hint: ");
 }
@@ -30,16 +34,32 @@ fn a_wrong_type() {
 
 #[test]
 fn a_wrong_value() {
-    refused("busy-timeout = \"5 parsecs\"\n", "piton.toml:1:16: `busy-timeout`: `5 parsecs` is no time", "line 1");
-    refused("color = \"mauve\"\n", "piton.toml:1:9: `color` is `auto`, `always` or `never`, not `mauve`", "line 1");
+    refused(
+        "busy-timeout = \"5 parsecs\"\n",
+        "piton.toml:1:16: `busy-timeout`: `5 parsecs` is no time",
+        "line 1",
+    );
+    refused(
+        "color = \"mauve\"\n",
+        "piton.toml:1:9: `color` is `auto`, `always` or `never`, not `mauve`",
+        "line 1",
+    );
     refused("database = \"../outside.db\"\n", "piton.toml:1:12: `database`", "line 1");
     refused("[targets.out]\ndatabases = \"../outside.db\"\n", "piton.toml:2:13", "line 2");
 }
 
 #[test]
 fn a_path_that_does_not_exist() {
-    refused("migrations = \"nowhere\"\n", "piton.toml:1:14: `migrations`: there is no folder `nowhere`", "line 1");
-    refused("scripts = \"nowhere\"\n", "piton.toml:1:11: `scripts`: there is no folder `nowhere`", "line 1");
+    refused(
+        "migrations = \"nowhere\"\n",
+        "piton.toml:1:14: `migrations`: there is no folder `nowhere`",
+        "line 1",
+    );
+    refused(
+        "scripts = \"nowhere\"\n",
+        "piton.toml:1:11: `scripts`: there is no folder `nowhere`",
+        "line 1",
+    );
 }
 
 #[test]

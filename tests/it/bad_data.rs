@@ -55,9 +55,17 @@ fn a_corrupt_database() {
         fs::write(&path, bytes).unwrap();
         let before = sandbox.data();
         let ran = sandbox.run("up").code(10);
-        assert!(ran.stderr.contains("app.db") && ran.stderr.contains("hint: "), "{what}: {}", ran.whole());
+        assert!(
+            ran.stderr.contains("app.db") && ran.stderr.contains("hint: "),
+            "{what}: {}",
+            ran.whole()
+        );
         let ran = sandbox.run("backup").code(10);
-        assert!(ran.stderr.contains("app.db") && ran.stderr.contains("hint: "), "{what}: {}", ran.whole());
+        assert!(
+            ran.stderr.contains("app.db") && ran.stderr.contains("hint: "),
+            "{what}: {}",
+            ran.whole()
+        );
         assert_eq!(sandbox.data(), before, "{what}");
     }
     fs::write(&path, whole).unwrap();
@@ -105,9 +113,16 @@ fn an_archive_that_is_truncated_or_something_else() {
     let before = sandbox.data();
     let archive = sandbox.archive(&id);
     let whole = fs::read(&archive).unwrap();
-    for bytes in [&b""[..], b"hello", &whole[..20], &whole[..whole.len() / 2], &whole[..whole.len() - 4]] {
+    for bytes in
+        [&b""[..], b"hello", &whole[..20], &whole[..whole.len() / 2], &whole[..whole.len() - 4]]
+    {
         fs::write(&archive, bytes).unwrap();
-        for words in [format!("restore {id} --yes"), "restore --yes".into(), format!("restore {id} --to out"), format!("verify {id}")] {
+        for words in [
+            format!("restore {id} --yes"),
+            "restore --yes".into(),
+            format!("restore {id} --to out"),
+            format!("verify {id}"),
+        ] {
             let ran = sandbox.run(&words).code(10);
             assert!(ran.stderr.contains(&format!("{id}.tar.gz")), "{}", ran.whole());
             assert!(ran.stderr.contains("hint: "), "{}", ran.whole());

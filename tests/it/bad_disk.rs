@@ -26,10 +26,7 @@ fn shell(sandbox: &Sandbox, text: &str) -> Ran {
 }
 
 fn pending() -> Sandbox {
-    Sandbox::with_users().file(
-        "migrations/002_mail.sql",
-        "ALTER TABLE users ADD COLUMN mail TEXT;",
-    )
+    Sandbox::with_users().file("migrations/002_mail.sql", "ALTER TABLE users ADD COLUMN mail TEXT;")
 }
 
 #[test]
@@ -117,11 +114,8 @@ fn a_user_without_rights() {
         eprintln!("LEFT OUT: becoming another user needs root and `setpriv`");
         return;
     }
-    std::fs::set_permissions(
-        sandbox.path(""),
-        std::os::unix::fs::PermissionsExt::from_mode(0o755),
-    )
-    .unwrap();
+    std::fs::set_permissions(sandbox.path(""), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
     for words in ["up", "backup", "verify", "restore --yes", "recover"] {
         let ran = sandbox.finish(nobody(words)).code(5).one_error();
         ran.says("Permission denied").says("hint: run piton as the user that owns");

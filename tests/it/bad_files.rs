@@ -23,14 +23,31 @@ fn refused(sandbox: &Sandbox, code: i32, parts: &[&str]) {
 
 #[test]
 fn a_syntax_error() {
-    let sandbox = with("002_bad.sql", "CREATE TABLE a (id);\nCREATE TABLE b (\n  id INTEGER,\n  name TXET NOT NUL\n);\n");
+    let sandbox = with(
+        "002_bad.sql",
+        "CREATE TABLE a (id);\nCREATE TABLE b (\n  id INTEGER,\n  name TXET NOT NUL\n);\n",
+    );
     refused(
         &sandbox,
         4,
-        &["migrations/002_bad.sql:4:", "near \"NUL\"", "4 |   name TXET NOT NUL\n", "^", "nothing was touched"],
+        &[
+            "migrations/002_bad.sql:4:",
+            "near \"NUL\"",
+            "4 |   name TXET NOT NUL\n",
+            "^",
+            "nothing was touched",
+        ],
     );
-    refused(&with("002_bad.sql", "ALTER TABEL users ADD x;"), 4, &["002_bad.sql:1:7", "1 | ALTER TABEL", "|       ^"]);
-    refused(&with("002_bad.sql", "SELECT 1;\nCREATE TABLE a ("), 4, &["002_bad.sql:2:", "incomplete"]);
+    refused(
+        &with("002_bad.sql", "ALTER TABEL users ADD x;"),
+        4,
+        &["002_bad.sql:1:7", "1 | ALTER TABEL", "|       ^"],
+    );
+    refused(
+        &with("002_bad.sql", "SELECT 1;\nCREATE TABLE a ("),
+        4,
+        &["002_bad.sql:2:", "incomplete"],
+    );
     refused(&with("002_bad.sql", "SELECT 'never ended;\n"), 4, &["002_bad.sql:1:"]);
 }
 
@@ -38,7 +55,11 @@ fn a_syntax_error() {
 fn a_name_that_does_not_exist() {
     refused(&with("002_bad.sql", "UPDATE users SET nmae = 'x';"), 4, &["002_bad.sql:1:", "nmae"]);
     refused(&with("002_bad.sql", "ALTER TABLE nobody ADD x;"), 4, &["002_bad.sql:1:", "nobody"]);
-    refused(&with("002_bad.sql", "\nINSERT INTO nobody VALUES (1);"), 4, &["002_bad.sql:2:", "nobody"]);
+    refused(
+        &with("002_bad.sql", "\nINSERT INTO nobody VALUES (1);"),
+        4,
+        &["002_bad.sql:2:", "nobody"],
+    );
 }
 
 #[test]
@@ -50,11 +71,27 @@ fn a_project_without_data_stays_without() {
 
 #[test]
 fn what_is_no_sql() {
-    refused(&with("002_bad.sql", ".mode csv\n"), 2, &["002_bad.sql:1:1: `.mode csv`", "sqlite3 shell"]);
-    refused(&with("002_bad.sql", [0xff, 0xfe, 0x00]), 2, &["`migrations/002_bad.sql` is not UTF-8 text (line 1)"]);
-    refused(&with("002_bad.sql", "-- skipif: SELECT 1\n"), 2, &["002_bad.sql:1:1", "is `skip-if` meant?", "1 | -- skipif"]);
+    refused(
+        &with("002_bad.sql", ".mode csv\n"),
+        2,
+        &["002_bad.sql:1:1: `.mode csv`", "sqlite3 shell"],
+    );
+    refused(
+        &with("002_bad.sql", [0xff, 0xfe, 0x00]),
+        2,
+        &["`migrations/002_bad.sql` is not UTF-8 text (line 1)"],
+    );
+    refused(
+        &with("002_bad.sql", "-- skipif: SELECT 1\n"),
+        2,
+        &["002_bad.sql:1:1", "is `skip-if` meant?", "1 | -- skipif"],
+    );
     refused(&with("002_bad.sql", "-- timeout: soon\n"), 2, &["002_bad.sql:1:1", "`soon`"]);
-    refused(&with("01_again.sql", "SELECT 1;"), 2, &["`migrations/001_users.sql` and `migrations/01_again.sql`", "same number"]);
+    refused(
+        &with("01_again.sql", "SELECT 1;"),
+        2,
+        &["`migrations/001_users.sql` and `migrations/01_again.sql`", "same number"],
+    );
 }
 
 #[test]
@@ -69,7 +106,11 @@ fn a_header_that_leaves_the_data_directory() {
 
 #[test]
 fn a_script_that_is_not_executable() {
-    refused(&with("002_tool", "echo hello\n"), 2, &["`migrations/002_tool`", "hint: chmod +x migrations/002_tool"]);
+    refused(
+        &with("002_tool", "echo hello\n"),
+        2,
+        &["`migrations/002_tool`", "hint: chmod +x migrations/002_tool"],
+    );
     let sandbox = with("002_fine.py", "#!/bin/sh\necho runs by its first line\n");
     let path = sandbox.path("migrations/002_fine.py");
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
@@ -142,7 +183,10 @@ fn arguments_that_are_not_utf_8() {
 fn folders_that_are_missing_or_empty() {
     let bare = Sandbox::bare();
     for command in ["status", "plan", "up", "history", "new x", "adopt --at 1"] {
-        bare.run(command).code(2).one_error().says("the migrations folder `migrations` does not exist");
+        bare.run(command)
+            .code(2)
+            .one_error()
+            .says("the migrations folder `migrations` does not exist");
     }
     bare.run("run").code(2).one_error().says("the scripts folder `scripts` does not exist");
     bare.run("backup").code(2).one_error().says("data directory `data`");
