@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use std::{
     fs::File,
     io::Read,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     time::Duration,
 };
 
@@ -116,6 +116,13 @@ fn read_head(path: &Path) -> Result<(Vec<u8>, u64)> {
     let mut head = Vec::with_capacity(18);
     file.take(18).read_to_end(&mut head).map_err(disk::failed("read", path))?;
     Ok((head, length))
+}
+
+/// Whether a path names a database inside the data directory: relative, and never upwards. One
+/// outside of it would be in no backup.
+#[must_use]
+pub fn lies_inside(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
 /// The path of a side file: the database's name with a suffix of [`SIDE_SUFFIXES`].

@@ -4,7 +4,7 @@
 //! directive is an error, because a guard that is silently not there is worse than none.
 
 use crate::{
-    Error, Result,
+    Error, Result, database,
     error::{HistoryError, Place},
     sql::fold,
 };
@@ -97,7 +97,14 @@ impl Header {
             }
             "require" => self.require.push(value.into()),
             "verify" => self.verify.push(value.into()),
-            "database" => self.database = Some(value.into()),
+            "database" if database::lies_inside(Path::new(value)) => {
+                self.database = Some(value.into());
+            }
+            "database" => {
+                return Err(format!(
+                    "`database:` names one inside the data directory, not `{value}`"
+                ));
+            }
             "transaction" if value == "none" => self.transaction = Transaction::None,
             "transaction" => return Err(format!("`transaction:` can be `none`, not `{value}`")),
             "foreign-keys" if value == "on" => self.foreign_keys = true,

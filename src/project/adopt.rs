@@ -1,6 +1,6 @@
 //! `adopt`: a person's word about what ran, where nothing else can tell.
 
-use super::{Project, Selection, targets::Target};
+use super::{Project, Selection, databases, targets::Target};
 use crate::{
     Result,
     apply::record,
@@ -92,7 +92,7 @@ impl Project {
         for target in &targets.targets {
             for database in target.paths(&self.config.data)? {
                 let path = self.config.data.join(&database);
-                if !path.exists() {
+                if databases::open_to_read(&path, &self.config)?.is_none() {
                     return Err(DatabaseError::Missing { path }.into());
                 }
                 let migrations = self.write_adoption(target, &path, wanted)?;

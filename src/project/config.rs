@@ -5,7 +5,7 @@
 
 use super::retention::RetentionKeys;
 use crate::{
-    Result, disk,
+    Result, database, disk,
     error::{Place, ProjectError},
     history::duration,
     store::Retention,
@@ -54,7 +54,7 @@ pub struct File {
     /// Print less.
     pub quiet: Option<bool>,
     /// `auto`, `always` or `never`.
-    pub color: Option<String>,
+    pub color: Option<Spanned<String>>,
     /// Which backups are kept.
     #[serde(default)]
     pub retention: RetentionKeys,
@@ -68,7 +68,7 @@ pub struct File {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TargetKeys {
     /// A database or a pattern of databases, inside the data directory.
-    pub databases: String,
+    pub databases: Spanned<String>,
     /// Its migrations folder; a subfolder of the migrations folder with its name where not given.
     pub migrations: Option<Spanned<PathBuf>>,
 }
@@ -204,7 +204,19 @@ impl Reader<'_> {
         let mut targets = BTreeMap::new();
         for (name, keys) in &file.targets {
             let folder = keys.migrations.as_ref().map(|path| self.existing("migrations", path));
-            targets.insert(name.clone(), (keys.databases.clone(), folder.transpose()?));
+            let databases = keys.databases.get_ref();
+            if !database::lies_inside(Path::new(databases)) {
+                let reason = "`databases`: they lie inside the data directory".to_string();
+                return Err(self.wrong(keys.databases.span(), reason));
+            }
+            targets.insert(name.clone(), (databases.clone(), folder.transpose()?));
+        }
+        if let Some(color) = &file.color
+            && !["auto", "always", "never"].contains(&color.get_ref().as_str())
+        {
+            let reason =
+                format!("`color` is `auto`, `always` or `never`, not `{}`", color.get_ref());
+            return Err(self.wrong(color.span(), reason));
         }
         Ok(Config {
             data: self.path_of(over.data.as_ref(), file.data.as_ref(), "data"),
@@ -285,9 +297,7 @@ impl Reader<'_> {
         let data = self.path_of(self.overrides.data.as_ref(), self.data.as_ref(), "data");
         let absolute = std::path::absolute(data).unwrap_or_default();
         let path = path.strip_prefix(&absolute).unwrap_or(path);
-        let leaves = path.is_absolute()
-            || path.components().any(|part| matches!(part, std::path::Component::ParentDir));
-        if !leaves {
+        if database::lies_inside(path) {
             return Ok(path.components().collect());
         }
         let reason = "the database is named relative to the data directory and lies inside it";

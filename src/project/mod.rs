@@ -103,8 +103,12 @@ impl Project {
 
     /// Takes the lock and puts right what an interrupted restore left.
     fn begin(&self, patience: Patience, observer: &dyn Observer) -> Result<Lock> {
-        let lock = lock::acquire(&self.config.data, &self.world.holder, patience, observer)?;
-        restore::recover(&self.config.data, observer)?;
+        let data = self.config.data.clone();
+        if data.exists() && !data.is_dir() {
+            return Err(crate::error::BackupError::NoData { data }.into());
+        }
+        let lock = lock::acquire(&data, &self.world.holder, patience, observer)?;
+        restore::recover(&data, observer)?;
         Ok(lock)
     }
 

@@ -53,7 +53,7 @@ fn names_an_edited_a_missing_and_a_late_file() {
     sandbox.run("up").code(4).says("001_users.sql").says("adopt --accept");
     sandbox.remove("migrations/001_users.sql");
     sandbox.write("migrations/002_a.sql", "CREATE TABLE a (id INTEGER PRIMARY KEY);");
-    sandbox.run("up").code(4).says("001_users");
+    sandbox.run("up").code(4).says("1_users.sql` ran here, and its file is gone");
     sandbox.write("migrations/001_users.sql", USERS);
     sandbox.run("up").success();
     sandbox.write("migrations/0001_5_early.sql", "");

@@ -115,7 +115,7 @@ impl Screen {
     /// What the configuration file adds where flags and environment say nothing.
     pub fn with_file(arguments: &Arguments, file: &File) -> Self {
         let global = &arguments.global;
-        let color = match file.color.as_deref() {
+        let color = match file.color.as_ref().map(|color| color.get_ref().as_str()) {
             Some("always") => Color::Always,
             Some("never") => Color::Never,
             _ => Color::Auto,
