@@ -34,7 +34,14 @@ impl Version {
         Self { digits: "0".into(), written: "0".into() }
     }
 
-    /// The digits without leading zeros: the form in the ledger.
+    /// Whether a written version has these digits, leading zeros aside.
+    #[must_use]
+    pub fn same_digits(written: &str, digits: &str) -> bool {
+        let trimmed = written.trim_start_matches('0');
+        trimmed == digits || (trimmed.is_empty() && digits == "0")
+    }
+
+    /// The digits without leading zeros.
     #[must_use]
     pub fn digits(&self) -> &str {
         &self.digits

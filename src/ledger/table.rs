@@ -95,7 +95,8 @@ pub fn settled_hash(
     for migration in migrations {
         let Some(row) = rows.next()? else { return Ok(None) };
         let text = |at: usize| -> Result<&str> { Ok(row.get_ref(at)?.as_str()?) };
-        let same = text(0)? == migration.version.digits()
+        // The ledger has the version as the file name spelled it.
+        let same = Version::same_digits(text(0)?, migration.version.digits())
             && (text(1)? == migration.checksum.exact || text(2)? == migration.checksum.forgiving);
         if !same {
             return Ok(None);
@@ -164,7 +165,7 @@ pub fn insert(connection: &Connection, entry: &Entry) -> Result<i64> {
              :started, :milliseconds, :statements, :schema_hash, :backup, :piton, :output, :objects)",
         )?
         .insert(named_params! {
-            ":version": entry.version.digits(),
+            ":version": entry.version.to_string(),
             ":name": entry.name,
             ":kind": entry.kind.word(),
             ":state": entry.state.word(),

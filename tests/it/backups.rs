@@ -15,6 +15,7 @@ fn lists_newest_first() {
         "[ID]  manual   [SIZE]  1 database, at 001  [AGO]  empty\n\
          [ID]  manual   [SIZE]  1 database, at 001  [AGO]\n\
          [ID]  run        [SIZE]  0 databases  [AGO]\n\
+         3 backups, [SIZE] in backups\n\
          next: piton restore ID puts one back, piton backups ID shows it\n",
     );
     let shown = sandbox.run(&format!("backups {}", ids[1])).success();
@@ -38,6 +39,9 @@ fn names_strays() {
     sandbox.run("backup").success();
     sandbox.write("backups/20250101T000000Z-abcdef.tar.gz", "not an archive");
     sandbox.write("backups/letter.txt", "hello");
-    sandbox.run("backups").success().says("not a backup: backups/20250101T000000Z-abcdef.tar.gz");
+    sandbox
+        .run("backups")
+        .success()
+        .says("damaged: the backup `backups/20250101T000000Z-abcdef.tar.gz`");
     assert_eq!(sandbox.backups().len(), 2);
 }

@@ -38,12 +38,15 @@ fn an_empty_file_is_a_new_database() {
     assert!(sandbox.dump("app.db").contains("more"));
 }
 
+/// A name, and what it does to a file.
+type Damage = (&'static str, fn(&mut Vec<u8>));
+
 #[test]
 fn a_corrupt_database() {
     let sandbox = pending();
     let path = sandbox.path("data/app.db");
     let whole = fs::read(&path).unwrap();
-    let cases: [(&str, fn(&mut Vec<u8>)); 4] = [
+    let cases: [Damage; 4] = [
         ("a schema page of rubbish", |bytes| bytes[100..4096].fill(0xa5)),
         ("every page but the first", |bytes| bytes[4096..].fill(0xa5)),
         ("cut in the middle of a page", |bytes| bytes.truncate(6000)),

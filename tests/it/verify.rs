@@ -51,5 +51,5 @@ fn an_archive_that_is_gone_is_no_backup() {
     let id = sandbox.back_up();
     fs::remove_file(sandbox.archive(&id)).unwrap();
     sandbox.run(&format!("verify {id}")).code(10).one_error().says("the archive is missing");
-    sandbox.run("backups").success().says("not a backup:");
+    sandbox.run("backups").success().says("damaged: the backup");
 }
