@@ -4,11 +4,12 @@
 use super::{
     finding::{Finding, Severity},
     order::Unit,
+    scratch::Problem,
     timeline::Step,
 };
 use crate::{
     error::Place,
-    sql::{Class, class},
+    sql::{Class, class, fold, token::tokens},
 };
 use imara_diff::{Algorithm, BasicLineDiffPrinter, Diff, InternedInput, UnifiedDiffConfig};
 use std::collections::BTreeSet;
@@ -30,7 +31,8 @@ pub fn statement(unit: &Unit, step: &Step, stand_ins: &BTreeSet<String>) -> Vec<
     let mut found = Vec::new();
     if let Some(problem) = &step.problem {
         found.push(
-            deny("sql", problem.message.clone(), problem.offset).hint("correct the statement"),
+            deny("sql", problem.message.clone(), offset(problem, text))
+                .hint("correct the statement"),
         );
     }
     let words = class::mentions(text);
@@ -70,6 +72,19 @@ pub fn statement(unit: &Unit, step: &Step, stand_ins: &BTreeSet<String>) -> Vec<
         _ => {}
     }
     found
+}
+
+/// Where SQLite found the problem; where it does not say, the first mention of the name that it
+/// complains about.
+fn offset(problem: &Problem, text: &str) -> usize {
+    let Some((_, name)) = problem.message.rsplit_once(": ").filter(|_| problem.offset == 0) else {
+        return problem.offset;
+    };
+    let wanted = fold(name.rsplit('.').next().unwrap_or(name));
+    let found = tokens(text)
+        .into_iter()
+        .find(|token| token.name(text).is_some_and(|name| fold(&name) == wanted));
+    found.map_or(0, |token| token.span.start)
 }
 
 /// The difference of two texts as a unified diff, its first forty lines.

@@ -34,7 +34,16 @@ impl Teller {
         Self { screen, terminal: std::io::stderr().is_terminal(), progress: Mutex::new(progress) }
     }
 
+    /// A line that the next one replaces: the report tells it again.
+    fn passing(&self, text: &str) {
+        self.clear();
+        let mut progress = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        progress.shown = Some(Instant::now());
+        let _ = write!(anstream::stderr(), "{text}");
+    }
+
     fn line(&self, text: &str) {
+        self.clear();
         // A closed pipe must not stop the work.
         let _ = writeln!(anstream::stderr(), "{text}");
     }
@@ -84,16 +93,21 @@ impl Teller {
                 self.advance(work, done_bytes)
             }
             Event::WorkEnded { .. } => self.clear(),
-            Event::BackupTaken { id, archive_bytes } if self.terminal => {
-                self.line(&format!("backup {id} ({}), verified", bytes(archive_bytes)));
-            }
             Event::MigrationStarted { database, migration } if self.terminal => {
-                self.line(&format!("{}: {migration} …", database.display()));
+                self.passing(&format!("{}: {migration} …", database.display()));
             }
+            Event::MigrationEnded { .. } => self.clear(),
             Event::Output { line } => self.line(&format!("  | {line}")),
             Event::Warning { text } => self.line(&format!("{} {text}", styled(NOTICE, "warning:"))),
             _ => {}
         }
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        // The report begins on a clean line.
+        self.clear();
     }
 }
 
