@@ -127,6 +127,15 @@ impl Schema {
         self.objects.get(&ObjectName::new(kind, name))
     }
 
+    /// Whether an object has this folded name.
+    #[must_use]
+    pub fn has_name(&self, name: &str) -> bool {
+        let name: Arc<str> = name.into();
+        [ObjectKind::Table, ObjectKind::Index, ObjectKind::Trigger, ObjectKind::View]
+            .into_iter()
+            .any(|kind| self.objects.contains_key(&ObjectName { kind, name: name.clone() }))
+    }
+
     /// The object with this folded name, whatever its kind.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<(&ObjectName, &Arc<Object>)> {

@@ -1,14 +1,14 @@
 //! Reads a schema through PRAGMA introspection; unchanged objects are not read again.
 
 use super::{
-    definition::{self, Definition},
-    facts::{Object, ObjectKind, ObjectName, Part, Schema},
-    is_internal,
+    facts::{Object, ObjectKind, ObjectName, Schema},
+    is_internal, object,
 };
-use crate::sql::{fold, normalise};
+use crate::sql::fold;
 use rusqlite::{Connection, Result};
 use sha2::{Digest, Sha256};
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
@@ -16,15 +16,30 @@ use std::{
 /// Reads schemas, keeping what it read of each object for as long as the object's text stays.
 #[derive(Default)]
 pub struct Introspector {
-    known: HashMap<ObjectName, Arc<Object>>,
+    /// By the row of `sqlite_schema`.
+    known: HashMap<i64, Known>,
     latest: Option<(i64, Schema)>,
+    reading: u64,
 }
 
-struct Row {
+/// An object as it was read.
+struct Known {
     name: ObjectName,
-    written: String,
-    table: String,
-    sql: String,
+    object: Arc<Object>,
+    /// Quoted words in it, and whether they were names of the schema when it was read: SQLite
+    /// takes one that is none for a string.
+    asked: BTreeMap<String, bool>,
+    /// The last reading that found it.
+    seen: u64,
+}
+
+/// A row of `sqlite_schema`.
+pub(super) struct Row {
+    id: i64,
+    pub(super) name: ObjectName,
+    pub(super) written: String,
+    pub(super) table: String,
+    pub(super) sql: String,
 }
 
 impl Introspector {
@@ -49,25 +64,101 @@ impl Introspector {
     /// SQLite's.
     pub fn read_anew(&mut self, connection: &Connection) -> Result<Schema> {
         let version = schema_version(connection)?;
-        let rows = rows(connection)?;
-        let mut objects = BTreeMap::new();
-        let mut names: Option<BTreeSet<String>> = None;
-        for row in &rows {
-            let object = match self.known.get(&row.name) {
-                Some(known) if known.sql == row.sql && known.name == row.written => known.clone(),
-                _ => {
-                    let names = names.get_or_insert_with(|| {
-                        rows.iter().map(|row| row.name.name.to_string()).collect()
-                    });
-                    Arc::new(object(connection, row, names)?)
-                }
-            };
-            objects.insert(row.name.clone(), object);
+        let fresh = self.changed_rows(connection)?;
+        let mut schema = self.latest.take().map(|(_, schema)| schema).unwrap_or_default();
+        let reading = self.reading;
+        self.known.retain(|_, known| {
+            let stays = known.seen == reading;
+            if !stays {
+                schema.objects.remove(&known.name);
+            }
+            stays
+        });
+        let new: BTreeSet<Arc<str>> = fresh.iter().map(|row| row.name.name.clone()).collect();
+        let known = schema.clone();
+        let is_name = |word: &str| new.contains(word) || known.has_name(word);
+        for row in &fresh {
+            self.learn(connection, row, &is_name, &mut schema)?;
         }
-        self.known = objects.iter().map(|(name, object)| (name.clone(), object.clone())).collect();
-        let schema = Schema { objects };
+        for row in self.doubtful(&is_name) {
+            self.learn(connection, &row, &is_name, &mut schema)?;
+        }
         self.latest = Some((version, schema.clone()));
         Ok(schema)
+    }
+
+    /// The rows of `sqlite_schema` that are not as they were; the others are marked as seen.
+    fn changed_rows(&mut self, connection: &Connection) -> Result<Vec<Row>> {
+        self.reading += 1;
+        let shadows = shadow_tables(connection)?;
+        let mut statement = connection.prepare_cached(
+            "SELECT rowid, type, name, tbl_name, sql FROM main.sqlite_schema WHERE sql IS NOT NULL",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut changed = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id = row.get(0)?;
+            let (kind, written) = (row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?);
+            let (table, sql) = (row.get_ref(3)?.as_str()?, row.get_ref(4)?.as_str()?);
+            let Some(kind) = ObjectKind::from_word(kind) else { continue };
+            if let Some(known) = self.known.get_mut(&id)
+                && known.name.kind == kind
+                && known.object.name == written
+                && known.object.table.eq_ignore_ascii_case(table)
+                && known.object.sql == sql
+            {
+                known.seen = self.reading;
+                continue;
+            }
+            if is_internal(written) || is_internal(table) || shadows.contains(&fold(table)) {
+                continue;
+            }
+            let name = ObjectName::new(kind, written);
+            changed.push(Row {
+                id,
+                name,
+                written: written.into(),
+                table: fold(table),
+                sql: sql.into(),
+            });
+        }
+        Ok(changed)
+    }
+
+    /// Objects with a quoted word that became a name of the schema, or ceased to be one.
+    fn doubtful(&self, is_name: &dyn Fn(&str) -> bool) -> Vec<Row> {
+        let differs = |known: &&Known| known.asked.iter().any(|(word, was)| is_name(word) != *was);
+        self.known
+            .iter()
+            .filter(|(_, known)| differs(known))
+            .map(|(id, known)| Row {
+                id: *id,
+                name: known.name.clone(),
+                written: known.object.name.clone(),
+                table: known.object.table.to_string(),
+                sql: known.object.sql.clone(),
+            })
+            .collect()
+    }
+
+    fn learn(
+        &mut self,
+        connection: &Connection,
+        row: &Row,
+        is_name: &dyn Fn(&str) -> bool,
+        schema: &mut Schema,
+    ) -> Result<()> {
+        let asked = RefCell::new(BTreeMap::new());
+        let names = |word: &str| {
+            let found = is_name(word);
+            asked.borrow_mut().insert(word.to_string(), found);
+            found
+        };
+        let object = Arc::new(object::read(connection, row, &names)?);
+        schema.objects.insert(row.name.clone(), object.clone());
+        let (name, seen) = (row.name.clone(), self.reading);
+        self.known.insert(row.id, Known { name, object, asked: asked.into_inner(), seen });
+        Ok(())
     }
 }
 
@@ -104,31 +195,6 @@ fn schema_version(connection: &Connection) -> Result<i64> {
     connection.prepare_cached("PRAGMA main.schema_version")?.query_row([], |row| row.get(0))
 }
 
-fn rows(connection: &Connection) -> Result<Vec<Row>> {
-    let shadows = shadow_tables(connection)?;
-    let mut statement = connection.prepare_cached(
-        "SELECT type, name, tbl_name, sql FROM main.sqlite_schema WHERE sql IS NOT NULL",
-    )?;
-    let found = statement.query_map([], |row| {
-        let kind: String = row.get(0)?;
-        let written: String = row.get(1)?;
-        let table: String = row.get(2)?;
-        let sql: String = row.get(3)?;
-        Ok((kind, written, table, sql))
-    })?;
-    let mut rows = Vec::new();
-    for row in found {
-        let (kind, written, table, sql) = row?;
-        let Some(kind) = ObjectKind::from_word(&kind) else { continue };
-        let hidden = is_internal(&written) || is_internal(&table);
-        if hidden || shadows.contains(&fold(&table)) {
-            continue;
-        }
-        rows.push(Row { name: ObjectName::new(kind, &written), written, table: fold(&table), sql });
-    }
-    Ok(rows)
-}
-
 /// The folded names of the tables that virtual tables keep for themselves.
 fn shadow_tables(connection: &Connection) -> Result<BTreeSet<String>> {
     let any: bool = connection
@@ -147,219 +213,33 @@ fn shadow_tables(connection: &Connection) -> Result<BTreeSet<String>> {
     names.map(|name| name.map(|name| fold(&name))).collect()
 }
 
-fn object(connection: &Connection, row: &Row, names: &BTreeSet<String>) -> Result<Object> {
-    let mut object = Object {
-        name: row.written.clone(),
-        table: row.table.as_str().into(),
-        sql: row.sql.clone(),
-        facts: BTreeMap::new(),
-        columns: Vec::new(),
-    };
-    match row.name.kind {
-        ObjectKind::Table if is_virtual(&row.sql) => {
-            object.facts.insert(Part::Whole, normalise(&row.sql, &|_| true).into());
-        }
-        ObjectKind::Table => table_facts(connection, row, names, &mut object)?,
-        ObjectKind::Index => index_facts(connection, row, names, &mut object)?,
-        ObjectKind::Trigger | ObjectKind::View => {
-            let canonical = without_condition(&normalise(&row.sql, &|word| names.contains(word)));
-            object.facts.insert(Part::Whole, canonical.into());
-        }
-    }
-    Ok(object)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database;
 
-fn is_virtual(sql: &str) -> bool {
-    sql.get(..14).is_some_and(|head| head.eq_ignore_ascii_case("create virtual"))
-}
-
-/// SQLite stores IF NOT EXISTS of triggers and views as written, though it says nothing of them.
-fn without_condition(canonical: &str) -> String {
-    canonical.replacen(" if not exists ", " ", 1)
-}
-
-struct Column {
-    name: String,
-    kind: String,
-    not_null: bool,
-    default: Option<String>,
-    key: i64,
-    hidden: i64,
-}
-
-fn columns(connection: &Connection, table: &str) -> Result<Vec<Column>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1)",
-    )?;
-    let found = statement.query_map([table], |row| {
-        Ok(Column {
-            name: fold(&row.get::<_, String>(0)?),
-            kind: row.get(1)?,
-            not_null: row.get(2)?,
-            default: row.get(3)?,
-            key: row.get(4)?,
-            hidden: row.get(5)?,
-        })
-    })?;
-    found.collect()
-}
-
-fn table_facts(
-    connection: &Connection,
-    row: &Row,
-    names: &BTreeSet<String>,
-    object: &mut Object,
-) -> Result<()> {
-    let columns = columns(connection, &row.written)?;
-    let is_name =
-        |word: &str| names.contains(word) || columns.iter().any(|column| column.name == word);
-    let written = definition::read(&row.sql, &is_name);
-    let (without_rowid, strict): (bool, bool) = connection
-        .prepare_cached("SELECT wr, strict FROM pragma_table_list(?1) WHERE schema = 'main'")?
-        .query_row([&row.written], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut whole = String::from("table");
-    whole.push_str(if strict { " strict" } else { "" });
-    whole.push_str(if without_rowid { " without rowid" } else { "" });
-    whole.push_str(written.columns.get("").map_or("", String::as_str));
-    object.facts.insert(Part::Whole, whole.into());
-    for column in &columns {
-        let part = Part::Column(column.name.as_str().into());
-        object.facts.insert(part, column_fact(column, &written).into());
-        object.columns.push(column.name.as_str().into());
-    }
-    for check in &written.checks {
-        object.facts.insert(Part::Check(check.as_str().into()), "check".into());
-    }
-    key_facts(connection, row, &columns, &written, object)?;
-    foreign_key_facts(connection, row, &written, object)
-}
-
-fn column_fact(column: &Column, written: &Definition) -> String {
-    let kind = normalise(&column.kind, &|_| true);
-    let mut fact = if kind.is_empty() { "any type".into() } else { kind };
-    if column.not_null {
-        fact.push_str(" not null");
-    }
-    if let Some(default) = &column.default {
-        // A default's double-quoted word is always a string.
-        fact.push_str(" default ");
-        fact.push_str(&normalise(default, &|_| false));
-    }
-    fact.push_str(written.columns.get(&column.name).map_or("", String::as_str));
-    fact.push_str(match column.hidden {
-        2 => " virtual",
-        3 => " stored",
-        _ => "",
-    });
-    fact
-}
-
-fn key_facts(
-    connection: &Connection,
-    row: &Row,
-    columns: &[Column],
-    written: &Definition,
-    object: &mut Object,
-) -> Result<()> {
-    let mut statement = connection.prepare_cached(
-        "SELECT name, origin FROM pragma_index_list(?1) WHERE origin IN ('u', 'pk')",
-    )?;
-    let indexes = statement
-        .query_map([&row.written], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
-        .collect::<Result<Vec<_>>>()?;
-    let mut has_key_index = false;
-    for (index, origin) in indexes {
-        if origin == "pk" {
-            has_key_index = true;
-            let key = format!("({})", index_columns(connection, &index)?);
-            object.facts.insert(Part::PrimaryKey, key.into());
-        } else {
-            let unique = Part::Unique(index_columns(connection, &index)?.into());
-            object.facts.insert(unique, "unique".into());
+    /// What an introspector that saw every step knows is what a fresh one reads.
+    #[test]
+    fn reading_step_by_step_is_reading_at_once() {
+        let connection = database::open_scratch().unwrap();
+        let mut followed = Introspector::default();
+        for sql in [
+            "CREATE TABLE \"Users\" (id INTEGER PRIMARY KEY, \"Name\" TEXT CHECK (\"Name\" <> \"X\"))",
+            "CREATE TRIGGER t AFTER INSERT ON users BEGIN INSERT INTO \"Log\" VALUES (\"Other\"); END",
+            "CREATE TABLE \"Log\" (a)",
+            "CREATE VIEW v AS SELECT \"Name\" FROM \"Users\"",
+            "CREATE INDEX i ON \"Users\" (\"Name\")",
+            "CREATE TABLE x (a)",
+            "ALTER TABLE \"Log\" RENAME TO journal",
+            "DROP TABLE x",
+            "ALTER TABLE users ADD COLUMN more INT",
+            "DROP INDEX i",
+            "DROP TABLE \"Users\"",
+            "CREATE TABLE other (b)",
+        ] {
+            connection.execute_batch(sql).unwrap();
+            let fresh = Introspector::default().read(&connection).unwrap();
+            assert_eq!(followed.read(&connection).unwrap(), fresh, "{sql}");
         }
     }
-    let mut key: Vec<&Column> = columns.iter().filter(|column| column.key > 0).collect();
-    key.sort_by_key(|column| column.key);
-    if !key.is_empty() && !has_key_index {
-        let names: Vec<&str> = key.iter().map(|column| column.name.as_str()).collect();
-        let kind = if written.autoincrement { "autoincrement" } else { "rowid" };
-        object.facts.insert(Part::PrimaryKey, format!("({}) {kind}", names.join(", ")).into());
-    }
-    Ok(())
-}
-
-/// The key columns of an index with what is not the default of them.
-fn index_columns(connection: &Connection, index: &str) -> Result<String> {
-    let mut statement = connection.prepare_cached(
-        "SELECT name, \"desc\", coll FROM pragma_index_xinfo(?1) WHERE key = 1 ORDER BY seqno",
-    )?;
-    let columns = statement.query_map([index], |row| {
-        let name: Option<String> = row.get(0)?;
-        let collation: Option<String> = row.get(2)?;
-        let mut text = name.map_or_else(|| "expression".into(), |name| fold(&name));
-        match collation.map(|collation| fold(&collation)) {
-            Some(collation) if collation != "binary" => {
-                text.push_str(&format!(" collate {collation}"));
-            }
-            _ => {}
-        }
-        if row.get(1)? {
-            text.push_str(" desc");
-        }
-        Ok(text)
-    })?;
-    Ok(columns.collect::<Result<Vec<_>>>()?.join(", "))
-}
-
-fn index_facts(
-    connection: &Connection,
-    row: &Row,
-    names: &BTreeSet<String>,
-    object: &mut Object,
-) -> Result<()> {
-    let columns = columns(connection, &row.table)?;
-    let is_name =
-        |word: &str| names.contains(word) || columns.iter().any(|column| column.name == word);
-    let canonical = without_condition(&normalise(&row.sql, &is_name));
-    // Expressions and the WHERE clause are in the text only; everything before ` on ` is the name.
-    let body = canonical.split_once(" on ").map_or(canonical.as_str(), |(_, body)| body);
-    let unique = if canonical.starts_with("create unique") { "unique " } else { "" };
-    let keys = index_columns(connection, &row.written)?;
-    object.facts.insert(Part::Whole, format!("{unique}on {body} [{keys}]").into());
-    Ok(())
-}
-
-fn foreign_key_facts(
-    connection: &Connection,
-    row: &Row,
-    written: &Definition,
-    object: &mut Object,
-) -> Result<()> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, \"table\", \"from\", \"to\", on_update, on_delete, \"match\" \
-         FROM pragma_foreign_key_list(?1) ORDER BY id, seq",
-    )?;
-    let mut keys: BTreeMap<i64, (Vec<String>, Vec<String>, String)> = BTreeMap::new();
-    let mut rows = statement.query([&row.written])?;
-    while let Some(found) = rows.next()? {
-        let parent = fold(&found.get::<_, String>(1)?);
-        let from = fold(&found.get::<_, String>(2)?);
-        let to: Option<String> = found.get(3)?;
-        let mut rest = parent;
-        for (at, word) in [(4, "on update"), (5, "on delete"), (6, "match")] {
-            let action = fold(&found.get::<_, String>(at)?);
-            if action != "no action" && action != "none" {
-                rest.push_str(&format!(" {word} {action}"));
-            }
-        }
-        let entry = keys.entry(found.get(0)?).or_insert_with(|| (Vec::new(), Vec::new(), rest));
-        entry.0.push(from);
-        entry.1.extend(to.map(|to| fold(&to)));
-    }
-    for (from, to, rest) in keys.into_values() {
-        let deferred = written.deferred.get(&from[0]).map_or("", String::as_str);
-        let text = format!("({}) references {rest} ({}){deferred}", from.join(", "), to.join(", "));
-        object.facts.insert(Part::ForeignKey(text.into()), "foreign key".into());
-    }
-    Ok(())
 }

@@ -6,6 +6,7 @@ pub mod definition;
 pub mod diff;
 pub mod facts;
 pub mod introspect;
+mod object;
 
 pub use diff::{Change, diff};
 pub use facts::{Object, ObjectKind, ObjectName, Part, Schema};
@@ -14,6 +15,7 @@ pub use introspect::{Introspector, schema_hash};
 /// Whether a name belongs to SQLite or piton and is no part of an application's schema.
 #[must_use]
 pub fn is_internal(name: &str) -> bool {
-    let folded = crate::sql::fold(name);
-    folded.starts_with("sqlite_") || folded.starts_with("_piton_")
+    name.get(..7).is_some_and(|start| {
+        start.eq_ignore_ascii_case("sqlite_") || start.eq_ignore_ascii_case("_piton_")
+    })
 }

@@ -115,6 +115,8 @@ def convert(repository, folder, style, target):
     layout = LAYOUTS[style](found, order)
     versions = [version.lstrip("0") if version else None for version, _, _ in layout]
     renumber = None in versions or len(set(versions)) < len(versions)
+    # Diesel orders its versions as text, of which some are shorter.
+    renumber = renumber or versions != sorted(versions, key=lambda version: int(version or 0))
     target.mkdir(parents=True, exist_ok=True)
     for old in target.glob("*.sql"):
         old.unlink()
