@@ -41,6 +41,16 @@ pub enum ProjectError {
         /// The names that exist.
         known: Vec<String>,
     },
+    /// Two targets have histories for one database.
+    #[error("`{}` belongs to two targets, `{first}` and `{second}`", database.display())]
+    TwoTargets {
+        /// The database, relative to the data directory.
+        database: PathBuf,
+        /// One target.
+        first: String,
+        /// The other.
+        second: String,
+    },
     /// A file that a command would create exists.
     #[error("`{}` exists already", path.display())]
     Exists {
@@ -102,6 +112,9 @@ impl ProjectError {
                 Some("run piton in the project's folder, or make it one: `piton init`".into())
             }
             Self::NoTarget { known, .. } => Some(format!("there are: {}", known.join(", "))),
+            Self::TwoTargets { .. } => Some(
+                "narrow the pattern in `piton.toml`, so that each database has one target".into(),
+            ),
             Self::Exists { .. } => Some("choose another name, or edit that file".into()),
             Self::AlreadyBack { .. } => {
                 Some("to go further back: `piton backups`, then `piton restore ID`".into())

@@ -7,10 +7,12 @@ use super::{
 use crate::{
     Result,
     database::{self, Access},
+    error::ProjectError,
     plan::{DatabasePlan, Request, Settings, Settled, plan_database},
 };
 use rusqlite::Connection;
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
@@ -37,6 +39,14 @@ pub fn plan_all(
     for (target, settled) in targets.targets.iter().zip(&settled) {
         let paths = target.paths(&config.data)?;
         jobs.extend(paths.into_iter().map(|database| Job { target, settled, database }));
+    }
+    let mut owners = BTreeMap::new();
+    for job in &jobs {
+        if let Some(first) = owners.insert(&job.database, &job.target.name) {
+            let (database, first, second) =
+                (job.database.clone(), first.clone(), job.target.name.clone());
+            return Err(ProjectError::TwoTargets { database, first, second }.into());
+        }
     }
     in_parallel(&jobs, |job| plan_one(config, job, settings)).into_iter().collect()
 }
