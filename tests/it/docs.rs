@@ -135,3 +135,23 @@ fn messages_name_commands_that_exist() {
         }
     }
 }
+
+#[test]
+fn codes_of_findings() {
+    let mut codes = BTreeSet::new();
+    for entry in walkdir::WalkDir::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/plan")) {
+        let Ok(text) = fs::read_to_string(entry.unwrap().path()) else { continue };
+        for start in [
+            "Finding::new(\"",
+            "self.deny(unit, \"",
+            "self.deny(\n                    unit,\n                    \"",
+        ] {
+            codes.extend(text.match_indices(start).map(|(at, _)| {
+                let code = text[at + start.len()..].split('"').next().unwrap();
+                format!("`{code}`")
+            }));
+        }
+    }
+    assert!(codes.len() > 8, "{codes:?}");
+    all_documented("codes of findings", codes);
+}
