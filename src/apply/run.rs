@@ -12,6 +12,7 @@ use super::{
 use crate::{
     Error, Result, database,
     database::Access,
+    disk,
     error::ApplyError,
     event::{Event, Observer},
     history::Migration,
@@ -139,6 +140,9 @@ impl Runner<'_> {
             .filter_map(|assessment| Some((assessment, assessment.migration.as_ref()?)))
             .collect();
         let access = if self.run.plan.exists { Access::Write } else { Access::Create };
+        if let (Access::Create, Some(folder)) = (access, self.run.plan.path.parent()) {
+            disk::create_folders("database-folder", folder)?;
+        }
         let mut first = true;
         for stage in items.chunk_by(same_stage) {
             let connection = database::open(&self.run.plan.path, access, self.run.busy)?;

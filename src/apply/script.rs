@@ -7,7 +7,7 @@ use crate::{
     error::ApplyError,
     event::{Event, Observer},
 };
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
 use std::{
     ffi::OsString,
     io::{BufRead, BufReader, Read},
@@ -51,7 +51,9 @@ pub fn run(job: &Job<'_>, observer: &dyn Observer) -> Result<String> {
         path: job.path.into(),
         reason: error.to_string(),
     };
-    let mut child = command(job).map_err(start_failed)?.spawn().map_err(start_failed)?;
+    let mut command = command(job).map_err(start_failed)?;
+    die_with_parent(&mut command);
+    let mut child = command.spawn().map_err(start_failed)?;
     let lines = lines(&mut child);
     let deadline = Instant::now() + job.limit;
     let mut kept = String::new();
@@ -63,6 +65,16 @@ pub fn run(job: &Job<'_>, observer: &dyn Observer) -> Result<String> {
         Ended::Lost(error) => format!("could not be waited for: {error}"),
     };
     Err(ApplyError::Script { path: job.path.into(), how, output: kept }.into())
+}
+
+/// A script whose piton was killed, or left by Ctrl-C or a lost SSH session, would go on changing
+/// data behind the back of the rollback that follows.
+#[expect(unsafe_code, reason = "nothing else acts in the child alone; prctl is async-signal-safe")]
+fn die_with_parent(command: &mut Command) {
+    // SAFETY: between fork and exec only this one system call is made; it allocates nothing.
+    unsafe {
+        command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
+    }
 }
 
 fn command(job: &Job<'_>) -> std::io::Result<Command> {

@@ -35,7 +35,7 @@ impl DiskError {
                 Some(format!("`{path}` lies on a read-only file system: remount it writable"))
             }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Some("free some space (`piton backups` lists the backups with their sizes)".into())
+                Some("free some space (`piton prune --dry-run` shows what old backups hold)".into())
             }
             io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
                 Some(format!("something else has the name `{path}`: move it away"))

@@ -41,6 +41,24 @@ pub enum ProjectError {
         /// The names that exist.
         known: Vec<String>,
     },
+    /// Two targets have histories for one database.
+    #[error("`{}` belongs to two targets, `{first}` and `{second}`", database.display())]
+    TwoTargets {
+        /// The database, relative to the data directory.
+        database: PathBuf,
+        /// One target.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// What would be changed is in no backup, so that it could not be put back.
+    #[error("no backup would hold the database `{}`: {reason}", database.display())]
+    NotInBackups {
+        /// The database, relative to the data directory.
+        database: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A file that a command would create exists.
     #[error("`{}` exists already", path.display())]
     Exists {
@@ -71,9 +89,10 @@ impl ProjectError {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::SchemaInScript { .. } | Self::NothingToRollBack | Self::AlreadyBack { .. } => {
-                Kind::Refused
-            }
+            Self::NotInBackups { .. }
+            | Self::SchemaInScript { .. }
+            | Self::NothingToRollBack
+            | Self::AlreadyBack { .. } => Kind::Refused,
             _ => Kind::Usage,
         }
     }
@@ -102,6 +121,13 @@ impl ProjectError {
                 Some("run piton in the project's folder, or make it one: `piton init`".into())
             }
             Self::NoTarget { known, .. } => Some(format!("there are: {}", known.join(", "))),
+            Self::TwoTargets { .. } => Some(
+                "narrow the pattern in `piton.toml`, so that each database has one target".into(),
+            ),
+            Self::NotInBackups { .. } => Some(
+                "move it into the data directory, or name its folder with `--data`; `exclude` is for other files"
+                    .into(),
+            ),
             Self::Exists { .. } => Some("choose another name, or edit that file".into()),
             Self::AlreadyBack { .. } => {
                 Some("to go further back: `piton backups`, then `piton restore ID`".into())

@@ -119,7 +119,7 @@ impl StoreError {
             ),
             Self::NewerFormat { .. } => Some("update piton on this machine".into()),
             Self::NoSpace { .. } => {
-                Some("free some space (`piton backups` lists the backups with their sizes), or name another disk with `--backups`".into())
+                Some("free some space (`piton prune --dry-run` shows what old backups hold), or name another disk with `--backups`".into())
             }
             Self::Open { path } => Some(format!("close it: `chmod go-w {}`", path.display())),
             Self::BadPattern { .. } => Some("`*`, `?`, `[…]` and `**/` are what patterns know".into()),

@@ -85,6 +85,14 @@ impl Header {
         Ok(header)
     }
 
+    /// The declared queries, each with its directive.
+    pub fn queries(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let skip_if = self.skip_if.iter().map(|query| ("skip-if", query.as_str()));
+        let require = self.require.iter().map(|query| ("require", query.as_str()));
+        let verify = self.verify.iter().map(|query| ("verify", query.as_str()));
+        skip_if.chain(require).chain(verify)
+    }
+
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         if value.is_empty() {
             return Err(format!("`{key}:` has no value"));

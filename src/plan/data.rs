@@ -27,6 +27,21 @@ pub fn truth(connection: &Connection, query: &str) -> Result<bool, String> {
     })
 }
 
+/// What is wrong with a declared query whatever the schema is: SQLite cannot read it, or it would
+/// change something. Objects that it asks about may be made later, so their absence is no error.
+pub fn malformed(connection: &Connection, query: &str) -> Option<String> {
+    match connection.prepare(query) {
+        Ok(statement) if statement.readonly() => None,
+        Ok(_) => Some("it must be a query that changes nothing".into()),
+        Err(rusqlite::Error::MultipleStatement) => Some("it must be one query".into()),
+        Err(error) => {
+            let said = error.to_string();
+            let unread = ["syntax error", "incomplete input", "unrecognized token"];
+            unread.iter().any(|part| said.contains(part)).then_some(said)
+        }
+    }
+}
+
 /// Whether a table has any row; none where it cannot be read.
 pub fn has_rows(connection: &Connection, table: &str) -> Option<bool> {
     let query = format!("SELECT EXISTS (SELECT 1 FROM main.{})", quote(table));

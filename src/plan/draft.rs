@@ -2,7 +2,7 @@
 
 use super::{
     assess::{Assessed, Verdict},
-    data::truth,
+    data::{malformed, truth},
     finding::{Finding, Severity},
     inspect,
     model::{Action, Assessment, PlannedStatement, State},
@@ -218,6 +218,12 @@ impl Draft<'_> {
             steps.iter().filter(|step| acting(step.statement) && step.kind != StepKind::Script)
         {
             self.findings.extend(inspect::statement(unit, step, &self.timeline.stand_ins));
+        }
+        for (directive, query) in unit.replayed.header.queries() {
+            if let Some(reason) = malformed(connection, query) {
+                let message = format!("`{}`: `{directive}: {query}`: {reason}", unit.title);
+                self.deny(unit, "declared", message, "correct the query in the file's header");
+            }
         }
         for query in &unit.replayed.header.require {
             // A query about objects that do not exist yet is asked again when it is reached.

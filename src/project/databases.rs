@@ -7,10 +7,14 @@ use super::{
 use crate::{
     Result,
     database::{self, Access},
+    disk,
+    error::ProjectError,
     plan::{DatabasePlan, Request, Settings, Settled, plan_database},
+    store::{Filter, StoredPath},
 };
 use rusqlite::Connection;
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
@@ -37,6 +41,14 @@ pub fn plan_all(
     for (target, settled) in targets.targets.iter().zip(&settled) {
         let paths = target.paths(&config.data)?;
         jobs.extend(paths.into_iter().map(|database| Job { target, settled, database }));
+    }
+    let mut owners = BTreeMap::new();
+    for job in &jobs {
+        if let Some(first) = owners.insert(&job.database, &job.target.name) {
+            let (database, first, second) =
+                (job.database.clone(), first.clone(), job.target.name.clone());
+            return Err(ProjectError::TwoTargets { database, first, second }.into());
+        }
     }
     in_parallel(&jobs, |job| plan_one(config, job, settings)).into_iter().collect()
 }
@@ -83,6 +95,35 @@ fn plan_one(config: &Config, job: &Job<'_>, settings: &Settings) -> Result<Datab
         return Ok(plan);
     }
     plan_database(&request, live.as_ref())
+}
+
+/// Refuses a database that no backup of the data directory holds: what a run does to it could not
+/// be put back.
+///
+/// # Errors
+/// [`ProjectError::NotInBackups`] with the reason; the system's.
+pub fn require_in_backups(config: &Config, database: &Path) -> Result<()> {
+    let refused = |reason: String| ProjectError::NotInBackups { database: database.into(), reason };
+    let filter = Filter::new(&config.exclude)?;
+    let excluded = |path: &Path| StoredPath::try_from(path).is_ok_and(|path| filter.matches(&path));
+    if database.ancestors().any(excluded) {
+        return Err(refused("`exclude` leaves it out".into()).into());
+    }
+    // The nearest thing that is there: the database itself, a link, or its folder.
+    let path = config.data.join(database);
+    let Some(there) = path.ancestors().find(|path| path.symlink_metadata().is_ok()) else {
+        return Ok(());
+    };
+    let real = |path: &Path| path.canonicalize().map_err(disk::failed("follow the link", path));
+    if config.data.exists() && there.starts_with(&config.data) {
+        let (there, data) = (real(there)?, real(&config.data)?);
+        if !there.starts_with(data) {
+            let reason =
+                format!("it is a link to `{}`, outside the data directory", there.display());
+            return Err(refused(reason).into());
+        }
+    }
+    Ok(())
 }
 
 /// Opens a live database for reading; none where it does not exist.

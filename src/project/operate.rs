@@ -106,6 +106,7 @@ impl Project {
         let hash = schema_hash(&connection).map_err(crate::database::failed("read", &path))?;
         // The backup opens the file itself, and no other connection may lie beside it then.
         drop(connection);
+        databases::require_in_backups(&self.config, &database)?;
         report.backup = self.back_up_existing(Reason::Script, None, observer)?;
         let plan = plan(&script, &database, &path, hash);
         let mut run = self.run_begins(report.backup.clone())?;

@@ -6,12 +6,12 @@
 use super::config::Config;
 use crate::{
     Result, database, disk,
-    error::ProjectError,
+    error::{HistoryError, ProjectError},
     history::{Folder, Ignored, Migration, discover},
 };
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
@@ -55,41 +55,43 @@ pub fn read(config: &Config) -> Result<Targets> {
     }
     let mut found = Targets::default();
     let default = config.database.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let mut named: BTreeMap<String, Databases> = BTreeMap::new();
+    let mut declared: BTreeMap<String, Databases> = BTreeMap::new();
     for (name, (pattern, _)) in &config.targets {
-        named.insert(name.clone(), databases(pattern));
+        declared.insert(name.clone(), databases(pattern));
     }
     for folder in discover(&config.migrations)? {
         let Folder { name, migrations, ignored } = folder;
         found.ignored.extend(ignored);
         let (name, databases) = match name {
-            None => (default.clone(), Databases::Named(config.database.clone())),
+            None => (default.clone(), named(&config.database)),
             Some(name) => {
                 let other = config.targets.get(&name).is_some_and(|(_, folder)| folder.is_some());
                 if other {
                     continue;
                 }
                 let file = PathBuf::from(format!("{name}.db"));
-                let databases = named.get(&name).cloned().unwrap_or(Databases::Named(file));
+                let databases = declared.get(&name).cloned().unwrap_or(named(file));
                 (name, databases)
             }
         };
-        add(&mut found.targets, name, databases, migrations);
+        join(&mut found.targets, Target { name, databases, migrations })?;
     }
     for (name, (pattern, folder)) in &config.targets {
         match folder {
             Some(folder) => {
                 let only = discover(folder)?.into_iter().next().unwrap_or_default();
                 found.ignored.extend(only.ignored);
-                add(&mut found.targets, name.clone(), databases(pattern), only.migrations);
+                let (databases, migrations) = (databases(pattern), only.migrations);
+                join(&mut found.targets, Target { name: name.clone(), databases, migrations })?;
             }
-            None if found.targets.iter().all(|target| target.name != *name) => {
+            None if !config.migrations.join(name).is_dir() => {
                 let path = config.migrations.join(name);
                 return Err(ProjectError::NoFolder { what: "migrations", path }.into());
             }
             None => {}
         }
     }
+    distribute(&mut found.targets)?;
     Ok(found)
 }
 
@@ -97,39 +99,51 @@ fn databases(pattern: &str) -> Databases {
     if pattern.contains(['*', '?', '[']) {
         Databases::Matching(pattern.into())
     } else {
-        Databases::Named(pattern.into())
+        named(pattern)
     }
 }
 
-/// Adds a target, its files with a `database:` header as targets of their own.
-fn add(
-    targets: &mut Vec<Target>,
-    name: String,
-    databases: Databases,
-    migrations: Vec<Arc<Migration>>,
-) {
-    let mut moved: BTreeMap<String, Vec<Arc<Migration>>> = BTreeMap::new();
-    let mut own = Vec::new();
-    for migration in migrations {
-        match &migration.header.database {
-            Some(database) if databases != Databases::Named(database.into()) => {
-                moved.entry(database.clone()).or_default().push(migration);
-            }
-            _ => own.push(migration),
-        }
+/// One database, however its path is spelt: `./logs.db` is `logs.db`.
+fn named(path: impl AsRef<Path>) -> Databases {
+    let parts = path.as_ref().components().filter(|part| *part != Component::CurDir);
+    Databases::Named(parts.collect())
+}
+
+/// Gives the files with a `database:` header to the target of that database.
+fn distribute(targets: &mut Vec<Target>) -> Result<()> {
+    let mut moved = Vec::new();
+    for target in targets.iter_mut() {
+        let elsewhere = |migration: &Arc<Migration>| {
+            let database = migration.header.database.as_ref();
+            database.is_some_and(|database| target.databases != named(database))
+        };
+        let (away, own) = target.migrations.drain(..).partition(elsewhere);
+        target.migrations = own;
+        moved.extend::<Vec<_>>(away);
     }
-    targets.push(Target { name, databases, migrations: own });
-    for (database, migrations) in moved {
-        let path = PathBuf::from(&database);
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let databases = Databases::Named(path);
-        match targets.iter_mut().find(|target| target.databases == databases) {
-            Some(target) => {
-                target.migrations.extend(migrations);
-                target.migrations.sort_by(|a, b| a.version.cmp(&b.version));
-            }
-            None => targets.push(Target { name: stem, databases, migrations }),
+    for migration in moved {
+        let database = PathBuf::from(migration.header.database.clone().unwrap_or_default());
+        let name = database.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let databases = named(&database);
+        join(targets, Target { name, databases, migrations: vec![migration] })?;
+    }
+    Ok(())
+}
+
+/// Adds a target; where another one has the same databases, the two have one history.
+fn join(targets: &mut Vec<Target>, added: Target) -> Result<()> {
+    let Some(target) = targets.iter_mut().find(|target| target.databases == added.databases) else {
+        targets.push(added);
+        return Ok(());
+    };
+    target.migrations.extend(added.migrations);
+    target.migrations.sort_by(|a, b| a.version.cmp(&b.version));
+    match target.migrations.windows(2).find(|pair| pair[0].version == pair[1].version) {
+        Some(pair) => {
+            let (first, second) = (pair[0].path.clone(), pair[1].path.clone());
+            Err(HistoryError::SameVersion { first, second }.into())
         }
+        None => Ok(()),
     }
 }
 

@@ -98,6 +98,9 @@ impl Project {
         if let Some(outcome) = without_a_run(&plans) {
             return Ok(report(outcome, plans));
         }
+        for plan in plans.iter().filter(|plan| plan.acts()) {
+            databases::require_in_backups(config, &plan.database)?;
+        }
         let backup = self.back_up_existing(Reason::Run, None, observer)?;
         let mut report = report(Outcome::Done, plans);
         report.backup = backup.clone();

@@ -151,3 +151,32 @@ fn an_archive_of_somebody_else() {
     one.run(&format!("restore {id} --yes")).code(10).says("hint: ");
     assert_eq!(one.data(), before);
 }
+
+#[test]
+fn a_database_that_no_backup_would_hold() {
+    let sandbox = Sandbox::new().migration("001_more.sql", MORE).script("x.sql", "DELETE FROM t;");
+    sandbox.write("elsewhere/x.db", "");
+    fs::create_dir(sandbox.path("data")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere/x.db", sandbox.path("data/app.db")).unwrap();
+    for words in ["up", "run x"] {
+        let ran = sandbox.run(words).code(4).one_error();
+        ran.says("no backup would hold the database `app.db`").says("outside the data directory");
+    }
+    assert_eq!(sandbox.read("elsewhere/x.db"), "");
+    sandbox.remove("data/app.db");
+    for pattern in ["*.db", "app.db"] {
+        sandbox
+            .run(&format!("up --exclude {pattern}"))
+            .code(4)
+            .one_error()
+            .says("`exclude` leaves it out");
+    }
+    assert!(!sandbox.exists("data/app.db"));
+
+    // A link that stays inside is a second name of what every backup holds.
+    sandbox.execute("releases/2.db", "PRAGMA user_version = 1");
+    std::os::unix::fs::symlink("releases/2.db", sandbox.path("data/app.db")).unwrap();
+    sandbox.run("up").success();
+    std::os::unix::fs::symlink("data", sandbox.path("link")).unwrap();
+    sandbox.run("up --data link").success().says("nothing to do");
+}

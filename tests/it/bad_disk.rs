@@ -116,7 +116,7 @@ fn a_user_without_rights() {
     }
     std::fs::set_permissions(sandbox.path(""), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
-    for words in ["up", "backup", "verify", "restore --yes", "recover"] {
+    for words in ["up", "backup", "verify", "restore --yes"] {
         let ran = sandbox.finish(nobody(words)).code(5).one_error();
         ran.says("Permission denied").says("hint: run piton as the user that owns");
     }

@@ -200,3 +200,19 @@ fn folders_that_are_missing_or_empty() {
     file.run("status").code(2).one_error();
     file.run("backup").code(2).one_error().says("is not a directory");
 }
+
+#[test]
+fn a_declared_query_that_is_none() {
+    for (directive, reason) in [
+        ("skip-if: SELEC 1", "near \"SELEC\": syntax error"),
+        ("require: SELECT (1", "incomplete input"),
+        ("verify: DELETE FROM users", "changes nothing"),
+        ("verify: SELECT 1; SELECT 2", "one query"),
+    ] {
+        let sandbox = with("002_more.sql", format!("-- {directive}\nCREATE TABLE more (x);\n"));
+        refused(&sandbox, 4, &["refused [declared]", "`002_more.sql`", directive, reason]);
+    }
+    // What a query asks about may be made by the file itself.
+    let text = "-- skip-if: SELECT x FROM more\n-- verify: SELECT count(*) = 0 FROM more\nCREATE TABLE more (x);\n";
+    with("002_more.sql", text).run("up").success().says("002_more.sql");
+}

@@ -38,7 +38,8 @@ fn the_second_fails_and_the_first_goes_back() {
         .says("applied  app.db: 002_mail.sql")
         .says("failed   logs.db: 002_bad.sql")
         .says("migrations/logs/002_bad.sql:1:1")
-        .says("failed and restored: the backup of this run (");
+        .says("failed and restored: the backup of this run (")
+        .says("everything is as before");
     assert_eq!(sandbox.content(), before);
     let document = sandbox.run("up --json").code(6).json();
     assert_eq!(document["ran"][0]["standing"], "as-before");

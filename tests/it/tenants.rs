@@ -76,6 +76,17 @@ fn a_script_that_fails_for_one_restores_that_one() {
 }
 
 #[test]
+fn a_pattern_that_takes_the_database_of_another_target() {
+    let sandbox = Sandbox::new()
+        .config("[targets.all]\ndatabases = \"*.db\"\n")
+        .migration("001_users.sql", "CREATE TABLE users (x);")
+        .migration("all/001_notes.sql", "CREATE TABLE notes (x);");
+    sandbox.execute("app.db", "PRAGMA user_version = 1");
+    let ran = sandbox.run("up").code(2).one_error();
+    ran.says("`app.db` belongs to two targets, `app` and `all`");
+}
+
+#[test]
 fn a_drifted_one_is_named() {
     let sandbox = tenants();
     sandbox.execute("tenants/b.db", "DROP TABLE notes");

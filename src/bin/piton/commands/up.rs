@@ -8,7 +8,7 @@ use crate::{
 use anyhow::Result;
 use piton::{
     Kind,
-    project::{Outcome, UpOptions, UpReport},
+    project::{DatabaseReport, Outcome, Standing, UpOptions, UpReport},
 };
 use serde_json::{Value, json};
 
@@ -55,6 +55,9 @@ fn render(report: &UpReport, screen: Screen) -> Report {
                 let word = text::styled(text::BAD, "failed  ");
                 human.push_str(&format!("{word} {}: {migration}\n", database.database.display()));
             }
+            if report.plans.len() > 1 {
+                problems.push_str(&format!("{}:\n", database.database.display()));
+            }
             problems.push_str(&text::failure(error));
         }
     }
@@ -74,6 +77,18 @@ fn render(report: &UpReport, screen: Screen) -> Report {
     Report::lazily(screen, report.outcome, || fields(report), human).with_problems(problems)
 }
 
+/// What a failed run leaves, in words.
+fn left(report: &UpReport) -> String {
+    if !report.keeps_anything() {
+        return "everything is as before".into();
+    }
+    let is_kept = |database: &&DatabaseReport| database.standing == Standing::Kept;
+    let (kept, back): (Vec<_>, Vec<_>) = report.databases.iter().partition(is_kept);
+    let names: Vec<String> = back.iter().map(|it| it.database.display().to_string()).collect();
+    let done = text::count(kept.len(), "other one is", "other ones are");
+    format!("as before in {}; the {done} done", names.join(", "))
+}
+
 fn closing(report: &UpReport) -> String {
     let backup = report.backup.as_ref().map_or_else(|| "none".to_string(), ToString::to_string);
     match report.outcome {
@@ -89,8 +104,9 @@ fn closing(report: &UpReport) -> String {
             format!("{}: nothing was touched\n", text::styled(text::BAD, "refused"))
         }
         Outcome::Problem(Kind::Restored) => format!(
-            "{}: the backup of this run ({backup}) was put back, everything is as before it\n",
-            text::styled(text::BAD, "failed and restored")
+            "{}: the backup of this run ({backup}) was put back, {}\n",
+            text::styled(text::BAD, "failed and restored"),
+            left(report)
         ),
         Outcome::Problem(Kind::NotRestored) => format!(
             "{}: the data is as the run left it; the backup before it is {backup}. \
@@ -98,7 +114,7 @@ fn closing(report: &UpReport) -> String {
             text::styled(text::BAD, "failed and NOT restored")
         ),
         Outcome::Problem(_) => {
-            format!("{}: everything is as before\n", text::styled(text::BAD, "failed"))
+            format!("{}: {}\n", text::styled(text::BAD, "failed"), left(report))
         }
     }
 }
