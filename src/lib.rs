@@ -8,6 +8,8 @@ pub mod project;
 
 pub mod restore;
 
+pub mod difference;
+
 pub mod apply;
 pub mod backup;
 

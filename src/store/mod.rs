@@ -13,6 +13,7 @@ mod id;
 mod inspect;
 mod manifest;
 mod path;
+mod peek;
 mod reader;
 mod remark;
 pub mod retention;
