@@ -18,6 +18,9 @@ const BASE: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b TEXT COLLATE NO
     CREATE TABLE p (k TEXT PRIMARY KEY, v); INSERT INTO p VALUES ('k', 0), (NULL, 0);
     CREATE TABLE \"odd \"\" name\" (\"a \"\" b\", rowid); INSERT INTO \"odd \"\" name\" VALUES (1, 2);";
 
+/// A table, and its rows of the first side alone, of the second alone, and changed.
+type Counts = (&'static str, u64, u64, u64);
+
 /// Two databases, the second being the first and then a change.
 fn compared(change: &str, limit: usize) -> Vec<TableDifference> {
     let folder = tempfile::tempdir().unwrap();
@@ -30,7 +33,7 @@ fn compared(change: &str, limit: usize) -> Vec<TableDifference> {
 
 #[test]
 fn rows_are_compared_by_key() {
-    let cases: [(&str, &[(&str, u64, u64, u64)]); 12] = [
+    let cases: [(&str, &[Counts]); 12] = [
         ("", &[]),
         ("DELETE FROM t WHERE id = 2", &[("t", 1, 0, 0)]),
         ("INSERT INTO t VALUES (9, 0, 0)", &[("t", 0, 1, 0)]),

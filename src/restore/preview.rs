@@ -33,6 +33,8 @@ pub struct Preview {
     pub holders: Vec<FileHolder>,
     /// Whether every process could be looked into.
     pub view: View,
+    /// Why the rows that would be lost could not be counted.
+    pub uncounted: Option<String>,
 }
 
 /// What would happen to a database.
@@ -71,6 +73,10 @@ pub struct Rows {
     pub live: Option<u64>,
     /// Rows in the backup.
     pub backup: Option<u64>,
+    /// Rows that the backup does not have, by key; absent where they are not counted.
+    pub only_live: Option<u64>,
+    /// Rows that the backup has otherwise; absent where they are not counted.
+    pub changed: Option<u64>,
 }
 
 /// Finds out what a restore would change. `inspect` tells the position of a live database.
@@ -83,8 +89,9 @@ pub fn plan(
 ) -> Result<Preview> {
     let excluded = super::excluded(request)?;
     let left_out = super::left_out(request);
-    let live =
-        scan::scan(scan::Scope { data: request.data, excluded: &excluded, left_out: &left_out })?;
+    let scope = scan::Scope { data: request.data, excluded: &excluded, left_out: &left_out };
+    // A directory that is gone is what a restore may be for.
+    let live = if request.data.exists() { scan::scan(scope)? } else { Tree::default() };
     let items = selected(request, &excluded);
     let concerned = |path: &StoredPath| request.only.is_empty() || request.only.matches(path);
     // The same arrangement that a restore carries out.
@@ -124,6 +131,7 @@ pub fn plan(
         files_displaced: displaced(What::File).cloned().collect(),
         holders,
         view,
+        uncounted: None,
     })
 }
 
@@ -159,7 +167,7 @@ fn surplus(
     inspect: &dyn Fn(&Connection, &Path) -> Option<String>,
 ) -> DatabaseChange {
     let (rows, live_position, unreadable) = read_live(request, path, inspect);
-    let known = |(table, rows)| (table, Rows { live: Some(rows), backup: None });
+    let known = |(table, rows)| (table, Rows { live: Some(rows), ..Rows::default() });
     DatabaseChange {
         path: path.clone(),
         change: Change::Displaced,
