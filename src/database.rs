@@ -56,6 +56,18 @@ pub fn open(path: &Path, access: Access, busy: Duration) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Gives a connection a copy that nobody changes, to read from under a schema name.
+///
+/// # Errors
+/// [`DatabaseError`], with the path.
+pub fn attach_copy(connection: &Connection, copy: &Path, name: &str) -> Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+    let uri = uri(copy, "?immutable=1&mode=ro");
+    let uri = String::from_utf8_lossy(uri.as_os_str().as_bytes()).into_owned();
+    let attached = connection.execute("ATTACH ?1 AS ?2", [uri.as_str(), name]);
+    Ok(attached.map(drop).map_err(failed("attach", copy))?)
+}
+
 /// Opens a private database in memory with foreign keys off.
 ///
 /// # Errors

@@ -9,6 +9,8 @@ pub mod project;
 pub mod rehearse;
 pub mod restore;
 
+pub mod difference;
+
 pub mod apply;
 pub mod backup;
 

@@ -2,12 +2,15 @@
 //!
 //! The caller holds the data directory's lock and has no connection to any database in it.
 
+mod copies;
 mod copy;
 mod cut;
 mod files;
 pub(crate) mod scan;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use copies::copy_databases;
 
 use crate::{
     Error, Result,

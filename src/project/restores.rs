@@ -47,7 +47,7 @@ pub struct RestoreReport {
 }
 
 impl Project {
-    /// What a restore would change.
+    /// What a restore would change, and which rows it would lose.
     ///
     /// # Errors
     /// A backup that cannot be found or read; the system's.
@@ -59,7 +59,7 @@ impl Project {
     ) -> Result<RestoreReport> {
         self.settle(observer)?;
         let backup = self.source(source)?;
-        let preview = self.preview(&backup, options)?;
+        let preview = self.preview(&backup, options, Some(observer))?;
         Ok(RestoreReport { backup, preview, restored: None })
     }
 
@@ -75,7 +75,8 @@ impl Project {
     ) -> Result<RestoreReport> {
         let backup = self.source(source)?;
         let _lock = self.begin(options.patience, observer)?;
-        let preview = self.preview(&backup, options)?;
+        // Counting the rows that get lost is for whoever decides, and takes its time.
+        let preview = self.preview(&backup, options, None)?;
         let restored = self.carry_out_restore(&backup, options, Safety::Take, observer)?;
         if let Some(mut run) = last_run::read(&self.config.data)
             && options.only.is_empty()
@@ -217,7 +218,13 @@ impl Project {
             .collect()
     }
 
-    fn preview(&self, backup: &Backup, options: &RestoreOptions) -> Result<Preview> {
+    /// Finds out what would change; with an observer, also which rows would be lost.
+    fn preview(
+        &self,
+        backup: &Backup,
+        options: &RestoreOptions,
+        counting: Option<&dyn Observer>,
+    ) -> Result<Preview> {
         self.with_backup_request(Reason::Safety, None, |safety, store| {
             let (only, excluded) =
                 (Filter::new(&options.only)?, Filter::new(&self.config.exclude)?);
@@ -233,7 +240,11 @@ impl Project {
                 now: safety.now,
                 random: safety.random,
             };
-            restore::plan(&request, safety.inspect)
+            let mut preview = restore::plan(&request, safety.inspect)?;
+            if let Some(observer) = counting {
+                restore::count_losses(&mut preview, &request, safety, observer);
+            }
+            Ok(preview)
         })
     }
 

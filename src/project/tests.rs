@@ -184,6 +184,41 @@ fn a_size_limit_counts_the_directory_without_what_is_foreign() {
 }
 
 #[test]
+fn a_preview_names_the_rows_that_would_be_lost() {
+    let place = place("");
+    let data = place.folder.path().join("data");
+    let live = rusqlite::Connection::open(data.join("app.db")).unwrap();
+    live.execute_batch(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 1), (2, 2)",
+    )
+    .unwrap();
+    place.backup();
+    // As many rows as before: their number tells nothing.
+    live.execute_batch("UPDATE t SET a = 9 WHERE id = 1; UPDATE t SET id = 3 WHERE id = 2")
+        .unwrap();
+    live.execute_batch("CREATE TABLE n (a); INSERT INTO n VALUES (1)").unwrap();
+    let options =
+        RestoreOptions { only: Vec::new(), gate: Gate::Refuse, patience: Patience::Refuse };
+    let latest = Source::Named(Selector::Latest);
+    let preview = || place.project.preview_restore(&latest, &options, &Silent).unwrap().preview;
+    let found = preview();
+    let rows = |table: &str| {
+        let rows = found.databases[0].tables[table];
+        (rows.live, rows.backup, rows.only_live, rows.changed)
+    };
+    assert_eq!(rows("t"), (Some(2), Some(2), Some(1), Some(1)));
+    assert_eq!(rows("n"), (Some(1), None, Some(1), Some(0)));
+    assert_eq!(found.uncounted, None);
+    // A directory that is gone loses nothing more.
+    drop(live);
+    fs::remove_dir_all(&data).unwrap();
+    let found = preview();
+    assert_eq!((found.databases.len(), found.uncounted), (1, None));
+    place.project.restore(&latest, &options, &Silent).unwrap();
+    assert!(data.join("app.db").exists());
+}
+
+#[test]
 fn what_the_last_good_run_and_restores_took_stays() {
     let place = place("[retention]\nlast = 1\n");
     place.backup();

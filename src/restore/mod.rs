@@ -11,6 +11,7 @@ mod fold;
 mod holders;
 mod hot;
 mod journal;
+mod losses;
 mod preview;
 mod recovery;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod transaction;
 pub use carry::carry_out;
 pub use holders::View;
 pub use journal::Direction;
+pub use losses::count_losses;
 pub use preview::{Change, DatabaseChange, Preview, Rows, plan};
 pub use recovery::{Recovered, is_interrupted, needed_backups, recover, undo};
 

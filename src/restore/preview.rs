@@ -33,6 +33,8 @@ pub struct Preview {
     pub holders: Vec<FileHolder>,
     /// Whether every process could be looked into.
     pub view: View,
+    /// Why the rows that would be lost could not be counted.
+    pub uncounted: Option<String>,
 }
 
 /// What would happen to a database.
@@ -71,6 +73,10 @@ pub struct Rows {
     pub live: Option<u64>,
     /// Rows in the backup.
     pub backup: Option<u64>,
+    /// Rows that the backup does not have, by key; absent where they are not counted.
+    pub only_live: Option<u64>,
+    /// Rows that the backup has otherwise; absent where they are not counted.
+    pub changed: Option<u64>,
 }
 
 /// Finds out what a restore would change. `inspect` tells the position of a live database.
@@ -125,6 +131,7 @@ pub fn plan(
         files_displaced: displaced(What::File).cloned().collect(),
         holders,
         view,
+        uncounted: None,
     })
 }
 
@@ -160,7 +167,7 @@ fn surplus(
     inspect: &dyn Fn(&Connection, &Path) -> Option<String>,
 ) -> DatabaseChange {
     let (rows, live_position, unreadable) = read_live(request, path, inspect);
-    let known = |(table, rows)| (table, Rows { live: Some(rows), backup: None });
+    let known = |(table, rows)| (table, Rows { live: Some(rows), ..Rows::default() });
     DatabaseChange {
         path: path.clone(),
         change: Change::Displaced,

@@ -7,10 +7,12 @@ pub mod diff;
 pub mod facts;
 pub mod introspect;
 mod object;
+pub mod shape;
 
 pub use diff::{Change, diff};
 pub use facts::{Object, ObjectKind, ObjectName, Part, Schema};
 pub use introspect::{Introspector, schema_hash};
+pub use shape::{Key, Shape, shapes};
 
 /// Whether a name belongs to SQLite or piton and is no part of an application's schema.
 #[must_use]

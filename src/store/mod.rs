@@ -12,7 +12,9 @@ mod filter;
 mod id;
 mod inspect;
 mod manifest;
+mod member;
 mod path;
+mod peek;
 mod reader;
 mod remark;
 pub mod retention;
@@ -20,6 +22,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod workers;
 mod writer;
 
 pub use catalog::{Catalog, Selector, Stray};

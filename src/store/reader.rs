@@ -5,7 +5,7 @@
 
 use super::{
     Digest, Item, Manifest,
-    compress::decompress,
+    compress::Expander,
     digest::Hashing,
     entry::{self, BLOCK, MANIFEST_NAME, filling},
 };
@@ -15,7 +15,6 @@ use crate::{
     error::StoreError,
     event::{Event, Observer, Work},
 };
-use flate2::bufread::MultiGzDecoder;
 use std::{
     fs::File,
     io::{self, BufReader, Read},
@@ -26,6 +25,8 @@ use tar::{EntryType, Header};
 /// More than a manifest of a million files takes.
 pub(crate) const MAX_MANIFEST: u64 = 512 << 20;
 const BUFFER: usize = 256 * 1024;
+/// Threads that unpack, besides the one that compares.
+const THREADS: usize = 2;
 
 /// Takes what an archive contains, entry by entry.
 pub(crate) trait Sink {
@@ -72,14 +73,15 @@ impl Content<'_> {
 
 struct Stream {
     archive: PathBuf,
-    decoder: MultiGzDecoder<BufReader<Hashing<File>>>,
+    decoder: Expander<BufReader<Hashing<File>>>,
 }
 
 impl Stream {
     fn open(archive: &Path) -> Result<Self> {
         let file = disk::open_to_read(archive)?;
         let reader = BufReader::with_capacity(BUFFER, Hashing::new(file));
-        Ok(Self { archive: archive.into(), decoder: decompress(reader) })
+        let decoder = Expander::new(reader, THREADS).map_err(failed("read", archive))?;
+        Ok(Self { archive: archive.into(), decoder })
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<()> {
@@ -116,8 +118,7 @@ impl Stream {
                 Err(error) => return Err(self.unreadable(error)),
             }
         }
-        let mut rest = self.decoder.into_inner();
-        let more = io::copy(&mut rest, &mut io::sink()).map_err(failed("read", &self.archive))?;
+        let (rest, more) = self.decoder.finish().map_err(failed("read", &self.archive))?;
         if more > 0 {
             let reason = "something follows its end".into();
             return Err(StoreError::Hostile { archive: self.archive, reason }.into());

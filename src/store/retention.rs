@@ -13,7 +13,6 @@ const SAFETY: usize = 3;
 
 /// The rules; one that is absent keeps nothing by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Retention {
     /// Keep so many of the newest.
     pub last: Option<u32>,

@@ -213,6 +213,18 @@ pub enum Command {
         #[arg(long)]
         wait: bool,
     },
+    /// Tell what differs between a backup and the live data, or between two backups.
+    Diff {
+        /// `latest`, an id or the beginning of one.
+        #[arg(default_value = "latest")]
+        first: String,
+        /// The same, or `live`.
+        #[arg(default_value = "live")]
+        second: String,
+        /// List the keys of the rows, so many of each kind and table [default: 20].
+        #[arg(long, value_name = "COUNT", num_args = 0..=1, require_equals = true, default_missing_value = "20")]
+        rows: Option<usize>,
+    },
     /// Put a backup back, after a backup of what is there now.
     Restore(Restore),
     /// Put back the backup that the last run took.
@@ -395,6 +407,7 @@ impl Command {
             Self::Backup { .. } => "backup",
             Self::Backups { .. } => "backups",
             Self::Verify { .. } => "verify",
+            Self::Diff { .. } => "diff",
             Self::Prune { .. } => "prune",
             Self::Restore(_) => "restore",
             Self::Rollback(_) => "rollback",

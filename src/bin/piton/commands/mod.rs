@@ -5,6 +5,7 @@ mod backup;
 mod backups;
 mod check;
 mod completions;
+mod diff;
 mod history;
 mod init;
 mod new;
@@ -75,6 +76,7 @@ pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result
         Command::Backups { id, action: None } => backups::run(&context, id.as_deref()),
         Command::Backups { action: Some(action), .. } => remark::run(&context, action),
         Command::Verify { id, all } => verify::run(&context, id, *all),
+        Command::Diff { first, second, rows } => diff::run(&context, first, second, *rows),
         Command::Prune { dry_run: true, .. } => prune::plan(&context),
         Command::Prune { wait, .. } => prune::run(&context, patience(*wait)),
         Command::Restore(restore) => restore::run(&context, restore),

@@ -70,7 +70,9 @@ fn put_back(context: &Context, source: &Source, only: &[String], back: &Back) ->
     }
     // What was confirmed is put back, whatever `latest` means by now.
     let source = Source::Named(selector(previewed.backup.id().as_str())?);
-    let report = context.project.restore(&source, &options, &context.teller)?;
+    let mut report = context.project.restore(&source, &options, &context.teller)?;
+    // This one has counted the rows.
+    report.preview = previewed.preview;
     if let Some(restored) = &report.restored {
         human.push_str(&closing(restored));
     }
@@ -118,8 +120,12 @@ fn preview(preview: &Preview) -> String {
         for (table, rows) in counted(database) {
             let say =
                 |count: Option<u64>| count.map_or_else(|| "none".into(), |count| count.to_string());
+            let lost = match (rows.only_live, rows.changed) {
+                (Some(lost), Some(changed)) => format!(": {lost} only now, {changed} changed"),
+                _ => String::new(),
+            };
             human.push_str(&format!(
-                "    {table}: {} rows now, {} then\n",
+                "    {table}: {} rows now, {} then{lost}\n",
                 say(rows.live),
                 say(rows.backup)
             ));
@@ -133,18 +139,21 @@ fn preview(preview: &Preview) -> String {
             text::count(away, "file", "files")
         ));
     }
+    if let Some(reason) = &preview.uncounted {
+        human.push_str(&format!("  the rows that would be lost are not counted: {reason}\n"));
+    }
     for holder in &preview.holders {
         human.push_str(&format!("  {} {holder}\n", text::styled(text::NOTICE, "open:")));
     }
     human
 }
 
-/// The tables whose row counts differ; piton's own is no news.
+/// The tables whose rows differ; piton's own is no news.
 fn counted(database: &DatabaseChange) -> impl Iterator<Item = (&String, &Rows)> {
-    database
-        .tables
-        .iter()
-        .filter(|(table, rows)| !table.starts_with("_piton_") && rows.live != rows.backup)
+    database.tables.iter().filter(|(table, rows)| {
+        let counted = rows.only_live.unwrap_or(0) + rows.changed.unwrap_or(0) > 0;
+        !table.starts_with("_piton_") && (rows.live != rows.backup || counted)
+    })
 }
 
 fn closing(restored: &Restored) -> String {

@@ -1,0 +1,178 @@
+//! The rows of two copies of a database, compared by key. SQLite does the comparing, so nothing
+//! has to fit into memory.
+
+use super::{TableDifference, Value};
+use crate::{
+    Result,
+    database::{self, failed},
+    schema::{Key, Shape, shapes},
+    store,
+};
+use rusqlite::{Connection, types::ValueRef};
+use std::path::Path;
+
+/// The two copies, under the names `first` and `second` of one connection.
+pub(super) struct Pair<'a> {
+    connection: Connection,
+    shown: &'a Path,
+    limit: usize,
+}
+
+/// Compares all tables; those that are equal are not in the result.
+///
+/// # Errors
+/// [`crate::error::DatabaseError`] where a copy cannot be read.
+pub(super) fn compare(
+    shown: &Path,
+    first: &Path,
+    second: &Path,
+    limit: usize,
+) -> Result<Vec<TableDifference>> {
+    let read = |copy: &Path| -> Result<Vec<Shape>> {
+        Ok(shapes(&store::open_copy(copy)?).map_err(failed("read the schema of", shown))?)
+    };
+    let (ours, mut theirs) = (read(first)?, read(second)?);
+    let connection = database::open_scratch()?;
+    database::attach_copy(&connection, first, "first")?;
+    database::attach_copy(&connection, second, "second")?;
+    let pair = Pair { connection, shown, limit };
+    let mut tables = Vec::new();
+    for shape in ours {
+        let name = crate::sql::fold(&shape.name);
+        let other = theirs.iter().position(|other| crate::sql::fold(&other.name) == name);
+        tables.push(match other.map(|at| theirs.swap_remove(at)) {
+            Some(other) => pair.both(&shape, &other),
+            None => pair.one("first", &shape)?,
+        });
+    }
+    for shape in &theirs {
+        tables.push(pair.one("second", shape)?);
+    }
+    tables.sort_by(|one, other| one.table.cmp(&other.table));
+    tables.retain(|table| !table.is_equal());
+    Ok(tables)
+}
+
+impl Pair<'_> {
+    /// A table that only one of the two has.
+    fn one(&self, side: &str, shape: &Shape) -> Result<TableDifference> {
+        let sql = format!("SELECT count(*) FROM {side}.{}", quoted(&shape.name));
+        let rows = self.count(&sql).map_err(failed("count the rows of", self.shown))?;
+        let mut table = TableDifference::of(&shape.name);
+        let place = if side == "first" { &mut table.only_first } else { &mut table.only_second };
+        *place = rows;
+        table.note = Some(format!("only the {side} has this table"));
+        Ok(table)
+    }
+
+    /// A table of both; what cannot be compared is said, because the rest still can.
+    fn both(&self, ours: &Shape, theirs: &Shape) -> TableDifference {
+        let mut table = TableDifference::of(&ours.name);
+        let compared = self.compare(ours, theirs, &mut table);
+        if let Err(reason) = compared {
+            table.note = Some(format!("cannot be compared: {reason}"));
+        }
+        table
+    }
+
+    fn compare(
+        &self,
+        ours: &Shape,
+        theirs: &Shape,
+        table: &mut TableDifference,
+    ) -> Result<(), String> {
+        let says = |error: rusqlite::Error| error.to_string();
+        let (one, other) = keys(ours, theirs)?;
+        let name = quoted(&ours.name);
+        let equal: Vec<String> =
+            one.iter().zip(&other).map(|(a, b)| format!("a.{a} IS b.{b}")).collect();
+        let equal = equal.join(" AND ");
+        let missing = |here: &str, there: &str, [a, b]: [&str; 2]| {
+            format!(
+                " FROM {here}.{name} AS {a} WHERE NOT EXISTS \
+                 (SELECT 1 FROM {there}.{name} AS {b} WHERE {equal})"
+            )
+        };
+        let gone = missing("first", "second", ["a", "b"]);
+        let new = missing("second", "first", ["b", "a"]);
+        let differs = differs(ours, theirs);
+        let changed = format!(
+            " FROM first.{name} AS a CROSS JOIN second.{name} AS b ON {equal} WHERE {differs}"
+        );
+        table.only_first = self.count(&format!("SELECT count(*){gone}")).map_err(says)?;
+        table.only_second = self.count(&format!("SELECT count(*){new}")).map_err(says)?;
+        table.changed = self.count(&format!("SELECT count(*){changed}")).map_err(says)?;
+        table.keys.only_first = self.list("a", &one, &gone).map_err(says)?;
+        table.keys.only_second = self.list("b", &other, &new).map_err(says)?;
+        table.keys.changed = self.list("a", &one, &changed).map_err(says)?;
+        Ok(())
+    }
+
+    fn count(&self, sql: &str) -> rusqlite::Result<u64> {
+        let count: i64 = self.connection.query_row(sql, [], |row| row.get(0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    fn list(&self, side: &str, key: &[String], from: &str) -> rusqlite::Result<Vec<Vec<Value>>> {
+        if self.limit == 0 {
+            return Ok(Vec::new());
+        }
+        let key: Vec<String> = key.iter().map(|column| format!("{side}.{column}")).collect();
+        let sql = format!("SELECT {}{from} LIMIT {}", key.join(", "), self.limit);
+        let mut statement = self.connection.prepare(&sql)?;
+        let rows = statement
+            .query_map([], |row| (0..key.len()).map(|at| Ok(value(row.get_ref(at)?))).collect())?;
+        rows.collect()
+    }
+}
+
+/// The key columns of both, quoted.
+fn keys(ours: &Shape, theirs: &Shape) -> Result<(Vec<String>, Vec<String>), String> {
+    let fold = |columns: &[String]| -> Vec<String> {
+        columns.iter().map(|column| crate::sql::fold(column)).collect()
+    };
+    match (&ours.key, &theirs.key) {
+        (Key::Rowid(one), Key::Rowid(other)) => {
+            Ok((vec![(*one).to_string()], vec![(*other).to_string()]))
+        }
+        (Key::Columns(one), Key::Columns(other)) if fold(one) == fold(other) => {
+            let quote = |columns: &[String]| columns.iter().map(|it| quoted(it)).collect();
+            Ok((quote(one), quote(other)))
+        }
+        _ => Err("its primary key is another one".into()),
+    }
+}
+
+/// Whether a row that both have differs in a column that both have: byte for byte, whatever the
+/// collation, and 1 is not 1.0.
+fn differs(ours: &Shape, theirs: &Shape) -> String {
+    let shared = ours.columns.iter().filter(|column| {
+        theirs.columns.iter().any(|other| crate::sql::fold(other) == crate::sql::fold(column))
+    });
+    let terms: Vec<String> = shared
+        .map(|column| {
+            let column = quoted(column);
+            format!(
+                "a.{column} IS NOT b.{column} COLLATE BINARY \
+                 OR typeof(a.{column}) <> typeof(b.{column})"
+            )
+        })
+        .collect();
+    if terms.is_empty() { "0".into() } else { format!("({})", terms.join(" OR ")) }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn value(found: ValueRef<'_>) -> Value {
+    match found {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => {
+            Value::Text(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        }
+    }
+}

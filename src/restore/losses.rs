@@ -1,0 +1,55 @@
+//! Which rows a restore would lose: those of the live databases that the backup does not have, and
+//! those that it has otherwise.
+
+use super::{DatabaseChange, Preview, Request};
+use crate::{
+    backup,
+    difference::{self, DatabaseDifference, Depth, Difference, Source},
+    event::Observer,
+};
+
+/// Counts the rows and adds them to a preview. Where that is not possible, the preview says so: a
+/// damaged or missing live database is a reason to restore, not to refuse.
+pub fn count_losses(
+    preview: &mut Preview,
+    request: &Request<'_>,
+    live: &backup::Request<'_>,
+    observer: &dyn Observer,
+) {
+    if !request.data.exists() {
+        return;
+    }
+    let sides = (Source::Backup(request.backup), Source::Live(live));
+    let depth = Depth { only: request.only, keys: 0 };
+    match difference::find(request.store, sides, depth, observer) {
+        Ok(difference) => preview.databases.iter_mut().for_each(|it| add(it, &difference)),
+        Err(error) => preview.uncounted = Some(error.to_string()),
+    }
+}
+
+fn add(database: &mut DatabaseChange, difference: &Difference) {
+    let found = difference.databases.iter().find(|it| it.path == database.path);
+    let note = found.and_then(|it| it.note.as_ref());
+    if database.unreadable.is_some() || note.is_some_and(|note| note.starts_with("cannot")) {
+        return;
+    }
+    for (table, rows) in &mut database.tables {
+        if crate::schema::is_internal(table) {
+            continue;
+        }
+        let (lost, changed) = losses(found, table);
+        (rows.only_live, rows.changed) = match (rows.live, rows.backup) {
+            (Some(live), None) => (Some(live), Some(0)),
+            _ => (lost, changed),
+        };
+    }
+}
+
+fn losses(found: Option<&DatabaseDifference>, table: &str) -> (Option<u64>, Option<u64>) {
+    let tables = found.map_or(&[][..], |it| &it.tables);
+    match tables.iter().find(|it| it.table.eq_ignore_ascii_case(table)) {
+        None => (Some(0), Some(0)),
+        Some(table) if table.note.is_some() => (None, None),
+        Some(table) => (Some(table.only_second), Some(table.changed)),
+    }
+}
