@@ -4,10 +4,11 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// From the top to the bottom; a module may import what stands on lower lines.
-const LEVELS: [&[&str]; 13] = [
+const LEVELS: [&[&str]; 14] = [
     &["project"],
     &["deploy"],
     &["restore", "rehearse"],
+    &["difference"],
     &["apply", "backup"],
     &["plan", "store"],
     &["ledger"],

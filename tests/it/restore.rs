@@ -39,7 +39,9 @@ fn the_preview_names_what_would_be_lost_and_touches_nothing() {
     let sandbox = wrecked();
     let before = sandbox.data();
     sandbox.run("restore --dry-run").success().stderr("").stdout(
-        "backup [ID] of [AGO]\n  app.db is replaced\n  extra.db is not in the backup and is set aside\n    \
+        "backup [ID] of [AGO]\n  app.db is replaced\n    \
+         users: 2 rows now, 2 then; 1 only now, would be lost\n  \
+         extra.db is not in the backup and is set aside\n    \
          x: 0 rows now, none then\n  1 file put back, 1 file set aside\n",
     );
     assert_eq!(sandbox.data(), before);

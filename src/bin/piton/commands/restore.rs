@@ -120,10 +120,13 @@ fn preview(preview: &Preview) -> String {
         for (table, rows) in counted(database) {
             let say =
                 |count: Option<u64>| count.map_or_else(|| "none".into(), |count| count.to_string());
-            let lost = match (rows.only_live, rows.changed) {
-                (Some(lost), Some(changed)) => format!(": {lost} only now, {changed} changed"),
-                _ => String::new(),
+            let say_lost = |count: Option<u64>, what: &str| {
+                count
+                    .filter(|count| *count > 0)
+                    .map_or_else(String::new, |count| format!("; {count} {what}"))
             };
+            let lost = say_lost(rows.only_live, "only now, would be lost")
+                + &say_lost(rows.changed, "changed since");
             human.push_str(&format!(
                 "    {table}: {} rows now, {} then{lost}\n",
                 say(rows.live),

@@ -1,9 +1,12 @@
 //! What can be typed. The doc comments are the help texts.
 
-use clap::{
-    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
-    builder::BoolishValueParser,
-};
+mod flags;
+mod global;
+
+pub use flags::{Back, Look, Rehearse, Restore, Up};
+pub use global::{Color, Global};
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::{ffi::OsString, path::PathBuf};
 
 /// Anchor a SQLite application before a deploy: back up, migrate behind guards, restore.
@@ -24,104 +27,6 @@ pub struct Arguments {
 const AFTER: &str = "Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 pending, 4 refused, \
 5 failed and as before, 6 failed and restored, 7 failed and not restored, 8 locked, 9 in use, \
 10 damaged.";
-
-/// Flags of every command; each is also a key of piton.toml and an environment variable.
-#[derive(Args, Clone, Debug)]
-pub struct Global {
-    /// The configuration file [default: piton.toml, where it exists].
-    #[arg(long, global = true, env = "PITON_CONFIG", value_name = "FILE", help_heading = "Global")]
-    pub config: Option<PathBuf>,
-    /// The data directory [default: data].
-    #[arg(long, global = true, env = "PITON_DATA", value_name = "DIR", help_heading = "Global")]
-    pub data: Option<PathBuf>,
-    /// The default database, inside the data directory [default: app.db].
-    #[arg(
-        long,
-        global = true,
-        env = "PITON_DATABASE",
-        value_name = "FILE",
-        help_heading = "Global"
-    )]
-    pub database: Option<PathBuf>,
-    /// The migrations folder [default: migrations].
-    #[arg(
-        long,
-        global = true,
-        env = "PITON_MIGRATIONS",
-        value_name = "DIR",
-        help_heading = "Global"
-    )]
-    pub migrations: Option<PathBuf>,
-    /// The scripts folder [default: scripts].
-    #[arg(long, global = true, env = "PITON_SCRIPTS", value_name = "DIR", help_heading = "Global")]
-    pub scripts: Option<PathBuf>,
-    /// The backups directory [default: backups].
-    #[arg(long, global = true, env = "PITON_BACKUPS", value_name = "DIR", help_heading = "Global")]
-    pub backups: Option<PathBuf>,
-    /// A pattern of what a backup leaves out; may be given several times.
-    #[arg(
-        long,
-        global = true,
-        env = "PITON_EXCLUDE",
-        value_name = "GLOB",
-        value_delimiter = ',',
-        help_heading = "Global"
-    )]
-    pub exclude: Vec<String>,
-    /// How long to wait for another writer [default: 5s].
-    #[arg(
-        long,
-        global = true,
-        env = "PITON_BUSY_TIMEOUT",
-        value_name = "TIME",
-        help_heading = "Global"
-    )]
-    pub busy_timeout: Option<String>,
-    /// The time limit of scripts that declare none [default: 1h].
-    #[arg(
-        long,
-        global = true,
-        env = "PITON_SCRIPT_TIMEOUT",
-        value_name = "TIME",
-        help_heading = "Global"
-    )]
-    pub script_timeout: Option<String>,
-    /// How long a backup may hold up writers [default: 2s].
-    #[arg(
-        long,
-        global = true,
-        env = "PITON_BARRIER_LIMIT",
-        value_name = "TIME",
-        help_heading = "Global"
-    )]
-    pub barrier_limit: Option<String>,
-    /// Hold migrations to schema changes only, in `check` [default: false].
-    #[arg(long, global = true, env = "PITON_SCHEMA_ONLY", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), help_heading = "Global")]
-    pub schema_only: Option<bool>,
-    /// Print one JSON document.
-    #[arg(long, global = true, env = "PITON_JSON", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), help_heading = "Global")]
-    pub json: Option<bool>,
-    /// Do not ask.
-    #[arg(long, short, global = true, env = "PITON_YES", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), help_heading = "Global")]
-    pub yes: Option<bool>,
-    /// Print only what went wrong.
-    #[arg(long, short, global = true, env = "PITON_QUIET", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new(), help_heading = "Global")]
-    pub quiet: Option<bool>,
-    /// Whether to use colour [default: auto].
-    #[arg(long, global = true, env = "PITON_COLOR", value_name = "WHEN", help_heading = "Global")]
-    pub color: Option<Color>,
-}
-
-/// Whether to use colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless NO_COLOR is set.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -289,106 +194,6 @@ pub enum OfBackup {
         /// The word.
         word: Option<String>,
     },
-}
-
-/// Flags of `status` and `plan`.
-#[derive(Args, Debug)]
-pub struct Look {
-    /// Only these targets.
-    #[arg(long)]
-    pub target: Vec<String>,
-    /// End with 3 where something is pending, with 4 where the plan is refused.
-    #[arg(long)]
-    pub exit_code: bool,
-    /// Nothing behind this version.
-    #[arg(long, value_name = "VERSION")]
-    pub to: Option<String>,
-    /// Plan older pending migrations too.
-    #[arg(long)]
-    pub out_of_order: bool,
-    /// Plan to redo what is missing of applied migrations.
-    #[arg(long)]
-    pub heal: bool,
-}
-
-/// Flags of `rehearse`.
-#[derive(Args, Debug)]
-pub struct Rehearse {
-    /// Only these targets.
-    #[arg(long)]
-    pub target: Vec<String>,
-    /// Nothing behind this version.
-    #[arg(long, value_name = "VERSION")]
-    pub to: Option<String>,
-    /// Wait for another piton to end.
-    #[arg(long)]
-    pub wait: bool,
-    /// Run older pending migrations too.
-    #[arg(long)]
-    pub out_of_order: bool,
-    /// Redo what is missing of applied migrations.
-    #[arg(long)]
-    pub heal: bool,
-}
-
-/// Flags of `up`.
-#[derive(Args, Debug)]
-pub struct Up {
-    /// Only these targets.
-    #[arg(long)]
-    pub target: Vec<String>,
-    /// Show what would be done, and do nothing.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Rehearse on a copy first; the live data is not touched where that fails.
-    #[arg(long, conflicts_with = "dry_run")]
-    pub rehearse: bool,
-    /// Nothing behind this version.
-    #[arg(long, value_name = "VERSION")]
-    pub to: Option<String>,
-    /// Wait for another piton to end.
-    #[arg(long)]
-    pub wait: bool,
-    /// Run older pending migrations too.
-    #[arg(long)]
-    pub out_of_order: bool,
-    /// Redo what is missing of applied migrations.
-    #[arg(long)]
-    pub heal: bool,
-}
-
-/// Arguments of `restore`.
-#[derive(Args, Debug)]
-pub struct Restore {
-    /// `latest`, an id or the beginning of one.
-    #[arg(default_value = "latest")]
-    pub id: String,
-    /// Unpack it into this folder instead of over the live data.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["undo", "hot", "dry_run"])]
-    pub to: Option<PathBuf>,
-    /// Only what this pattern means; may be given several times.
-    #[arg(long, value_name = "GLOB")]
-    pub only: Vec<String>,
-    /// Put back what the last restore replaced.
-    #[arg(long, conflicts_with_all = ["only", "hot", "dry_run"])]
-    pub undo: bool,
-    /// How to go about it.
-    #[command(flatten)]
-    pub back: Back,
-}
-
-/// Flags of `restore` and `rollback`.
-#[derive(Args, Debug)]
-pub struct Back {
-    /// Write into databases that a process has open: atomic for each, not over several.
-    #[arg(long)]
-    pub hot: bool,
-    /// Show what would change, and do nothing.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Wait for another piton to end.
-    #[arg(long)]
-    pub wait: bool,
 }
 
 impl Command {

@@ -1,0 +1,104 @@
+//! Flags of commands that have many, or share them.
+
+use clap::Args;
+use std::path::PathBuf;
+
+/// Flags of `status` and `plan`.
+#[derive(Args, Debug)]
+pub struct Look {
+    /// Only these targets.
+    #[arg(long)]
+    pub target: Vec<String>,
+    /// End with 3 where something is pending, with 4 where the plan is refused.
+    #[arg(long)]
+    pub exit_code: bool,
+    /// Nothing behind this version.
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<String>,
+    /// Plan older pending migrations too.
+    #[arg(long)]
+    pub out_of_order: bool,
+    /// Plan to redo what is missing of applied migrations.
+    #[arg(long)]
+    pub heal: bool,
+}
+
+/// Flags of `rehearse`.
+#[derive(Args, Debug)]
+pub struct Rehearse {
+    /// Only these targets.
+    #[arg(long)]
+    pub target: Vec<String>,
+    /// Nothing behind this version.
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<String>,
+    /// Wait for another piton to end.
+    #[arg(long)]
+    pub wait: bool,
+    /// Run older pending migrations too.
+    #[arg(long)]
+    pub out_of_order: bool,
+    /// Redo what is missing of applied migrations.
+    #[arg(long)]
+    pub heal: bool,
+}
+
+/// Flags of `up`.
+#[derive(Args, Debug)]
+pub struct Up {
+    /// Only these targets.
+    #[arg(long)]
+    pub target: Vec<String>,
+    /// Show what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Rehearse on a copy first; the live data is not touched where that fails.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub rehearse: bool,
+    /// Nothing behind this version.
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<String>,
+    /// Wait for another piton to end.
+    #[arg(long)]
+    pub wait: bool,
+    /// Run older pending migrations too.
+    #[arg(long)]
+    pub out_of_order: bool,
+    /// Redo what is missing of applied migrations.
+    #[arg(long)]
+    pub heal: bool,
+}
+
+/// Arguments of `restore`.
+#[derive(Args, Debug)]
+pub struct Restore {
+    /// `latest`, an id or the beginning of one.
+    #[arg(default_value = "latest")]
+    pub id: String,
+    /// Unpack it into this folder instead of over the live data.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["undo", "hot", "dry_run"])]
+    pub to: Option<PathBuf>,
+    /// Only what this pattern means; may be given several times.
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+    /// Put back what the last restore replaced.
+    #[arg(long, conflicts_with_all = ["only", "hot", "dry_run"])]
+    pub undo: bool,
+    /// How to go about it.
+    #[command(flatten)]
+    pub back: Back,
+}
+
+/// Flags of `restore` and `rollback`.
+#[derive(Args, Debug)]
+pub struct Back {
+    /// Write into databases that a process has open: atomic for each, not over several.
+    #[arg(long)]
+    pub hot: bool,
+    /// Show what would change, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Wait for another piton to end.
+    #[arg(long)]
+    pub wait: bool,
+}
