@@ -7,6 +7,7 @@ mod account;
 mod alone;
 mod diagnose;
 mod foreign_keys;
+mod image;
 pub(crate) mod record;
 mod run;
 pub mod script;

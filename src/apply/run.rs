@@ -143,6 +143,11 @@ impl Runner<'_> {
         if let (Access::Create, Some(folder)) = (access, self.run.plan.path.parent()) {
             disk::create_folders("database-folder", folder)?;
         }
+        if let Some(image) = &self.run.plan.image {
+            let mut connection = database::open(&self.run.plan.path, access, self.run.busy)?;
+            self.refuse_changed(&connection)?;
+            return self.write_image(&mut connection, image, &items);
+        }
         let mut first = true;
         for stage in items.chunk_by(same_stage) {
             let connection = database::open(&self.run.plan.path, access, self.run.busy)?;
@@ -337,7 +342,12 @@ impl Runner<'_> {
         self.ended(Done { migration: migration.title(), outcome, milliseconds });
     }
 
-    fn ended(&mut self, done: Done) {
+    /// Notes that something is committed.
+    pub(super) fn lasts(&mut self) {
+        self.lasting = Lasting::Something;
+    }
+
+    pub(super) fn ended(&mut self, done: Done) {
         self.run.observer.event(Event::MigrationEnded {
             database: self.run.plan.database.clone(),
             migration: done.migration.clone(),

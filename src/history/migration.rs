@@ -79,6 +79,16 @@ impl Migration {
         matches!(self.body, Body::Script { .. })
     }
 
+    /// Whether it is SQL that declares nothing about how or whether it runs.
+    #[must_use]
+    pub fn is_plain_schema(&self) -> bool {
+        let header = &self.header;
+        self.shares_transaction()
+            && header.skip_if.is_none()
+            && header.require.is_empty()
+            && header.verify.is_empty()
+    }
+
     /// Whether it runs inside the run's shared transaction.
     #[must_use]
     pub fn shares_transaction(&self) -> bool {

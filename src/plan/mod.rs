@@ -24,7 +24,7 @@ mod timeline;
 pub use data::truth;
 pub use finding::{Finding, Severity};
 pub use lint::{HouseRule, check};
-pub use model::{Action, Assessment, DatabasePlan, PlannedStatement, Position, State};
+pub use model::{Action, Assessment, DatabasePlan, Image, PlannedStatement, Position, State};
 pub use order::Unit;
 pub use planner::{Healing, OutOfOrder, Request, Settings, plan_database, position_of, validate};
 pub use settled::Settled;

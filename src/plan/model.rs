@@ -139,6 +139,31 @@ pub struct DatabasePlan {
     pub findings: Vec<Finding>,
     /// The hash of the live schema's text at the time of planning.
     pub schema_hash: String,
+    /// What the replay made, where the database does not exist yet and its history is schema alone:
+    /// the run then writes it in one step instead of making it a second time.
+    pub image: Option<Image>,
+}
+
+/// A database as bytes.
+#[derive(Clone)]
+pub struct Image(Arc<[u8]>);
+
+impl Image {
+    /// An image of these bytes.
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Image {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Image({} bytes)", self.0.len())
+    }
 }
 
 impl DatabasePlan {

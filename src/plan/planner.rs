@@ -5,14 +5,15 @@ use super::{
     draft::Draft,
     finding::Finding,
     model::{Action, Assessment, DatabasePlan, Position, State},
-    order::{current_entries, units},
-    replay::replay,
+    order::{Unit, current_entries, units},
+    replay::{replay, replay_keeping},
+    timeline::Timeline,
 };
 use crate::{
     Result, database,
     history::{Migration, Version},
     ledger::{self, Entry, EntryState},
-    schema::{Introspector, schema_hash},
+    schema::{Introspector, Schema, schema_hash},
 };
 use rusqlite::Connection;
 use std::{
@@ -74,9 +75,7 @@ pub fn plan_database(request: &Request<'_>, live: Option<&Connection>) -> Result
     let failed = |error| database::failed("read", request.path)(error);
     let Some(connection) = live else {
         let scratch = database::open_scratch()?;
-        let mut plan = plan_open(request, &scratch, Newness::New)?;
-        plan.exists = false;
-        return Ok(plan);
+        return plan_absent(request, &scratch);
     };
     // One read transaction, so that schema, ledger and guards are of the same moment.
     let transaction = connection.unchecked_transaction().map_err(failed)?;
@@ -171,20 +170,47 @@ fn plan(
         assessments: assessments.into(),
         findings,
         schema_hash,
+        image: None,
     }
+}
+
+/// The plan of a database that does not exist yet.
+fn plan_absent(request: &Request<'_>, empty: &Connection) -> Result<DatabasePlan> {
+    let units = units(request.migrations, &[])?;
+    let (timeline, mut scratch) = replay_keeping(&units, &Schema::default())?;
+    let mut plan = plan_replayed(request, empty, Newness::New, &units, &timeline)?;
+    plan.exists = false;
+    let whole = plan.assessments.iter().all(|found| {
+        found.migration.as_ref().is_some_and(|migration| migration.is_plain_schema())
+            && matches!(found.action, Action::Statements(_))
+    });
+    if whole && timeline.is_schema_alone() && plan.denials().next().is_none() {
+        plan.image = scratch.image();
+    }
+    Ok(plan)
 }
 
 fn plan_open(request: &Request<'_>, connection: &Connection, new: Newness) -> Result<DatabasePlan> {
     let failed = |error| database::failed("read", request.path)(error);
     let entries = ledger::read(connection).map_err(failed)?;
     let live = Introspector::default().read(connection).map_err(failed)?;
-    let hash = schema_hash(connection).map_err(failed)?;
     let units = units(request.migrations, &entries)?;
     let timeline = replay(&units, &live)?;
-    let witnesses = Witnesses { units: &units, timeline: &timeline, live: &live, connection, new };
-    let assessed = witnesses.assess();
-    let mut draft =
-        Draft { request, units: &units, timeline: &timeline, live: &live, findings: Vec::new() };
+    plan_replayed(request, connection, new, &units, &timeline)
+}
+
+fn plan_replayed(
+    request: &Request<'_>,
+    connection: &Connection,
+    new: Newness,
+    units: &[Unit],
+    timeline: &Timeline,
+) -> Result<DatabasePlan> {
+    let failed = |error| database::failed("read", request.path)(error);
+    let live = &Introspector::default().read(connection).map_err(failed)?;
+    let hash = schema_hash(connection).map_err(failed)?;
+    let assessed = Witnesses { units, timeline, live, connection, new }.assess();
+    let mut draft = Draft { request, units, timeline, live, findings: Vec::new() };
     let mut assessments = draft.assessments(&assessed, connection);
     draft.general(&assessed, &assessments);
     let mut findings = draft.findings;

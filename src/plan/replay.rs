@@ -23,11 +23,19 @@ use std::{collections::BTreeSet, sync::Arc};
 /// # Errors
 /// SQLite's on the scratch database itself; what is wrong with a statement is in its step.
 pub fn replay(units: &[Unit], live: &Schema) -> Result<Timeline> {
+    Ok(replay_keeping(units, live)?.0)
+}
+
+/// The same, with the scratch database as the last statement left it.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_keeping(units: &[Unit], live: &Schema) -> Result<(Timeline, Scratch)> {
     let migrations: Vec<Arc<Migration>> = units.iter().map(|unit| unit.replayed.clone()).collect();
     let mut base = Base::foreseen(&migrations, live);
     loop {
         match attempt(&migrations, &mut base, live)? {
-            Attempt::Done(timeline) => return Ok(*timeline),
+            Attempt::Done(done) => return Ok(*done),
             // Every remedy is tried once, so this ends.
             Attempt::Again => {}
         }
@@ -35,7 +43,7 @@ pub fn replay(units: &[Unit], live: &Schema) -> Result<Timeline> {
 }
 
 enum Attempt {
-    Done(Box<Timeline>),
+    Done(Box<(Timeline, Scratch)>),
     Again,
 }
 
@@ -78,7 +86,8 @@ fn attempt(migrations: &[Arc<Migration>], base: &mut Base, live: &Schema) -> Res
     }
     starts.push(steps.len());
     let stand_ins = std::mem::take(&mut scratch.stand_ins);
-    Ok(Attempt::Done(Box::new(Timeline { steps, starts, first, mentioned, stand_ins })))
+    let timeline = Timeline { steps, starts, first, mentioned, stand_ins };
+    Ok(Attempt::Done(Box::new((timeline, scratch))))
 }
 
 fn kind(shown: &Shown) -> StepKind {

@@ -3,6 +3,7 @@
 //! Functions and collations that only the application registers get stand-ins, so that they do
 //! not stop a replay; their names are kept, because the real run has no stand-ins.
 
+use super::model::Image;
 use crate::{
     Result, database,
     guard::Effect,
@@ -76,6 +77,11 @@ impl Scratch {
         }
         scratch.schema = scratch.introspect(false)?;
         Ok(scratch)
+    }
+
+    /// The whole database as bytes; none where SQLite cannot give it.
+    pub fn image(&mut self) -> Option<Image> {
+        self.connection.serialize("main").ok().map(|data| Image::new(&data))
     }
 
     /// The schema as it is now.

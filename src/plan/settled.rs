@@ -61,6 +61,7 @@ impl Settled {
             assessments: assessments.clone(),
             findings: Vec::new(),
             schema_hash: found,
+            image: None,
         }))
     }
 }

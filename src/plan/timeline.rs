@@ -85,6 +85,22 @@ pub struct Timeline {
 }
 
 impl Timeline {
+    /// Whether every statement changed the schema as it stands, and nothing else: then what the
+    /// replay made is what a run on an empty database would make.
+    pub fn is_schema_alone(&self) -> bool {
+        let plain = |step: &Step| {
+            step.problem.is_none()
+                && match step.kind {
+                    StepKind::Schema => step.class == Class::Definition,
+                    StepKind::Neutral => {
+                        matches!(step.class, Class::Definition | Class::TransactionControl)
+                    }
+                    _ => false,
+                }
+        };
+        self.stand_ins.is_empty() && self.first.objects.is_empty() && self.steps.iter().all(plain)
+    }
+
     /// The facts of a schema about mentioned objects.
     pub fn restricted(&self, schema: &Schema) -> BTreeMap<Key, Arc<str>> {
         let mut facts = BTreeMap::new();

@@ -225,5 +225,6 @@ fn plan(
         assessments: Arc::new([assessment]),
         findings: Vec::new(),
         schema_hash,
+        image: None,
     }
 }

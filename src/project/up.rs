@@ -86,15 +86,20 @@ impl Project {
         let config = &self.config;
         let targets = self.selected(&options.selection)?;
         let planned = || databases::plan_all(config, &targets, &options.selection.settings);
+        let mut early = None;
         if !config.data.exists() {
             // The lock lies in the data directory, which a refused run must not make.
             let plans = planned()?;
             if let Some(outcome) = without_a_run(&plans) {
                 return Ok(report(outcome, plans));
             }
+            early = Some(plans);
         }
         let _lock = self.begin(options.patience, observer)?;
-        let plans = planned()?;
+        let plans = match early {
+            Some(plans) if plans.iter().all(|plan| !plan.path.exists()) => plans,
+            _ => planned()?,
+        };
         if let Some(outcome) = without_a_run(&plans) {
             return Ok(report(outcome, plans));
         }

@@ -111,7 +111,9 @@ fn configuration_keys() {
 #[test]
 fn variables() {
     let mut names = BTreeSet::new();
-    for path in ["src/bin/piton/args/global.rs", "src/project/up.rs", "src/apply/alone.rs", "deploy.sh"] {
+    for path in
+        ["src/bin/piton/args/global.rs", "src/project/up.rs", "src/apply/alone.rs", "deploy.sh"]
+    {
         names.extend(words_in(&file(path), "PITON_", |it| it.is_ascii_uppercase() || it == '_'));
     }
     assert!(names.contains("PITON_DATA") && names.contains("PITON_BACKUP"));
