@@ -25,7 +25,7 @@ fn puts_everything_back_and_takes_it_back_again() {
     sandbox.write("data/new.txt", "new");
     let wreck = sandbox.content();
     sandbox.run(&format!("restore {id} --yes")).success().stderr("").stdout(
-        "backup [ID] of [AGO]\n  app.db is replaced\n    users: 0 rows now, 2 then\n  \
+        "backup [ID] of [AGO]\n  app.db is replaced\n    users: 0 rows now, 2 then: 0 only now, 0 changed\n  \
          1 file put back, 1 file set aside\nrestored [ID]\n  the state before it is backup [ID]\n\
          next: piton status; to take it back: piton restore --undo\n",
     );
@@ -39,8 +39,9 @@ fn the_preview_names_what_would_be_lost_and_touches_nothing() {
     let sandbox = wrecked();
     let before = sandbox.data();
     sandbox.run("restore --dry-run").success().stderr("").stdout(
-        "backup [ID] of [AGO]\n  app.db is replaced\n  extra.db is not in the backup and is set aside\n    \
-         x: 0 rows now, none then\n  1 file put back, 1 file set aside\n",
+        "backup [ID] of [AGO]\n  app.db is replaced\n    \
+         users: 2 rows now, 2 then: 1 only now, 0 changed\n  extra.db is not in the backup and is set aside\n    \
+         x: 0 rows now, none then: 0 only now, 0 changed\n  1 file put back, 1 file set aside\n",
     );
     assert_eq!(sandbox.data(), before);
 }
