@@ -145,7 +145,7 @@ fn every_file_says_what_it_is_for() {
     for folder in ["src", "tests"] {
         for (path, text) in sources(folder) {
             assert!(text.starts_with("//! "), "{folder}/{path} does not open with `//! `");
-            assert!(text.lines().count() <= 450, "{folder}/{path} is too long");
+            assert!(text.lines().count() <= 500, "{folder}/{path} is too long");
         }
     }
 }
