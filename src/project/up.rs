@@ -90,7 +90,7 @@ impl Project {
         if !config.data.exists() {
             // The lock lies in the data directory, which a refused run must not make.
             let plans = planned()?;
-            if let Some(outcome) = without_a_run(&plans) {
+            if let Some(outcome) = without_a_run(&plans, &targets) {
                 return Ok(report(outcome, plans));
             }
             early = Some(plans);
@@ -100,7 +100,7 @@ impl Project {
             Some(plans) if plans.iter().all(|plan| !plan.path.exists()) => plans,
             _ => planned()?,
         };
-        if let Some(outcome) = without_a_run(&plans) {
+        if let Some(outcome) = without_a_run(&plans, &targets) {
             return Ok(report(outcome, plans));
         }
         for plan in plans.iter().filter(|plan| plan.acts()) {
@@ -161,7 +161,7 @@ impl Project {
                 observer,
             })
         };
-        let acting = plans.iter().filter(|plan| plan.acts());
+        let acting = plans.iter().filter(|plan| plan.acts() && !is_refused(plan));
         let (matching, named): (Vec<_>, Vec<_>) =
             acting.partition(|plan| targets.is_matching(&plan.target));
         let mut whole = true;
@@ -181,6 +181,9 @@ impl Project {
                     self.put_one_right(plan, lasting, report, observer);
                 }
             }
+        }
+        if plans.iter().any(is_refused) {
+            worsen(&mut report.outcome, Kind::Refused);
         }
         report.plans = plans;
     }
@@ -300,11 +303,21 @@ impl Project {
 }
 
 /// How plans end that are refused, or that have nothing to do.
-fn without_a_run(plans: &[DatabasePlan]) -> Option<Outcome> {
-    if plans.iter().any(|plan| plan.denials().next().is_some()) {
-        return Some(Outcome::Problem(Kind::Refused));
+/// How a run ends that does nothing. A refused database of a pattern stops only itself.
+fn without_a_run(plans: &[DatabasePlan], targets: &Targets) -> Option<Outcome> {
+    let refused = plans.iter().filter(|plan| is_refused(plan));
+    let (of_patterns, named): (Vec<_>, Vec<_>) =
+        refused.partition(|plan| targets.is_matching(&plan.target));
+    let acts = plans.iter().any(|plan| plan.acts() && !is_refused(plan));
+    match (named.is_empty(), of_patterns.is_empty(), acts) {
+        (false, ..) | (_, false, false) => Some(Outcome::Problem(Kind::Refused)),
+        (.., false) => Some(Outcome::NothingToDo),
+        _ => None,
     }
-    (!plans.iter().any(DatabasePlan::acts)).then_some(Outcome::NothingToDo)
+}
+
+fn is_refused(plan: &DatabasePlan) -> bool {
+    plan.denials().next().is_some()
 }
 
 fn worsen(outcome: &mut Outcome, kind: Kind) {

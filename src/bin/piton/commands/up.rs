@@ -61,10 +61,11 @@ fn render(report: &UpReport, screen: Screen) -> Report {
             problems.push_str(&text::failure(error));
         }
     }
-    if report.outcome == Outcome::Problem(Kind::Refused) {
+    if report.outcome == Outcome::Problem(Kind::Refused) && report.databases.is_empty() {
         human.push_str(&shown::overview(&report.plans, &|_| String::new()));
-        report.plans.iter().for_each(|plan| problems.push_str(&shown::findings(plan)));
     }
+    let refused = report.plans.iter().filter(|plan| plan.denials().next().is_some());
+    refused.for_each(|plan| problems.push_str(&shown::findings(plan)));
     if let Some(error) = &report.restore_failure {
         problems.push_str(&text::failure(error));
     }
@@ -100,6 +101,11 @@ fn closing(report: &UpReport) -> String {
             let what = text::count(done, "migration", "migrations");
             format!("{}: {what}. To go back: piton rollback\n", text::styled(text::GOOD, "done"))
         }
+        Outcome::Problem(Kind::Refused) if report.keeps_anything() => format!(
+            "{}: what is named above was not touched; {} done. To go back: piton rollback\n",
+            text::styled(text::BAD, "refused in part"),
+            text::count(report.databases.len(), "other database is", "other databases are"),
+        ),
         Outcome::Problem(Kind::Refused) => {
             format!("{}: nothing was touched\n", text::styled(text::BAD, "refused"))
         }
