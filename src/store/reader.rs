@@ -163,8 +163,7 @@ pub(crate) fn read(
         done += size;
         observer.event(Event::WorkAdvanced { work, done_bytes: done });
     }
-    let inside = read_manifest_entry(&mut stream)?;
-    if inside != *manifest {
+    if read_manifest_entry(&mut stream, manifest)? == Inside::Other {
         return Err(stream.damaged("the manifest inside differs from the one beside it"));
     }
     expect_zeros(&mut stream, 2 * BLOCK)?;
@@ -200,16 +199,43 @@ pub(crate) fn find_manifest(archive: &Path) -> Result<Manifest> {
     }
 }
 
-fn read_manifest_entry(stream: &mut Stream) -> Result<Manifest> {
+/// What the manifest inside an archive is.
+#[derive(PartialEq, Eq)]
+enum Inside {
+    /// The one beside it.
+    Same,
+    /// Another one.
+    Other,
+}
+
+fn read_manifest_entry(stream: &mut Stream, beside: &Manifest) -> Result<Inside> {
     let mut block = [0; BLOCK];
     stream.fill(&mut block)?;
     if &*Header::from_byte_slice(&block).path_bytes() != MANIFEST_NAME.as_bytes() {
         return Err(explain(stream, &block, None));
     }
-    manifest_after(stream, &block)
+    let json = manifest_bytes(stream, &block)?;
+    let head = entry::manifest_head(beside, json.len() as u64);
+    // Equal text needs no parsing, which for many files takes time and memory.
+    let same = head == block && super::is_json_of(beside, &json);
+    let same = same || parse_manifest(stream, &block, &json)? == *beside;
+    Ok(if same { Inside::Same } else { Inside::Other })
 }
 
 fn manifest_after(stream: &mut Stream, block: &[u8; BLOCK]) -> Result<Manifest> {
+    let json = manifest_bytes(stream, block)?;
+    parse_manifest(stream, block, &json)
+}
+
+fn parse_manifest(stream: &Stream, block: &[u8; BLOCK], json: &[u8]) -> Result<Manifest> {
+    let manifest = super::manifest_from_json(json, &stream.archive)?;
+    if entry::manifest_head(&manifest, json.len() as u64) != block {
+        return Err(stream.hostile("the header of its manifest is not one that piton writes"));
+    }
+    Ok(manifest)
+}
+
+fn manifest_bytes(stream: &mut Stream, block: &[u8; BLOCK]) -> Result<Vec<u8>> {
     let header = Header::from_byte_slice(block);
     let size = header.entry_size().map_err(|error| stream.unreadable(error))?;
     if size > MAX_MANIFEST {
@@ -223,11 +249,7 @@ fn manifest_after(stream: &mut Stream, block: &[u8; BLOCK]) -> Result<Manifest> 
         return Err(stream.damaged("it ends too early"));
     }
     expect_zeros(stream, filling(size).len())?;
-    let manifest = super::manifest_from_json(&json, &stream.archive)?;
-    if entry::manifest_head(&manifest, size) != block {
-        return Err(stream.hostile("the header of its manifest is not one that piton writes"));
-    }
-    Ok(manifest)
+    Ok(json)
 }
 
 fn expect_head(stream: &mut Stream, item: Item<'_>, manifest: &Manifest) -> Result<()> {
