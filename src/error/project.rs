@@ -70,7 +70,7 @@ pub enum ProjectError {
     NothingToRollBack,
     /// The last run is taken back already, or left nothing.
     #[error(
-        "the last run, begun {started}, left nothing to go back from: it failed or was taken back"
+        "the last run, begun {started}, was taken back already, or failed and left everything as before"
     )]
     AlreadyBack {
         /// When it began.

@@ -253,8 +253,10 @@ impl Draft<'_> {
         if !assessed.extra.is_empty() {
             let acts = assessments.iter().any(Assessment::acts);
             let severity = if acts { Severity::Denied } else { Severity::Warning };
-            let message =
-                format!("the database has what no migration made:\n{}", lines(&assessed.extra));
+            let message = format!(
+                "the database has what no migration made:\n{}",
+                lines(&exchanged(&assessed.extra))
+            );
             self.findings.push(Finding::new("drift", severity, message).hint(
                 "write a migration that makes it, then run `piton up`: what is there already is recorded",
             ));
@@ -268,7 +270,7 @@ impl Draft<'_> {
             let differences = self.timeline.differences(point, self.live);
             let message = format!(
                 "the schema is nearest to that after `{nearest}`, with these differences:\n{}",
-                lines(&differences)
+                lines(&exchanged(&differences))
             );
             self.findings.push(Finding::new("nearest", Severity::Note, message));
         }
@@ -284,13 +286,36 @@ fn started(unit: &Unit) -> String {
     unit.entry.as_ref().map_or_else(String::new, |entry| entry.started.clone())
 }
 
-/// Changes as lines, the first twenty.
+/// Facts as lines, the first twenty: what is found (`before`) and what is wanted (`after`).
 fn lines(changes: &[Change]) -> String {
-    let distinct: BTreeSet<String> = changes.iter().map(|change| format!("  {change}")).collect();
+    let distinct: BTreeSet<String> = changes.iter().map(line).collect();
     let count = distinct.len();
     let mut text = distinct.into_iter().take(20).collect::<Vec<_>>().join("\n");
     if count > 20 {
         text.push_str(&format!("\n  … and {} more", count - 20));
     }
     text
+}
+
+fn line(change: &Change) -> String {
+    let place = change.place();
+    match (&change.before, &change.after) {
+        (None, Some(wanted)) if change.has_definition() => format!("  missing: {place}: {wanted}"),
+        (None, Some(_)) => format!("  missing: {place}"),
+        (Some(_), None) => format!("  not of the history: {place}"),
+        (Some(found), Some(wanted)) => {
+            format!("  different: {place}: is {found}, should be {wanted}")
+        }
+        (None, None) => format!("  {place}"),
+    }
+}
+
+/// The same facts with found and wanted exchanged.
+fn exchanged(changes: &[Change]) -> Vec<Change> {
+    let exchange = |change: &Change| Change {
+        before: change.after.clone(),
+        after: change.before.clone(),
+        ..change.clone()
+    };
+    changes.iter().map(exchange).collect()
 }

@@ -9,7 +9,9 @@ use crate::{
     database::{self, Access},
     disk,
     error::ProjectError,
+    history::Version,
     plan::{DatabasePlan, Request, Settings, Settled, plan_database},
+    store::{Backup, Store},
     store::{Filter, StoredPath},
 };
 use rusqlite::Connection;
@@ -50,7 +52,31 @@ pub fn plan_all(
             return Err(ProjectError::TwoTargets { database, first, second }.into());
         }
     }
-    in_parallel(&jobs, |job| plan_one(config, job, settings)).into_iter().collect()
+    let planned = in_parallel(&jobs, |job| plan_one(config, job, settings));
+    let mut plans = planned.into_iter().collect::<Result<Vec<_>>>()?;
+    plans.iter_mut().for_each(|plan| name_the_way_back(config, plan));
+    Ok(plans)
+}
+
+/// Where a database is ahead of the checkout: the newest backup that the checkout understands.
+fn name_the_way_back(config: &Config, plan: &mut DatabasePlan) {
+    let newest = plan.assessments.iter().rfind(|found| found.migration.is_some());
+    let newest = newest.map(|found| found.version.clone());
+    let database = plan.database.as_path();
+    for finding in plan.findings.iter_mut().filter(|finding| finding.code == "ahead") {
+        let Ok(catalog) = Store::new(config.backups.clone()).list() else { return };
+        let is_older = |backup: &&Backup| {
+            let mut records = backup.manifest.databases.iter();
+            let record = records.find(|record| record.path.as_path() == database);
+            let version = record.and_then(|record| Version::parse(record.position.as_deref()?));
+            version.is_some_and(|version| newest.as_ref().is_some_and(|newest| version <= *newest))
+        };
+        if let Some(backup) = catalog.backups.iter().find(is_older) {
+            let way =
+                format!("`piton restore {}` brings back what this checkout knows", backup.id());
+            finding.hint = Some(format!("check out the release that has it; or {way}"));
+        }
+    }
 }
 
 /// Does something about every item on all processors; the results are in the order of the items.

@@ -176,7 +176,10 @@ impl Project {
     fn last_run_backup(&self) -> Result<Backup> {
         if let Some(run) = last_run::read(&self.config.data) {
             if run.ending == Ending::AsBefore {
-                return Err(ProjectError::AlreadyBack { started: run.started.to_rfc3339() }.into());
+                return Err(ProjectError::AlreadyBack {
+                    started: run.started.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+                }
+                .into());
             }
             if let Some(backup) = run.backup {
                 return self.store().load(&backup);

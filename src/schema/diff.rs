@@ -20,20 +20,34 @@ pub struct Change {
     pub after: Option<Arc<str>>,
 }
 
+impl Change {
+    /// The object, and the part of it, in words.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self.part {
+            Part::Whole => self.object.to_string(),
+            _ => format!("{}, {}", self.object, self.part),
+        }
+    }
+
+    /// Whether its definition says more than its name: that of a column or a key does, while what
+    /// comes or goes as a whole has its text in the file.
+    #[must_use]
+    pub fn has_definition(&self) -> bool {
+        matches!(self.part, Part::Column(_) | Part::PrimaryKey)
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { object, part, .. } = self;
-        let place = match part {
-            Part::Whole => object.to_string(),
-            _ => format!("{object}, {part}"),
-        };
-        // What comes or goes as a whole is told by its name; its text is in the file.
-        let named = !matches!(part, Part::Column(_) | Part::PrimaryKey);
+        let place = self.place();
         match (&self.before, &self.after) {
-            (None, Some(_)) if named => write!(formatter, "+ {place}"),
-            (Some(_), None) if named => write!(formatter, "- {place}"),
-            (None, Some(after)) => write!(formatter, "+ {place}: {after}"),
-            (Some(before), None) => write!(formatter, "- {place}: {before}"),
+            (None, Some(after)) if self.has_definition() => write!(formatter, "+ {place}: {after}"),
+            (Some(before), None) if self.has_definition() => {
+                write!(formatter, "- {place}: {before}")
+            }
+            (None, Some(_)) => write!(formatter, "+ {place}"),
+            (Some(_), None) => write!(formatter, "- {place}"),
             (Some(before), Some(after)) => write!(formatter, "~ {place}: {before} -> {after}"),
             (None, None) => write!(formatter, "{place}"),
         }

@@ -33,7 +33,7 @@ pub fn run(context: &Context, look: &Look) -> Result<Report> {
     human.push_str(&backups(&status));
     human.push_str(&match state {
         Outcome::Pending => text::next("piton plan shows what would be done, piton up does it"),
-        Outcome::Problem(_) => String::new(),
+        Outcome::Problem(_) => text::next("follow a hint above, then piton status"),
         _ => format!("{}\n", text::styled(text::GOOD, "nothing to do")),
     });
     let fields = || {

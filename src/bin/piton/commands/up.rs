@@ -94,7 +94,10 @@ fn closing(report: &UpReport) -> String {
     let backup = report.backup.as_ref().map_or_else(|| "none".to_string(), ToString::to_string);
     match report.outcome {
         Outcome::NothingToDo => {
-            format!("{}: every migration is applied\n", text::styled(text::GOOD, "nothing to do"))
+            let any = report.plans.iter().any(|plan| !plan.assessments.is_empty());
+            let why =
+                if any { "every migration is applied" } else { "there are no migrations yet" };
+            format!("{}: {why}\n", text::styled(text::GOOD, "nothing to do"))
         }
         Outcome::Done | Outcome::Pending => {
             let done: usize = report.databases.iter().map(|database| database.done.len()).sum();
