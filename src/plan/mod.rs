@@ -14,6 +14,7 @@ mod inspect;
 mod lint;
 mod model;
 mod order;
+mod partition;
 mod planner;
 mod replay;
 mod scatter;

@@ -177,7 +177,7 @@ fn plan(
 /// The plan of a database that does not exist yet.
 fn plan_absent(request: &Request<'_>, empty: &Connection) -> Result<DatabasePlan> {
     let units = units(request.migrations, &[])?;
-    let (timeline, mut scratch) = replay_keeping(&units, &Schema::default())?;
+    let (timeline, remains) = replay_keeping(&units, &Schema::default())?;
     let mut plan = plan_replayed(request, empty, Newness::New, &units, &timeline)?;
     plan.exists = false;
     let whole = plan.assessments.iter().all(|found| {
@@ -185,7 +185,7 @@ fn plan_absent(request: &Request<'_>, empty: &Connection) -> Result<DatabasePlan
             && matches!(found.action, Action::Statements(_))
     });
     if whole && timeline.is_schema_alone() && plan.denials().next().is_none() {
-        plan.image = scratch.image();
+        plan.image = remains.image()?;
     }
     Ok(plan)
 }

@@ -5,7 +5,9 @@
 
 use super::{
     base::Base,
+    model::Image,
     order::Unit,
+    partition::{self, Apart, Partition},
     scratch::{Problem, Realm, Scratch, Shown},
     timeline::{Step, StepKind, Timeline},
 };
@@ -18,6 +20,27 @@ use crate::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 
+/// What is left of a replay.
+pub enum Remains {
+    /// The scratch database as the last statement left it.
+    Whole(Box<Scratch>),
+    /// The scratch databases of a history that was replayed apart.
+    Apart(Apart),
+}
+
+impl Remains {
+    /// The database that the history makes; none where SQLite cannot give it.
+    ///
+    /// # Errors
+    /// SQLite's on the scratch database.
+    pub fn image(self) -> Result<Option<Image>> {
+        match self {
+            Self::Whole(mut scratch) => Ok(scratch.image()),
+            Self::Apart(apart) => apart.image(),
+        }
+    }
+}
+
 /// Replays the units in their order.
 ///
 /// # Errors
@@ -26,15 +49,32 @@ pub fn replay(units: &[Unit], live: &Schema) -> Result<Timeline> {
     Ok(replay_keeping(units, live)?.0)
 }
 
-/// The same, with the scratch database as the last statement left it.
+/// The same, with what is left of it.
 ///
 /// # Errors
 /// As [`replay`].
-pub fn replay_keeping(units: &[Unit], live: &Schema) -> Result<(Timeline, Scratch)> {
+pub fn replay_keeping(units: &[Unit], live: &Schema) -> Result<(Timeline, Remains)> {
     let migrations: Vec<Arc<Migration>> = units.iter().map(|unit| unit.replayed.clone()).collect();
-    let mut base = Base::foreseen(&migrations, live);
+    let statements: usize = migrations.iter().map(|migration| migration.statements().len()).sum();
+    if statements >= partition::FROM
+        && Base::foreseen(&migrations, live).is_empty()
+        && let Some(partition) = Partition::of(&migrations)
+        && let Some((timeline, apart)) = partition.replay(&migrations)?
+    {
+        return Ok((timeline, Remains::Apart(apart)));
+    }
+    let (timeline, scratch) = replay_whole(&migrations, live)?;
+    Ok((timeline, Remains::Whole(Box::new(scratch))))
+}
+
+/// Replays a history in one database.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_whole(migrations: &[Arc<Migration>], live: &Schema) -> Result<(Timeline, Scratch)> {
+    let mut base = Base::foreseen(migrations, live);
     loop {
-        match attempt(&migrations, &mut base, live)? {
+        match attempt(migrations, &mut base, live)? {
             Attempt::Done(done) => return Ok(*done),
             // Every remedy is tried once, so this ends.
             Attempt::Again => {}
@@ -90,7 +130,8 @@ fn attempt(migrations: &[Arc<Migration>], base: &mut Base, live: &Schema) -> Res
     Ok(Attempt::Done(Box::new((timeline, scratch))))
 }
 
-fn kind(shown: &Shown) -> StepKind {
+/// What a statement can show, by what it showed.
+pub fn kind(shown: &Shown) -> StepKind {
     match shown.class {
         _ if !shown.effect.is_empty() => StepKind::Schema,
         _ if shown.realm == Realm::Temporary => StepKind::Temporary,
@@ -99,7 +140,13 @@ fn kind(shown: &Shown) -> StepKind {
     }
 }
 
-fn step((_, statement): (usize, usize), kind: StepKind, class: Class, effect: Arc<Effect>) -> Step {
+/// A step without a problem.
+pub fn step(
+    (_, statement): (usize, usize),
+    kind: StepKind,
+    class: Class,
+    effect: Arc<Effect>,
+) -> Step {
     Step { statement, kind, class, effect, legacy: false, problem: None }
 }
 
