@@ -3,10 +3,12 @@
 
 mod engine;
 mod fixtures;
+mod generator;
 mod judge;
 mod placeholders;
 mod sandbox;
 mod seeds;
+mod statements;
 
 mod adopt;
 mod backup;
@@ -21,6 +23,7 @@ mod completions;
 mod crash;
 mod deploy;
 mod docs;
+mod generated;
 mod history;
 mod init;
 mod json;
