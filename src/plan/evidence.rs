@@ -71,7 +71,12 @@ impl Witnesses<'_> {
         let table = class::written_table(text(found.statement))?;
         let steps = self.timeline.of_unit(unit);
         let made_here = steps.iter().any(|other| {
+            let made = text(other.statement);
+            // A table that is renamed or copied into its place has rows of its own.
+            let is_empty =
+                class::renamed_table(made).is_none() && rows::copied_rows(made).is_none();
             other.statement < found.statement
+                && is_empty
                 && other.effect.changes.iter().any(|change| {
                     *change.object.name == *table
                         && change.part == Part::Whole

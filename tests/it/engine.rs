@@ -28,6 +28,14 @@ pub struct Dump {
     pub rows: BTreeMap<String, Vec<String>>,
 }
 
+impl Dump {
+    /// The same without the quotes and letter case of definitions.
+    pub fn respelt(&self) -> Self {
+        let plain = |text: &String| text.replace(['"', '`', '[', ']'], "").to_lowercase();
+        Self { schema: self.schema.iter().map(plain).collect(), rows: self.rows.clone() }
+    }
+}
+
 /// How an `up` ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {

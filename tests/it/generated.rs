@@ -136,7 +136,7 @@ fn stops(seed: u64) -> Stops {
     if number("PITON_CASES").or(number("PITON_SEED")).is_some() {
         Stops::Statements
     } else {
-        Stops::Sample(8, usize::try_from(seed).unwrap())
+        Stops::Sample(16, usize::try_from(seed).unwrap())
     }
 }
 
@@ -198,6 +198,7 @@ fn laws_hold_over_random_histories() {
             let Some(case) = Case::generate(seed) else { continue };
             let trials = judged(&case, seed);
             for trial in &trials {
+                if let (Held::Refused(t), Some(_)) = (&trial.held, std::env::var_os("PITON_WHY")) { println!("WHY {seed} {} {} :: {}", trial.law, trial.what, t.replace('\n', " | ")); }
                 let kind = trial.what.split(':').next().unwrap_or_default();
                 let kind =
                     if trial.law == 5 && !trial.what.contains(':') { "stopped" } else { kind };

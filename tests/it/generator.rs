@@ -117,7 +117,32 @@ impl Case {
                 .collect();
             case.seeds.push(rows);
         }
+        case.drop_false_guards();
         case.is_valid().then_some(case)
+    }
+
+    /// Takes away declared guards that later statements make false: those are their authors' lies.
+    fn drop_false_guards(&mut self) {
+        let connection = open_scratch().unwrap();
+        let run = |sql: &String| plain_statement(&connection, sql).is_ok();
+        let _ = self.base.iter().all(run);
+        let mut guards: Vec<(usize, String)> = Vec::new();
+        for at in 0..self.files.len() {
+            for sql in self.files[at].statements.clone().iter().filter(|sql| !is_control(sql)) {
+                run(sql);
+                let found = self.files[at].header.iter();
+                let guard = found.filter_map(|line| line.strip_prefix("-- skip-if: "));
+                guards.extend(guard.map(|query| (at, query.to_string())));
+                for (file, query) in &guards {
+                    let exists = format!("SELECT EXISTS ({query})");
+                    let held = connection.query_row(&exists, [], |row| row.get(0));
+                    if held == Ok(false) && *file < at {
+                        self.files[*file].header.clear();
+                    }
+                }
+            }
+            let _ = self.seeds[at].iter().all(run);
+        }
     }
 
     /// Whether plain SQL accepts it, wherever the application stops writing rows.
