@@ -90,7 +90,7 @@ impl Witnesses<'_> {
             return self.scattered(&standings(self.timeline, self.live, &ignored));
         };
         if let Some(first) = runs.first()
-            && self.row_work(*first.end()..*last.start())
+            && self.row_work(first, *last.start())
         {
             runs.push(last);
             return self.ambiguous(&runs, done);

@@ -4,13 +4,16 @@
 use super::{
     assess::Witnesses,
     data::{has_rows, is_idle},
-    timeline::{Step, StepKind},
+    timeline::StepKind,
 };
 use crate::{
     schema::{ObjectKind, ObjectName, Part},
     sql::{class, rows},
 };
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::BTreeSet,
+    ops::{Range, RangeInclusive},
+};
 
 impl Witnesses<'_> {
     /// How many of a unit's data statements, in their order, need not run: they ran, or they would
@@ -68,7 +71,12 @@ impl Witnesses<'_> {
         let table = class::written_table(text(found.statement))?;
         let steps = self.timeline.of_unit(unit);
         let made_here = steps.iter().any(|other| {
+            let made = text(other.statement);
+            // A table that is renamed or copied into its place has rows of its own.
+            let is_empty =
+                class::renamed_table(made).is_none() && rows::copied_rows(made).is_none();
             other.statement < found.statement
+                && is_empty
                 && other.effect.changes.iter().any(|change| {
                     *change.object.name == *table
                         && change.part == Part::Whole
@@ -89,49 +97,77 @@ impl Witnesses<'_> {
     /// database has rows in. Where the schema is the same before and after such steps, the schema
     /// does not tell whether they ran, and running them twice would cost.
     ///
+    /// The steps are those from the points at which the schema is the live one `first` up to a later
+    /// such point. Data statements at `first` itself count as well, unless the rows tell that they
+    /// ran: at the later point they would all be taken to have run.
+    ///
     /// A rebuild of a table that the history never made is no such work: what it was before is
     /// taken from what it is now, so it is only natural that the rebuild seems to change nothing.
-    pub(super) fn row_work(&self, between: Range<usize>) -> bool {
-        let steps = &self.timeline.steps[between.clone()];
-        let made: BTreeSet<&ObjectName> = steps
+    pub(super) fn row_work(&self, first: &RangeInclusive<usize>, later: usize) -> bool {
+        let between = *first.end()..later;
+        let made: BTreeSet<&ObjectName> = self.timeline.steps[between.clone()]
             .iter()
             .flat_map(|step| &step.effect.changes)
             .filter(|change| change.part == Part::Whole && change.before.is_none())
             .map(|change| &change.object)
             .collect();
         let rebuilds_base = made.iter().any(|name| self.timeline.first.objects.contains_key(*name));
-        between.clone().any(|at| {
-            let step = &self.timeline.steps[at];
-            match step.kind {
-                StepKind::Data if rebuilds_base => {
-                    let table = self.written_at(at);
-                    !table.is_some_and(|table| made.contains(&table))
-                }
-                StepKind::Data | StepKind::Script => true,
-                _ => self.drops_rows(step, &made),
+        let open = (*first.start()..*first.end()).any(|at| {
+            let lasts = matches!(self.timeline.steps[at].kind, StepKind::Data | StepKind::Script);
+            lasts && self.unit_of(at).is_none_or(|unit| self.ran(unit, at) != Some(true))
+        });
+        open || between.clone().any(|at| match self.timeline.steps[at].kind {
+            StepKind::Data if rebuilds_base => {
+                !self.written_at(at).is_some_and(|table| made.contains(&table))
             }
+            StepKind::Data | StepKind::Script => true,
+            _ => self.drops_rows(between.start..at, &made),
         })
+    }
+
+    /// The unit of a step.
+    fn unit_of(&self, at: usize) -> Option<usize> {
+        self.timeline.starts.iter().rposition(|&start| start <= at)
+    }
+
+    /// The text of a step's statement.
+    fn text_at(&self, at: usize) -> Option<&str> {
+        let migration = &self.units.get(self.unit_of(at)?)?.replayed;
+        let statement = migration.statements().get(self.timeline.steps[at].statement)?;
+        Some(statement.text(&migration.text))
     }
 
     /// The table that a data step writes to.
     fn written_at(&self, at: usize) -> Option<ObjectName> {
-        let unit = self.timeline.starts.iter().rposition(|&start| start <= at)?;
-        let migration = &self.units.get(unit)?.replayed;
-        let statement = &migration.statements()[self.timeline.steps[at].statement];
-        let table = class::written_table(statement.text(&migration.text))?;
+        let table = class::written_table(self.text_at(at)?)?;
         Some(ObjectName::new(ObjectKind::Table, &table))
     }
 
-    fn drops_rows(&self, step: &Step, made: &BTreeSet<&ObjectName>) -> bool {
+    /// Whether the step behind these takes rows that the live database has.
+    fn drops_rows(&self, before: Range<usize>, made: &BTreeSet<&ObjectName>) -> bool {
+        let step = &self.timeline.steps[before.end];
         step.effect.changes.iter().any(|change| {
             let part = matches!(change.part, Part::Whole | Part::Column(_));
-            let is_base = self.timeline.first.objects.contains_key(&change.object);
+            let is_rebuilt = self.timeline.first.objects.contains_key(&change.object)
+                && made.contains(&change.object)
+                && self.keeps_rows(before.clone(), &change.object.name);
             change.object.kind == ObjectKind::Table
                 && part
                 && change.after.is_none()
-                && !(is_base && made.contains(&change.object))
+                && !is_rebuilt
                 && self.live.fact(&change.object, &change.part).is_some()
                 && has_rows(self.connection, &change.object.name) != Some(false)
         })
+    }
+
+    /// Whether the step behind these only renames a table, or one of them has copied its rows.
+    fn keeps_rows(&self, mut before: Range<usize>, table: &str) -> bool {
+        let renames =
+            self.text_at(before.end).is_some_and(|sql| class::renamed_table(sql).is_some());
+        renames
+            || before.any(|at| {
+                let copied = self.text_at(at).and_then(rows::copied_rows);
+                copied.is_some_and(|(_, words)| words.contains(table))
+            })
     }
 }

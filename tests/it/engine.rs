@@ -28,6 +28,14 @@ pub struct Dump {
     pub rows: BTreeMap<String, Vec<String>>,
 }
 
+impl Dump {
+    /// The same without the quotes and letter case of definitions.
+    pub fn respelt(&self) -> Self {
+        let plain = |text: &String| text.replace(['"', '`', '[', ']'], "").to_lowercase();
+        Self { schema: self.schema.iter().map(plain).collect(), rows: self.rows.clone() }
+    }
+}
+
 /// How an `up` ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -155,19 +163,24 @@ pub fn plain(
         if skipped {
             continue;
         }
-        let failed = |error| format!("{}: {error}: {text}", migration.title());
-        match execute(connection, text) {
-            Err(error) if error.contains("error in view") || error.contains("error in trigger") => {
-                execute(connection, "PRAGMA legacy_alter_table = ON").unwrap();
-                let outcome = execute(connection, text);
-                execute(connection, "PRAGMA legacy_alter_table = OFF").unwrap();
-                outcome.map_err(failed)?;
-            }
-            outcome => outcome.map_err(failed)?,
-        }
+        plain_statement(connection, text)
+            .map_err(|error| format!("{}: {error}: {text}", migration.title()))?;
     }
     execute(connection, "PRAGMA legacy_alter_table = OFF")?;
     execute(connection, "PRAGMA writable_schema = OFF")
+}
+
+/// Runs one statement as plain SQL, as old SQLite did where a view or trigger dangles meanwhile.
+pub fn plain_statement(connection: &Connection, text: &str) -> Result<(), String> {
+    match execute(connection, text) {
+        Err(error) if error.contains("error in view") || error.contains("error in trigger") => {
+            execute(connection, "PRAGMA legacy_alter_table = ON")?;
+            let outcome = execute(connection, text);
+            execute(connection, "PRAGMA legacy_alter_table = OFF")?;
+            outcome
+        }
+        outcome => outcome,
+    }
 }
 
 fn execute(connection: &Connection, text: &str) -> Result<(), String> {

@@ -3,10 +3,12 @@
 
 mod engine;
 mod fixtures;
+mod generator;
 mod judge;
 mod placeholders;
 mod sandbox;
 mod seeds;
+mod statements;
 
 mod adopt;
 mod backup;
@@ -22,6 +24,7 @@ mod crash;
 mod deploy;
 mod diff;
 mod docs;
+mod generated;
 mod history;
 mod init;
 mod json;
