@@ -62,11 +62,11 @@ fn violations(
         if parents.is_empty() || !touched {
             continue;
         }
-        let mut statement = connection
-            .prepare(&format!("PRAGMA main.foreign_key_check({})", quote(&object.name)))?;
+        let check = format!("PRAGMA main.foreign_key_check({})", quote(&object.name));
+        // A parent without the referenced key makes the check itself fail: then there is nothing
+        // to compare, as in plain SQL.
+        let Ok(mut statement) = connection.prepare(&check) else { continue };
         let mut rows = statement.raw_query();
-        // A parent without the referenced column makes the check itself fail: then there is
-        // nothing to compare, as in plain SQL.
         while let Ok(Some(row)) = rows.next() {
             let parent: String = row.get(2)?;
             *found.entry((name.name.to_string(), parent)).or_default() += 1;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     schema::{ObjectKind, ObjectName, Part},
-    sql::{class, rows},
+    sql::{class, fold, rows},
 };
 use std::{
     collections::BTreeSet,
@@ -38,10 +38,17 @@ impl Witnesses<'_> {
         let migration = &self.units[unit].replayed;
         open.iter().all(|&step| {
             let found = &self.timeline.steps[step];
-            found.kind == StepKind::Data
-                && rows::is_repeatable(
-                    migration.statements()[found.statement].text(&migration.text),
-                )
+            let text = || migration.statements()[found.statement].text(&migration.text);
+            found.kind == StepKind::Data && rows::is_repeatable(text()) && !self.triggers(text())
+        })
+    }
+
+    /// Whether a statement writes to what has a trigger: that does more than the statement says.
+    fn triggers(&self, text: &str) -> bool {
+        let table = class::written_table(text);
+        self.live.objects.iter().any(|(name, object)| {
+            name.kind == ObjectKind::Trigger
+                && table.as_ref().is_none_or(|table| *table == fold(&object.table))
         })
     }
 

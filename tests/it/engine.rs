@@ -29,9 +29,12 @@ pub struct Dump {
 }
 
 impl Dump {
-    /// The same without the quotes and letter case of definitions.
+    /// The same without the quotes, letter case and last comment of definitions.
     pub fn respelt(&self) -> Self {
-        let plain = |text: &String| text.replace(['"', '`', '[', ']'], "").to_lowercase();
+        let plain = |text: &String| {
+            let text = text.replace(['"', '`', '[', ']'], "").to_lowercase();
+            text.split(" /* here").next().unwrap_or_default().trim_end().to_string()
+        };
         Self { schema: self.schema.iter().map(plain).collect(), rows: self.rows.clone() }
     }
 }

@@ -269,10 +269,23 @@ fn surround(file: &mut File, before: &str, behind: &str) {
     file.statements.push(behind.into());
 }
 
-/// Runs statements on the scratch database, all or none.
-pub fn attempted(connection: &Connection, statements: Vec<String>) -> Vec<String> {
+/// Whether references have to lead somewhere.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Strict {
+    /// Each of them.
+    Yes,
+    /// None.
+    No,
+}
+
+/// Runs statements on the scratch database, all or none: references that lead nowhere are
+/// refused by piton, so few histories have them.
+pub fn attempted(connection: &Connection, statements: Vec<String>, strict: Strict) -> Vec<String> {
     connection.execute_batch("SAVEPOINT attempt").unwrap();
-    let worked = statements.iter().all(|sql| plain_statement(connection, sql).is_ok());
+    let check = "SELECT NOT EXISTS (SELECT 1 FROM pragma_foreign_key_check)";
+    let worked = statements.iter().all(|sql| plain_statement(connection, sql).is_ok())
+        && (strict == Strict::No
+            || connection.query_row(check, [], |row| row.get(0)).unwrap_or(false));
     let end = if worked { "RELEASE attempt" } else { "ROLLBACK TO attempt; RELEASE attempt" };
     connection.execute_batch(end).unwrap();
     if worked { statements } else { Vec::new() }

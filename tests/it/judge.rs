@@ -296,6 +296,18 @@ impl Subject<'_> {
         record(trials, 1, what, held);
     }
 
+    /// Whether what ran changes nothing at all, such as a CREATE … IF NOT EXISTS of what exists.
+    fn are_needless(&self, path: &Path, done: &[(String, &'static str)]) -> bool {
+        let before = dump(path);
+        done.iter().filter(|(_, outcome)| *outcome != "recorded").all(|(title, _)| {
+            let found = self.migrations.iter().find(|migration| migration.title() == *title);
+            let path = self.copied(path, "needless.db");
+            let migration = found.unwrap();
+            let count = migration.statements().len();
+            plain(&connect(&path), migration, count).is_ok() && dump(&path) == before
+        })
+    }
+
     fn without_ledger(&self, path: &Path, what: &str, trials: &mut Vec<Trial>) {
         drop_ledger(path);
         let before = dump(path);
@@ -307,6 +319,7 @@ impl Subject<'_> {
                 Held::Yes
             }
             Ended::Nothing => Held::Yes,
+            Ended::Done(done) if self.are_needless(path, done) => Held::Yes,
             Ended::Done(done) => Held::Broken(format!("ran {done:?}")),
             _ if ended.stopped() => Held::Refused(why(&ended)),
             _ => Held::Broken(format!("{ended:?}")),

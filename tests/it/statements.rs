@@ -1,7 +1,7 @@
 //! Random statements that suit the schema of a scratch database; it decides which of them work.
 #![allow(clippy::unwrap_used)]
 
-use crate::generator::{Random, attempted};
+use crate::generator::{Random, Strict, attempted};
 use piton::rusqlite::Connection;
 
 /// Writes statements.
@@ -34,7 +34,8 @@ impl Writer {
 
     /// Statements of a kind that work now; none after an unlucky choice.
     pub fn attempt(&mut self, kind: fn(&mut Self) -> Option<Vec<String>>) -> Vec<String> {
-        kind(self).map_or_else(Vec::new, |statements| attempted(&self.model, statements))
+        let strict = if self.random.once_in(40) { Strict::No } else { Strict::Yes };
+        kind(self).map_or_else(Vec::new, |statements| attempted(&self.model, statements, strict))
     }
 
     /// Any statement.
