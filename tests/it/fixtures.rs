@@ -326,4 +326,60 @@ CREATE TABLE q (id INTEGER PRIMARY KEY AUTOINCREMENT, x ANY, CHECK (id > 0)) STR
         ],
         ..PLAIN
     },
+    Fixture {
+        name: "data before an index that comes and goes",
+        files: &[
+            ("1_a.sql", "CREATE TABLE t (id INTEGER PRIMARY KEY);"),
+            ("2_b.sql", "INSERT INTO t SELECT id + 100 FROM t WHERE id < 100;"),
+            ("3_c.sql", "CREATE INDEX t_id ON t (id);\nDROP INDEX t_id;"),
+        ],
+        seeds: &[(0, "INSERT INTO t VALUES (1)")],
+        ending: Ending::Data,
+        refused: 2,
+        ..PLAIN
+    },
+    Fixture {
+        name: "a row behind a rebuild",
+        files: &[
+            ("1_a.sql", "CREATE TABLE t (id INTEGER PRIMARY KEY);"),
+            (
+                "2_b.sql",
+                "CREATE TABLE t_new (id INTEGER PRIMARY KEY, a TEXT);
+INSERT INTO t_new (id) SELECT id FROM t;\nDROP TABLE t;
+ALTER TABLE t_new RENAME TO t;\nINSERT INTO t VALUES (9, 'nine');",
+            ),
+        ],
+        seeds: &[(0, "INSERT INTO t VALUES (1)")],
+        ending: Ending::Data,
+        refused: 1,
+        ..PLAIN
+    },
+    Fixture {
+        name: "a deletion that a trigger answers",
+        files: &[
+            ("1_a.sql", "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT);"),
+            (
+                "2_b.sql",
+                "CREATE TRIGGER kept AFTER DELETE ON t BEGIN INSERT INTO t (a) VALUES ('kept'); END;",
+            ),
+            (
+                "3_c.sql",
+                "-- allow: rows-lost they are replaced
+DELETE FROM t WHERE id % 2 = 0;\nCREATE TABLE u (a INT);",
+            ),
+        ],
+        seeds: &[(0, "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd')")],
+        ending: Ending::Data,
+        refused: 2,
+        ..PLAIN
+    },
+    Fixture {
+        name: "a reference to what is no key",
+        files: &[
+            ("1_a.sql", "CREATE TABLE p (id INT);\nCREATE TABLE c (p INT REFERENCES p(id));"),
+            ("2_b.sql", "ALTER TABLE c ADD COLUMN q INT;"),
+        ],
+        seeds: &[(0, "INSERT INTO p VALUES (1); INSERT INTO c VALUES (1), (2)")],
+        ..PLAIN
+    },
 ];

@@ -198,14 +198,6 @@ fn laws_hold_over_random_histories() {
             let Some(case) = Case::generate(seed) else { continue };
             let trials = judged(&case, seed);
             for trial in &trials {
-                if let (Held::Refused(t), Some(_)) = (&trial.held, std::env::var_os("PITON_WHY")) {
-                    println!(
-                        "WHY {seed} {} {} :: {}",
-                        trial.law,
-                        trial.what,
-                        t.replace('\n', " | ")
-                    );
-                }
                 let kind = trial.what.split(':').next().unwrap_or_default();
                 let kind =
                     if trial.law == 5 && !trial.what.contains(':') { "stopped" } else { kind };

@@ -319,6 +319,8 @@ impl Subject<'_> {
                 Held::Yes
             }
             Ended::Nothing => Held::Yes,
+            // Nothing is left of it: the database is a new one.
+            Ended::Done(_) if before.schema.is_empty() => Held::Yes,
             Ended::Done(done) if self.are_needless(path, done) => Held::Yes,
             Ended::Done(done) => Held::Broken(format!("ran {done:?}")),
             _ if ended.stopped() => Held::Refused(why(&ended)),

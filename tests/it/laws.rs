@@ -2,11 +2,12 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 use crate::{
-    engine::{connect, written},
+    engine::{connect, up, written},
     fixtures::FIXTURES,
     judge::{Held, Stops, Subject},
     seeds::Seeds,
 };
+use piton::plan::Settings;
 
 /// A history and what may happen with it.
 pub struct Fixture {
@@ -77,4 +78,16 @@ fn hold(fixture: &Fixture) -> Vec<String> {
 fn laws_hold_over_every_fixture() {
     let wrong: Vec<String> = FIXTURES.iter().flat_map(hold).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn an_application_table_is_not_taken_to_be_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "DROP TABLE t;\nCREATE TABLE t (id INTEGER PRIMARY KEY);";
+    let migrations = written(&folder.path().join("migrations"), &[("1_a.sql", text)]);
+    let path = folder.path().join("app.db");
+    let base = "CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)";
+    connect(&path).execute_batch(base).unwrap();
+    let ended = up(&path, &migrations, &Settings::default());
+    assert!(ended.codes().contains(&"undecided"), "{ended:?}");
 }

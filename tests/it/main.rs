@@ -1,6 +1,7 @@
 //! Integration tests: the laws in process, and the commands as a person types them, one file each.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs)]
 
+mod changes;
 mod engine;
 mod fixtures;
 mod generator;

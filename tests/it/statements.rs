@@ -10,16 +10,22 @@ pub struct Writer {
     pub random: Random,
     /// The guard of the last guarded row.
     pub guard: Option<String>,
+    /// How many keys are used.
+    pub keys: usize,
     model: Connection,
-    keys: usize,
 }
 
+/// A column that takes values.
 #[derive(Clone)]
-struct Column {
-    name: String,
-    kind: String,
-    is_key: bool,
-    is_needed: bool,
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type, in capitals.
+    pub kind: String,
+    /// Whether it is part of the primary key.
+    pub is_key: bool,
+    /// Whether a row needs a value for it.
+    pub is_needed: bool,
 }
 
 const TABLES: [&str; 8] = ["users", "Orders", "item list", "order", "größe", "log", "a-b", "t"];
@@ -62,105 +68,6 @@ impl Writer {
     /// What an application makes for itself.
     pub fn base(&mut self) -> Option<Vec<String>> {
         if self.random.once_in(4) { self.create_index() } else { self.create_table() }
-    }
-
-    /// A row of the application's.
-    pub fn application_row(&mut self) -> Option<Vec<String>> {
-        let table = self.table()?;
-        Some(vec![self.insertion(&table)])
-    }
-
-    /// A row that a query finds again.
-    pub fn guarded_row(&mut self) -> Option<Vec<String>> {
-        let table = self.table()?;
-        let key = self.columns(&table).into_iter().find(|column| column.is_key)?.name;
-        let sql = self.insertion(&table);
-        let (key, table) = (quoted(&key), quoted(&table));
-        let value =
-            if sql.contains("('k") { format!("'k{}'", self.keys) } else { self.keys.to_string() };
-        self.guard = Some(format!("-- skip-if: SELECT 1 FROM {table} WHERE {key} = {value}"));
-        Some(vec![sql])
-    }
-
-    /// A statement that changes rows.
-    pub fn data(&mut self) -> Option<Vec<String>> {
-        let table = self.table()?;
-        let columns = self.columns(&table);
-        let name = self.spelt(&table);
-        let column = quoted(&self.random.pick(&columns).name);
-        let key =
-            columns.iter().find(|found| found.is_key).map_or("rowid".into(), |k| quoted(&k.name));
-        let filters = [
-            String::new(),
-            format!(" WHERE {key} % 2 = 0"),
-            format!(" WHERE {column} IS NULL"),
-            format!(" WHERE {key} > {}", self.keys / 2),
-            format!(" where {key} IN (SELECT max({key}) FROM {name})"),
-        ];
-        let filter = self.random.pick(&filters);
-        let values = [
-            "'u'".to_string(),
-            "7".into(),
-            format!("{column} || '+'"),
-            format!("{column} + 1"),
-            format!("CASE WHEN {column} IS NULL THEN 'none' ELSE lower({column}) END"),
-            format!("coalesce({column}, 0)"),
-            format!("(SELECT count(*) FROM {name})"),
-            quoted(&self.random.pick(&columns).name),
-        ];
-        Some(vec![match self.random.below(8) {
-            0..3 => {
-                let first = self.insertion(&table);
-                return Some(match self.random.below(3) {
-                    0 => vec![first, self.insertion(&table)],
-                    _ => vec![first],
-                });
-            }
-            3 | 4 => format!("UPDATE {name} SET {column} = {}{filter}", self.random.pick(&values)),
-            5 => format!("DELETE FROM {name}{}", self.random.pick(&filters[1..])),
-            _ => return self.copy(&table),
-        }])
-    }
-
-    fn copy(&mut self, table: &str) -> Option<Vec<String>> {
-        let source = self.table()?;
-        let key = |columns: Vec<Column>| columns.into_iter().find(|column| column.is_key);
-        let to = quoted(&key(self.columns(table))?.name);
-        let from = key(self.columns(&source)).map_or("rowid".into(), |key| quoted(&key.name));
-        let (table, source) = (self.spelt(table), self.spelt(&source));
-        self.keys += 100;
-        let shift = self.keys * 1000;
-        Some(vec![match self.random.below(3) {
-            0 => format!("INSERT OR IGNORE INTO {table} ({to}) SELECT {from} FROM {source}"),
-            1 => format!(
-                "INSERT INTO {table} ({to}) SELECT {from} + {shift} FROM {source} WHERE {from} < 1000"
-            ),
-            _ => format!(
-                "insert into {table} ({to}) select {from} from {source} where not exists \
-                 (select 1 from {table} as other where other.{to} = {source}.{from})"
-            ),
-        }])
-    }
-
-    /// An INSERT of one row with a key of its own.
-    fn insertion(&mut self, table: &str) -> String {
-        self.keys += 1;
-        let key = self.keys;
-        let (mut names, mut values) = (Vec::new(), Vec::new());
-        for column in self.columns(table) {
-            if !column.is_key && !column.is_needed && self.random.once_in(3) {
-                continue;
-            }
-            names.push(quoted(&column.name));
-            values.push(match column.kind.as_str() {
-                "INT" | "INTEGER" => key.to_string(),
-                "REAL" => format!("{key}.5"),
-                "BLOB" => format!("x'{key:04}'"),
-                _ => format!("'k{key}'"),
-            });
-        }
-        let (names, values) = (names.join(", "), values.join(", "));
-        format!("INSERT INTO {} ({names}) VALUES ({values})", self.spelt(table))
     }
 
     fn create_table(&mut self) -> Option<Vec<String>> {
@@ -414,7 +321,8 @@ impl Writer {
         self.random.pick(&TABLES).into()
     }
 
-    fn table(&mut self) -> Option<String> {
+    /// One of the tables.
+    pub fn table(&mut self) -> Option<String> {
         let query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name";
         let found = self.strings(query);
         (!found.is_empty()).then(|| self.random.pick(&found))
@@ -432,7 +340,8 @@ impl Writer {
         found.map(Result::unwrap).collect()
     }
 
-    fn columns(&self, table: &str) -> Vec<Column> {
+    /// The columns of a table.
+    pub fn columns(&self, table: &str) -> Vec<Column> {
         let query = "SELECT name, type, pk > 0, \"notnull\" AND dflt_value IS NULL \
                      FROM pragma_table_xinfo(?1) WHERE hidden = 0";
         let mut statement = self.model.prepare(query).unwrap();
@@ -449,7 +358,7 @@ impl Writer {
     }
 
     /// A table's name in some spelling.
-    fn spelt(&mut self, table: &str) -> String {
+    pub fn spelt(&mut self, table: &str) -> String {
         if self.random.once_in(3) && table.is_ascii() {
             return quoted(&table.to_uppercase());
         }
@@ -469,6 +378,7 @@ impl Writer {
     }
 }
 
-fn quoted(name: &str) -> String {
+/// A name in double quotes.
+pub fn quoted(name: &str) -> String {
     format!("\"{name}\"")
 }
