@@ -185,7 +185,7 @@ fn number(variable: &str) -> Option<u64> {
 fn laws_hold_over_random_histories() {
     let seeds = match (number("PITON_SEED"), number("PITON_CASES")) {
         (Some(seed), _) => seed..seed + 1,
-        (None, cases) => 0..cases.unwrap_or(150),
+        (None, cases) => 0..cases.unwrap_or(100),
     };
     let next = AtomicU64::new(seeds.start);
     let (wrong, counts) = (Mutex::new(Vec::new()), Mutex::new(BTreeMap::new()));
