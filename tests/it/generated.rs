@@ -168,7 +168,7 @@ fn shrunk(case: Case, seed: u64, law: u8) -> Case {
 fn report(case: Case, seed: u64, trials: &[Trial]) -> String {
     let law = broken(trials)[0].law;
     let case =
-        if std::env::var_os("PITON_SEED").is_some() { shrunk(case, seed, law) } else { case };
+        if std::env::var_os("PITON_SHRINK").is_some() { shrunk(case, seed, law) } else { case };
     let trials = judged(&case, seed);
     let lines: Vec<String> = broken(&trials)
         .iter()
