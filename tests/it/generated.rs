@@ -1,6 +1,6 @@
 //! Laws 1 to 5 over random histories, stopped, restored and rerun in random ways.
 //!
-//! `PITON_CASES` says how many, `PITON_SEED` picks one of them.
+//! `PITON_CASES` says how many, `PITON_SEED` picks one of them, `PITON_SHRINK` makes it smaller.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 use crate::{
