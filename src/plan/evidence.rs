@@ -125,10 +125,18 @@ impl Witnesses<'_> {
         });
         open || between.clone().any(|at| match self.timeline.steps[at].kind {
             StepKind::Data if rebuilds_base => {
-                !self.written_at(at).is_some_and(|table| made.contains(&table))
+                !self.written_at(at).is_some_and(|table| self.makes(at, &table))
             }
             StepKind::Data | StepKind::Script => true,
             _ => self.drops_rows(between.start..at, &made),
+        })
+    }
+
+    /// Whether the unit of a step makes an object.
+    fn makes(&self, at: usize, name: &ObjectName) -> bool {
+        let steps = self.unit_of(at).map_or(&[][..], |unit| self.timeline.of_unit(unit));
+        steps.iter().flat_map(|step| &step.effect.changes).any(|change| {
+            change.object == *name && change.part == Part::Whole && change.before.is_none()
         })
     }
 

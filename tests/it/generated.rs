@@ -1,6 +1,6 @@
 //! Laws 1 to 5 over random histories, stopped, restored and rerun in random ways.
 //!
-//! `PITON_CASES` says how many, `PITON_SEED` picks one of them.
+//! `PITON_CASES` says how many, `PITON_SEED` picks one of them, `PITON_SHRINK` makes it smaller.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 use crate::{
@@ -168,7 +168,7 @@ fn shrunk(case: Case, seed: u64, law: u8) -> Case {
 fn report(case: Case, seed: u64, trials: &[Trial]) -> String {
     let law = broken(trials)[0].law;
     let case =
-        if std::env::var_os("PITON_SEED").is_some() { shrunk(case, seed, law) } else { case };
+        if std::env::var_os("PITON_SHRINK").is_some() { shrunk(case, seed, law) } else { case };
     let trials = judged(&case, seed);
     let lines: Vec<String> = broken(&trials)
         .iter()
