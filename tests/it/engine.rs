@@ -218,6 +218,7 @@ pub fn dump_of(connection: &Connection) -> Dump {
         connection,
         "SELECT type || ' ' || name || ' on ' || tbl_name || ': ' || coalesce(sql, '') \
          FROM sqlite_schema WHERE name NOT LIKE '\\_piton%' ESCAPE '\\' \
+         AND name <> 'sqlite_sequence' \
          AND tbl_name NOT LIKE '\\_piton%' ESCAPE '\\' ORDER BY type, name",
     );
     let tables = strings(
