@@ -2,11 +2,7 @@
 //!
 //! It is called only after a run failed and was rolled back, so its cost does not matter.
 
-use super::{
-    account::count,
-    run::{Item, Run},
-    statements::Live,
-};
+use super::{account::count, run::Run, stage::Item, statements::Live};
 use crate::{error::Place, plan::Action};
 use rusqlite::Connection;
 

@@ -4,7 +4,8 @@
 //! SQLite's backup writes the pages in one transaction, so the file is empty or whole. Statements
 //! with rows or guards never come this way.
 
-use super::run::{Done, Item, Runner};
+use super::run::{Done, Runner};
+use super::stage::Item;
 use crate::{Result, database, ledger, plan::Image, schema::schema_hash};
 use rusqlite::{
     Connection, MAIN_DB,

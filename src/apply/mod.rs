@@ -11,6 +11,7 @@ mod image;
 pub(crate) mod record;
 mod run;
 pub mod script;
+mod stage;
 mod statements;
 
 pub use run::{Done, Failure, Lasting, Outcome, Purpose, Run, carry_out};

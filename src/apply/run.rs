@@ -2,6 +2,7 @@
 //!
 //! A stage is a run of migrations that share one transaction, or a single file that cannot.
 
+use super::stage::{Item, mentioned, same_stage, shares};
 use super::{
     account::Account,
     diagnose::first_loss,
@@ -19,16 +20,13 @@ use crate::{
     ledger::{self, EntryState, Witness},
     plan::{Action, Assessment, DatabasePlan, truth},
     schema::{Schema, schema_hash},
-    sql::class,
 };
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 use serde::Serialize;
 use std::{
-    collections::BTreeSet,
     ffi::OsString,
     path::Path,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -127,9 +125,6 @@ pub(super) struct Runner<'a> {
     pub(super) lasting: Lasting,
     current: Option<String>,
 }
-
-/// One migration to act on, with its file.
-pub(super) type Item<'a> = (&'a Assessment, &'a Arc<Migration>);
 
 impl Runner<'_> {
     fn stages(&mut self) -> Result<()> {
@@ -371,32 +366,4 @@ pub(super) fn word(assessment: &Assessment) -> &'static str {
         State::Drift => "healed",
         _ => "applied",
     }
-}
-
-/// Whether what is done about a migration can share a transaction.
-fn shares(assessment: &Assessment, migration: &Migration) -> bool {
-    match assessment.action {
-        Action::Record(_) => true,
-        Action::Statements(_) => migration.shares_transaction(),
-        Action::Script | Action::None => false,
-    }
-}
-
-fn same_stage(first: &Item<'_>, second: &Item<'_>) -> bool {
-    let enforced = |item: &Item<'_>| item.1.header.foreign_keys;
-    shares(first.0, first.1) && shares(second.0, second.1) && enforced(first) == enforced(second)
-}
-
-/// Every word of the statements that would run.
-fn mentioned(stage: &[Item<'_>]) -> BTreeSet<String> {
-    let mut words = BTreeSet::new();
-    for (assessment, migration) in stage {
-        if let Action::Statements(statements) = &assessment.action {
-            for statement in statements {
-                let text = migration.statements()[statement.index].text(&migration.text);
-                words.extend(class::mentions(text));
-            }
-        }
-    }
-    words
 }

@@ -2,10 +2,10 @@
 """Brings a public migration history into piton's naming: `<digits>_<name>.sql` in one folder.
 
     fetch.py REPOSITORY PATH FORMAT TARGET    one history
-    fetch.py --all MIRROR TARGET              every line of sources.tsv that MIRROR has
+    fetch.py --all CLONES TARGET              every line of sources.tsv that CLONES has
 
-REPOSITORY is a git directory or a checkout; PATH is the folder in its newest commit. MIRROR holds
-one folder per repository, named `owner+name`. Nothing that this writes belongs into a commit.
+REPOSITORY is a git directory or a checkout; PATH is the folder in its newest commit. CLONES holds
+a clone of each repository as `owner/name`, bare or not. Nothing that this writes belongs into a commit.
 
 Formats: flat (also sqlx, golang-migrate, refinery, flyway, drizzle), dirs (diesel, prisma,
 rusqlite_migration), nested (a folder per release), popx (a file per dialect), goose, dbmate,
@@ -144,15 +144,14 @@ def lay_base(content, path):
 
 def main(arguments):
     if arguments[:1] == ["--all"] and len(arguments) == 3:
-        mirror, target = map(pathlib.Path, arguments[1:])
+        clones, target = map(pathlib.Path, arguments[1:])
         for line in (HERE / "sources.tsv").read_text().splitlines():
             if not line or line.startswith("#"):
                 continue
             name, source, folder, style, *base = line.split("\t")
-            repository = mirror / source.replace("/", "+")
-            repository = next((path for path in (repository / "repo", repository) if path.exists()), None)
-            if repository is None:
-                print(f"{name}: {source} is not in {mirror}", file=sys.stderr)
+            repository = clones / source
+            if not repository.exists():
+                print(f"{name}: {source} is not in {clones}", file=sys.stderr)
                 continue
             print(f"{name}: {convert(repository, folder, style, target / name)}")
             for place in base:
