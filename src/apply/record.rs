@@ -2,7 +2,7 @@
 
 use crate::{
     history::{Migration, Version},
-    ledger::{Entry, EntryKind, EntryState, Witness},
+    ledger::{self, Entry, EntryKind, EntryState, Witness},
     schema::{Schema, diff},
 };
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -34,15 +34,12 @@ pub fn entry(migration: &Migration, started: DateTime<Utc>, backup: Option<&str>
     }
 }
 
-/// The name of the row that says that nothing of the history ran before piton came.
-pub const BASELINE: &str = "baseline";
-
 /// A row that says that nothing of the history ran before piton came.
 pub fn baseline(started: DateTime<Utc>, schema_hash: &str) -> Entry {
     Entry {
         id: 0,
         version: Version::zero(),
-        name: BASELINE.into(),
+        name: ledger::BASELINE.into(),
         kind: EntryKind::Operation,
         state: EntryState::Recorded,
         witness: Witness::Adopted,

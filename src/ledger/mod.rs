@@ -6,7 +6,7 @@
 mod row;
 mod table;
 
-pub use row::{Entry, EntryKind, EntryState, Witness};
+pub use row::{BASELINE, Entry, EntryKind, EntryState, Witness};
 pub use table::{
     TABLE, complete, create, exists, insert, read, read_brief, set_progress, settled_hash,
 };

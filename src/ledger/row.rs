@@ -66,6 +66,9 @@ words!(EntryState, Started => "started", Applied => "applied", Recorded => "reco
 words!(Witness, Run => "run", Schema => "schema", Later => "later", Guard => "guard",
     Adopted => "adopted");
 
+/// The name of the row that says that nothing of the history ran before piton came.
+pub const BASELINE: &str = "baseline";
+
 /// One row of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
@@ -104,4 +107,12 @@ pub struct Entry {
     pub piton: String,
     /// What a script wrote, its end where it is long.
     pub output: Option<String>,
+}
+
+impl Entry {
+    /// Whether it says that nothing of the history ran before piton came.
+    #[must_use]
+    pub fn is_baseline(&self) -> bool {
+        self.kind == EntryKind::Operation && self.name == BASELINE
+    }
 }

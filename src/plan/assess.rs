@@ -69,6 +69,8 @@ pub enum Newness {
     New,
     /// It holds something.
     Used,
+    /// It holds something, and a person said that nothing of the history had run.
+    Baseline,
 }
 
 impl Witnesses<'_> {
@@ -81,7 +83,8 @@ impl Witnesses<'_> {
             return self.located(0..=0);
         }
         let matches = self.timeline.matches(self.live, &ignored);
-        if done > 0 && matches.contains(&boundary) {
+        let ledger_knows = done > 0 || self.new == Newness::Baseline;
+        if ledger_knows && matches.contains(&boundary) {
             return self.located(boundary..=boundary);
         }
         let ahead: Vec<usize> = matches.into_iter().filter(|&point| point >= boundary).collect();

@@ -86,6 +86,8 @@ pub fn plan_database(request: &Request<'_>, live: Option<&Connection>) -> Result
     }
     let new = if brief.is_empty() && is_empty(connection).map_err(failed)? {
         Newness::New
+    } else if brief.iter().any(Entry::is_baseline) {
+        Newness::Baseline
     } else {
         Newness::Used
     };

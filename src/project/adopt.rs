@@ -39,6 +39,7 @@ impl Project {
         patience: Patience,
         observer: &dyn Observer,
     ) -> Result<Vec<Adopted>> {
+        let start = if version.digits() == "0" { Start::Nothing } else { Start::Version };
         self.adopt(
             selection,
             patience,
@@ -48,6 +49,7 @@ impl Project {
                     && current.is_none_or(|entry| entry.state == EntryState::Started)
             },
             version,
+            start,
         )
     }
 
@@ -71,6 +73,7 @@ impl Project {
                     && current.is_some_and(|entry| entry.forgiving != migration.checksum.forgiving)
             },
             version,
+            Start::Version,
         )
     }
 
@@ -81,10 +84,10 @@ impl Project {
         observer: &dyn Observer,
         wanted: &dyn Fn(&Migration, Option<&ledger::Entry>) -> bool,
         version: &Version,
+        start: Start,
     ) -> Result<Vec<Adopted>> {
         let targets = self.selected(selection)?;
-        let nothing_ran = version.digits() == "0";
-        if !nothing_ran {
+        if start == Start::Version {
             super::require_version(&targets, version)?;
         }
         let _lock = self.begin(patience, observer)?;
@@ -95,7 +98,7 @@ impl Project {
                 if databases::open_to_read(&path, &self.config)?.is_none() {
                     return Err(DatabaseError::Missing { path }.into());
                 }
-                let migrations = self.write_adoption(target, &path, wanted)?;
+                let migrations = self.write_adoption(target, &path, wanted, start)?;
                 adopted.push(Adopted { database, migrations });
             }
         }
@@ -107,6 +110,7 @@ impl Project {
         target: &Target,
         path: &Path,
         wanted: &dyn Fn(&Migration, Option<&ledger::Entry>) -> bool,
+        start: Start,
     ) -> Result<Vec<String>> {
         let failed = || database::failed("write the ledger of", path);
         let mut connection = database::open(path, Access::Write, self.config.busy_timeout)?;
@@ -132,12 +136,22 @@ impl Project {
             ledger::insert(&transaction, &row).map_err(failed())?;
             titles.push(migration.title());
         }
-        if titles.is_empty() && entries.is_empty() {
+        if start == Start::Nothing && titles.is_empty() && entries.is_empty() {
             // The ledger itself says from now on that nothing of the history ran.
             ledger::insert(&transaction, &record::baseline((self.world.clock)(), &hash))
                 .map_err(failed())?;
+            titles.push(ledger::BASELINE.into());
         }
         transaction.commit().map_err(failed())?;
         Ok(titles)
     }
+}
+
+/// What a person says ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// Nothing of the history.
+    Nothing,
+    /// What lies up to a version, or one version.
+    Version,
 }

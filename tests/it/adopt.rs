@@ -45,3 +45,19 @@ fn of_wrong_words() {
     empty.run("adopt --at 1").code(2).one_error().says("does not exist");
     assert!(!empty.exists("data/app.db"));
 }
+
+#[test]
+fn says_that_nothing_of_the_history_ran() {
+    let sandbox = Sandbox::new()
+        .migration("001_double.sql", "UPDATE users SET n = n * 2;")
+        .migration("002_x.sql", "ALTER TABLE users ADD COLUMN x;");
+    sandbox.execute(
+        "app.db",
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, n); INSERT INTO users VALUES (1, 1)",
+    );
+    sandbox.run("up").code(4).says("refused [undecided]");
+    sandbox.run("adopt --at 0").success().says("baseline");
+    sandbox.run("up").success().says("001_double.sql").says("002_x.sql");
+    sandbox.run("up").success().says("nothing to do");
+    sandbox.run("adopt --at 0").success();
+}
