@@ -36,10 +36,20 @@ impl Witnesses<'_> {
     /// Whether each of these data statements may run although it perhaps ran already.
     pub(super) fn repeatable(&self, unit: usize, open: &[usize]) -> bool {
         let migration = &self.units[unit].replayed;
+        let text = |statement: usize| migration.statements()[statement].text(&migration.text);
+        let steps = self.timeline.of_unit(unit).iter();
+        // A temporary table is filled anew from rows that the first run may have changed.
+        let temporary: BTreeSet<String> = steps
+            .filter(|step| step.kind == StepKind::Temporary)
+            .filter_map(|step| class::defined_object(text(step.statement)).map(|(_, name)| name))
+            .collect();
         open.iter().all(|&step| {
             let found = &self.timeline.steps[step];
-            let text = || migration.statements()[found.statement].text(&migration.text);
-            found.kind == StepKind::Data && rows::is_repeatable(text()) && !self.triggers(text())
+            let text = text(found.statement);
+            found.kind == StepKind::Data
+                && rows::is_repeatable(text)
+                && !self.triggers(text)
+                && class::mentions(text).is_disjoint(&temporary)
         })
     }
 

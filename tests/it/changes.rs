@@ -61,6 +61,36 @@ impl Writer {
         }])
     }
 
+    /// A virtual table with its shadow tables, filled, and now and then gone again.
+    pub fn search(&mut self) -> Option<Vec<String>> {
+        self.keys += 1;
+        let name = format!("search_{}", self.keys);
+        let mut sql = vec![
+            format!("CREATE VIRTUAL TABLE {name} USING fts5(title, body)"),
+            format!(
+                "INSERT INTO {name} (title, body) VALUES ('k{}', 'words; and more')",
+                self.keys
+            ),
+        ];
+        if self.random.once_in(2) {
+            sql.push(format!("DROP TABLE {name}"));
+        }
+        Some(sql)
+    }
+
+    /// A temporary table that is filled from another and read once.
+    pub fn temporary(&mut self) -> Option<Vec<String>> {
+        let table = self.table()?;
+        let key = self.columns(&table).into_iter().find(|column| column.is_key)?.name;
+        self.keys += 1;
+        let (name, table, key) = (format!("kept_{}", self.keys), self.spelt(&table), quoted(&key));
+        Some(vec![
+            format!("CREATE TEMP TABLE {name} AS SELECT {key} AS kept FROM {table}"),
+            format!("DELETE FROM {table} WHERE {key} IN (SELECT max(kept) FROM {name})"),
+            format!("DROP TABLE {name}"),
+        ])
+    }
+
     fn copy(&mut self, table: &str) -> Option<Vec<String>> {
         let source = self.table()?;
         let key = |columns: Vec<Column>| columns.into_iter().find(|column| column.is_key);

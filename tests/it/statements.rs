@@ -46,7 +46,7 @@ impl Writer {
 
     /// Any statement.
     pub fn any(&mut self) -> Option<Vec<String>> {
-        match self.random.below(28) {
+        match self.random.below(30) {
             0..4 => self.create_table(),
             4..7 => self.add_column(),
             7 => self.drop_column(),
@@ -61,6 +61,8 @@ impl Writer {
             20 => self.drop_table(),
             21 => self.create_again(),
             22 => self.needless(),
+            23 => self.search(),
+            24 => self.temporary(),
             _ => self.data(),
         }
     }
@@ -323,7 +325,8 @@ impl Writer {
 
     /// One of the tables.
     pub fn table(&mut self) -> Option<String> {
-        let query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name";
+        let query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' \
+             AND name NOT LIKE 'search%' ORDER BY name";
         let found = self.strings(query);
         (!found.is_empty()).then(|| self.random.pick(&found))
     }
