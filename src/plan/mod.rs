@@ -27,5 +27,5 @@ pub use finding::{Finding, Severity};
 pub use lint::{HouseRule, check};
 pub use model::{Action, Assessment, DatabasePlan, Image, PlannedStatement, Position, State};
 pub use order::Unit;
-pub use planner::{Healing, OutOfOrder, Request, Settings, plan_database, position_of, validate};
+pub use planner::{Healing, OutOfOrder, Request, Settings, plan_database, position_of};
 pub use settled::Settled;

@@ -111,14 +111,6 @@ pub fn position_of(connection: &Connection, migrations: &[Arc<Migration>]) -> Op
     plan.position.version.map(|version| version.to_string())
 }
 
-/// Checks a history without any database: every statement replays or prepares.
-///
-/// # Errors
-/// As [`plan_database`].
-pub fn validate(request: &Request<'_>) -> Result<DatabasePlan> {
-    plan_database(request, None)
-}
-
 fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     connection
         .query_row("SELECT NOT EXISTS (SELECT 1 FROM main.sqlite_schema)", [], |row| row.get(0))

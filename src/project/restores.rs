@@ -5,7 +5,7 @@ use super::{
     last_run::{self, Ending},
 };
 use crate::{
-    Result,
+    Result, backup,
     error::ProjectError,
     event::Observer,
     ledger,
@@ -228,24 +228,10 @@ impl Project {
         options: &RestoreOptions,
         counting: Option<&dyn Observer>,
     ) -> Result<Preview> {
-        self.with_backup_request(Reason::Safety, None, |safety, store| {
-            let (only, excluded) =
-                (Filter::new(&options.only)?, Filter::new(&self.config.exclude)?);
-            let request = restore::Request {
-                data: &self.config.data,
-                store,
-                backup,
-                only: &only,
-                excluded: &excluded,
-                left_out: &[],
-                gate: options.gate,
-                safety: None,
-                now: safety.now,
-                random: safety.random,
-            };
-            let mut preview = restore::plan(&request, safety.inspect)?;
+        self.with_restore_request(backup, options, Safety::Skip, |request, of_now| {
+            let mut preview = restore::plan(request, of_now.inspect)?;
             if let Some(observer) = counting {
-                restore::count_losses(&mut preview, &request, safety, observer);
+                restore::count_losses(&mut preview, request, of_now, observer);
             }
             Ok(preview)
         })
@@ -259,6 +245,19 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<Restored> {
         crate::disk::create_folders("data-folder", &self.config.data)?;
+        self.with_restore_request(backup, options, safety, |request, _| {
+            restore::carry_out(request, observer)
+        })
+    }
+
+    /// Makes the request of a restore, with that of a backup of the present state, and hands both on.
+    fn with_restore_request<T>(
+        &self,
+        backup: &Backup,
+        options: &RestoreOptions,
+        safety: Safety,
+        act: impl FnOnce(&restore::Request<'_>, &backup::Request<'_>) -> Result<T>,
+    ) -> Result<T> {
         self.with_backup_request(Reason::Safety, None, |of_now, store| {
             let (only, excluded) =
                 (Filter::new(&options.only)?, Filter::new(&self.config.exclude)?);
@@ -274,7 +273,7 @@ impl Project {
                 now: of_now.now,
                 random: of_now.random,
             };
-            restore::carry_out(&request, observer)
+            act(&request, of_now)
         })
     }
 }
