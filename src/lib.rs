@@ -6,6 +6,8 @@
 
 pub mod project;
 
+pub mod deploy;
+
 pub mod rehearse;
 pub mod restore;
 
