@@ -71,20 +71,58 @@ pub struct Deploy<'a> {
     pub heeding: &'a AtomicBool,
 }
 
+/// A way into the state machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// A new deploy.
+    Begin,
+    /// Go on with one that was cut off, or try again what failed on its way back.
+    Resume,
+    /// Give one up that was cut off.
+    Abort,
+    /// Take the last one back although it went well.
+    RollBack,
+}
+
+impl Entrance {
+    /// What is typed for it.
+    #[must_use]
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Begin => "begin",
+            Self::Resume => "resume",
+            Self::Abort => "abort",
+            Self::RollBack => "rollback",
+        }
+    }
+}
+
 impl Deploy<'_> {
-    /// Carries out a deploy that begins.
+    /// Takes a deploy from where it is to an end.
     ///
     /// # Errors
-    /// Where its record cannot be written; everything else is in what it returns.
-    pub fn run(&self, record: &mut Record, observer: &dyn Observer) -> Result<Finished> {
+    /// [`DeployError::NoDeploy`] where the record does not stand for what is asked; where the record cannot be
+    /// written. Everything else is in what it returns.
+    pub fn enter(
+        &self,
+        entrance: Entrance,
+        record: &mut Record,
+        observer: &dyn Observer,
+    ) -> Result<Finished> {
+        match entrance {
+            Entrance::Begin => self.run(record, observer),
+            Entrance::Resume => self.resume(record, observer),
+            Entrance::Abort => self.abort(record, observer),
+            Entrance::RollBack => self.roll_back(record, observer),
+        }
+    }
+
+    fn run(&self, record: &mut Record, observer: &dyn Observer) -> Result<Finished> {
         Machine { deploy: self, record, observer, entry: Entry::Fresh }.run()
     }
 
-    /// Goes on where a deploy was cut off, or tries again what failed on its way back.
-    ///
-    /// # Errors
-    /// [`DeployError::NoDeploy`] where there is nothing to go on with.
-    pub fn resume(&self, record: &mut Record, observer: &dyn Observer) -> Result<Finished> {
+    /// What was cut off goes on in the phase in which it was.
+    fn resume(&self, record: &mut Record, observer: &dyn Observer) -> Result<Finished> {
         let verb = "resume";
         match record.ending {
             None if record.phase.reach(record.work) == phase::Reach::Untouched => {
@@ -101,12 +139,8 @@ impl Deploy<'_> {
         Machine { deploy: self, record, observer, entry: Entry::Resumed }.run()
     }
 
-    /// Gives a deploy up that was cut off: back to the old state, or to nothing where nothing was
-    /// touched.
-    ///
-    /// # Errors
-    /// [`DeployError::NoDeploy`] where none is open.
-    pub fn abort(&self, record: &mut Record, observer: &dyn Observer) -> Result<Finished> {
+    /// Back to the old state, or to nothing where nothing was touched.
+    fn abort(&self, record: &mut Record, observer: &dyn Observer) -> Result<Finished> {
         let verb = "abort";
         if !record.is_open() {
             let reason = format!("{} has ended", record.id);
@@ -133,11 +167,8 @@ impl Deploy<'_> {
         Machine { deploy: self, record, observer, entry: Entry::Resumed }.run()
     }
 
-    /// Takes the last deploy back although it went well.
-    ///
-    /// # Errors
-    /// [`DeployError::NoDeploy`] where the last one has not gone well.
-    pub fn roll_back(&self, record: &mut Record, observer: &dyn Observer) -> Result<Finished> {
+    /// The way back of a deploy that went well.
+    fn roll_back(&self, record: &mut Record, observer: &dyn Observer) -> Result<Finished> {
         let verb = "rollback";
         if record.ending != Some(Ending::Deployed) {
             let reason = format!("{} has not gone well", record.id);

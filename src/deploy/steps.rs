@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Result,
-    event::{Event, Observer},
+    event::Event,
 };
 
 impl Machine<'_> {

@@ -7,10 +7,12 @@ mod backup;
 mod database;
 mod deploy;
 mod disk;
+mod health;
 mod history;
 mod place;
 mod project;
 mod restore;
+mod service;
 mod store;
 
 pub use apply::ApplyError;
@@ -18,10 +20,12 @@ pub use backup::BackupError;
 pub use database::DatabaseError;
 pub use deploy::DeployError;
 pub use disk::DiskError;
+pub use health::{HealthError, ProbeFailure};
 pub use history::HistoryError;
 pub use place::Place;
 pub use project::ProjectError;
 pub use restore::{FileHolder, RestoreError};
+pub use service::ServiceError;
 pub use store::StoreError;
 
 use std::path::PathBuf;
@@ -60,6 +64,12 @@ pub enum Error {
     /// A deploy was refused, or turned back.
     #[error(transparent)]
     Deploy(#[from] DeployError),
+    /// The service could not be managed.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The service is not healthy.
+    #[error(transparent)]
+    Health(#[from] HealthError),
     /// Another piton works on the data directory.
     #[error("`{}` is locked by {holder}", data.display())]
     Locked {
@@ -160,6 +170,8 @@ impl Error {
             Self::Backup(error) => error.kind(),
             Self::Restore(error) => error.kind(),
             Self::Deploy(error) => error.kind(),
+            Self::Service(error) => error.kind(),
+            Self::Health(error) => error.kind(),
             Self::Locked { .. } => Kind::Locked,
             Self::Internal(_) => Kind::Internal,
         }
@@ -189,6 +201,8 @@ impl Error {
             Self::Backup(error) => error.hint(),
             Self::Restore(error) => error.hint(),
             Self::Deploy(error) => error.hint(),
+            Self::Service(error) => error.hint(),
+            Self::Health(error) => error.hint(),
             Self::Locked { .. } => {
                 Some("wait for it to end, or let this command wait: add `--wait`".into())
             }

@@ -10,7 +10,7 @@ use crate::{
     Error, Kind, Result, apply,
     backup, clock,
     deploy::{
-        self, Deploy, Ending, Examination, Finished, Left, Migrated, Moment, Operations, Record,
+        self, Deploy, Ending, Entrance, Examination, Finished, Left, Migrated, Moment, Operations, Record,
         Rehearsal, Restart, hold, service, state,
     },
     disk,
@@ -58,17 +58,6 @@ impl DeployReport {
     }
 }
 
-/// A way into the state machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entrance {
-    /// Go on with a deploy that was cut off.
-    Resume,
-    /// Give it up.
-    Abort,
-    /// Take the last one back although it went well.
-    RollBack,
-}
-
 impl Project {
     /// Deploys: everything from the preflight to a healthy service, or back.
     ///
@@ -100,7 +89,7 @@ impl Project {
         record.release.clone_from(&options.release);
         record.rehearsal = self.config.deploy.rehearsal;
         let restart = options.restart.unwrap_or(self.config.deploy.restart);
-        self.with_machine(restart, record, interrupted, observer, Deploy::run)
+        self.with_machine(restart, record, interrupted, observer, Entrance::Begin)
     }
 
     /// Goes on with the last deploy, gives it up, or takes it back.
@@ -115,19 +104,14 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<DeployReport> {
         let data = &self.config.data;
-        let (verb, way): (_, fn(&Deploy<'_>, &mut Record, &dyn Observer) -> Result<Finished>) =
-            match entrance {
-                Entrance::Resume => ("resume", Deploy::resume),
-                Entrance::Abort => ("abort", Deploy::abort),
-                Entrance::RollBack => ("rollback", Deploy::roll_back),
-            };
+        let verb = entrance.verb();
         let none = || DeployError::NoDeploy { verb, reason: "none has been made".into() };
         if state::read(data)?.is_none() {
             return Err(none().into());
         }
         let _lock = lock::acquire(data, Scope::Deploy, &self.world.holder, patience, observer)?;
         let record = state::read(data)?.ok_or_else(none)?;
-        self.with_machine(self.config.deploy.restart, record, interrupted, observer, way)
+        self.with_machine(self.config.deploy.restart, record, interrupted, observer, entrance)
     }
 
     /// The record of the last deploy, and why migrations are held, where they are.
@@ -158,7 +142,7 @@ impl Project {
         mut record: Record,
         interrupted: &(dyn Fn() -> bool + Sync),
         observer: &dyn Observer,
-        way: fn(&Deploy<'_>, &mut Record, &dyn Observer) -> Result<Finished>,
+        entrance: Entrance,
     ) -> Result<DeployReport> {
         let config = &self.config;
         disk::create_private_folders("deploy-folder", &config.data.join(lock::PRIVATE_FOLDER))?;
@@ -192,7 +176,7 @@ impl Project {
             ground: &ground,
             heeding: &heeding,
         };
-        let finished = way(&deploy, &mut record, &log)?;
+        let finished = deploy.enter(entrance, &mut record, &log)?;
         Ok(DeployReport { record, finished })
     }
 
@@ -336,7 +320,6 @@ impl Operations for Project {
 fn release_limit(service: &service::Settings) -> Duration {
     match service {
         service::Settings::None => Duration::from_secs(10),
-        service::Settings::Systemd(systemd) => systemd.stop_timeout,
         service::Settings::Commands(commands) => commands.stop_timeout,
     }
 }

@@ -28,7 +28,7 @@ pub use adopt::Adopted;
 pub use backups::Verification;
 pub use check::{CheckedTarget, Strictness};
 pub use config::{Config, Overrides};
-pub use deploy::{DeployOptions, DeployReport, Entrance, outcome as deploy_outcome};
+pub use deploy::{DeployOptions, DeployReport, outcome as deploy_outcome};
 pub use diff::{DiffReport, Opposite};
 pub use init::{Created, Made, NewFile};
 pub use operate::OperationReport;

@@ -8,10 +8,10 @@ use crate::{
 };
 use anyhow::Result;
 use piton::{
-    deploy::{Restart, Work},
+    deploy::{Entrance, Restart, Work},
     project::{
         Config,
-        DeployOptions, DeployReport, Entrance, Outcome, RestoreOptions, Selection, Source,
+        DeployOptions, DeployReport, Outcome, RestoreOptions, Selection, Source,
         deploy_outcome,
     },
     restore::Gate,
