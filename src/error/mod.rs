@@ -6,20 +6,24 @@ mod apply;
 mod backup;
 mod database;
 mod disk;
+mod health;
 mod history;
 mod place;
 mod project;
 mod restore;
+mod service;
 mod store;
 
 pub use apply::ApplyError;
 pub use backup::BackupError;
 pub use database::DatabaseError;
 pub use disk::DiskError;
+pub use health::{HealthError, ProbeFailure};
 pub use history::HistoryError;
 pub use place::Place;
 pub use project::ProjectError;
 pub use restore::{FileHolder, RestoreError};
+pub use service::ServiceError;
 pub use store::StoreError;
 
 use std::path::PathBuf;
@@ -55,6 +59,12 @@ pub enum Error {
     /// A restore was refused or could not be finished.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// The service could not be managed.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The service is not healthy.
+    #[error(transparent)]
+    Health(#[from] HealthError),
     /// Another piton works on the data directory.
     #[error("`{}` is locked by {holder}", data.display())]
     Locked {
@@ -138,6 +148,8 @@ impl Error {
             Self::Store(error) => error.kind(),
             Self::Backup(error) => error.kind(),
             Self::Restore(error) => error.kind(),
+            Self::Service(error) => error.kind(),
+            Self::Health(error) => error.kind(),
             Self::Locked { .. } => Kind::Locked,
             Self::Internal(_) => Kind::Internal,
         }
@@ -166,6 +178,8 @@ impl Error {
             Self::Store(error) => error.hint(),
             Self::Backup(error) => error.hint(),
             Self::Restore(error) => error.hint(),
+            Self::Service(error) => error.hint(),
+            Self::Health(error) => error.hint(),
             Self::Locked { .. } => {
                 Some("wait for it to end, or let this command wait: add `--wait`".into())
             }
