@@ -41,6 +41,7 @@ mod rollback;
 mod run;
 mod several;
 mod status;
+mod systemd;
 mod tenants;
 mod up;
 mod verify;

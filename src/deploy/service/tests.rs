@@ -1,7 +1,7 @@
 //! Services that commands manage, as real processes.
 #![allow(clippy::disallowed_methods)]
 
-use super::{FENCE_FILE, Ground, Running, Service, Settings, State};
+use super::{FENCE_FILE, Ground, Running, Scope, Service, Settings, State};
 use crate::{
     clock::{Clock, System},
     error::{Error, ServiceError},
@@ -293,8 +293,28 @@ fn an_interrupt_ends_a_wait() {
 }
 
 #[test]
+fn units_have_their_suffix() {
+    let text = "manager = 'systemd'\nunits = ['app', 'app@2', 'jobs.timer']\nstop-timeout = '9s'";
+    let Settings::Systemd(systemd) = settings(text) else { panic!() };
+    assert_eq!(systemd.units, ["app.service", "app@2.service", "jobs.timer"]);
+    assert_eq!((systemd.scope, systemd.systemctl), (Scope::System, vec!["systemctl".to_string()]));
+    assert_eq!(systemd.stop_timeout, Duration::from_secs(9));
+    assert_eq!(systemd.start_timeout, Duration::from_secs(120));
+}
+
+#[test]
 fn wrong_settings_say_what_is_wrong() {
     let wrong = [
+        ("manager = 'systemd'", "`units` lists the service's units"),
+        ("manager = 'systemd'\nunits = ['a b']", "`a b` is no name of a unit"),
+        ("manager = 'systemd'\nunits = ['--now']", "`--now` is no name of a unit"),
+        ("manager = 'systemd'\nunits = ['a', 'a.service']", "lists `a.service` twice"),
+        ("manager = 'systemd'\nunits = ['a']\nsystemctl = []", "a program and its arguments"),
+        (
+            "manager = 'systemd'\nunits = ['a']\nstop = 'x'",
+            "`stop` has no meaning with `manager = \"systemd\"`",
+        ),
+        ("manager = 'command'\nuser = true", "`user` has no meaning with `manager = \"command\"`"),
         ("manager = 'runit'", "unknown variant `runit`"),
         ("stop = 'x'", "missing field `manager`"),
         ("manager = 'none'\nstop = 'x'\nkill = 'y'", "`stop`, `kill` has no meaning"),
