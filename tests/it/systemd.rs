@@ -311,8 +311,6 @@ fn one_that_does_not_stop_is_killed() {
     assert_eq!(service.stop().unwrap().killed, ["hang.service"]);
     assert!(machine.clock.now() - began < Duration::from_secs(5));
     assert!(part(&*service).state.is_stopped());
-    let warnings = machine.warnings.0.lock().unwrap().clone();
-    assert_eq!(warnings, ["`hang.service` did not stop in time and was killed"]);
 }
 
 #[test]

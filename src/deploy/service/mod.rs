@@ -172,7 +172,7 @@ pub struct Running {
     pub units: Vec<String>,
 }
 
-/// How a stop went.
+/// How a stop went; the caller tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stopped {
     /// Parts that did not stop in time and were killed.

@@ -129,8 +129,6 @@ impl<'a> Units<'a> {
             if !record.state().is_stopped() {
                 self.tool.act("kill", &["--signal=KILL", record.id()], AFTER_KILL)?;
                 killed.push(record.id().to_string());
-                let text = format!("`{}` did not stop in time and was killed", record.id());
-                self.ground.observer.event(Event::Warning { text });
             }
         }
         self.await_stop(&owned(units), self.ground.clock.now() + AFTER_KILL)?;
