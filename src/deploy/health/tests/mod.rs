@@ -3,7 +3,10 @@
 #![allow(clippy::disallowed_methods)]
 
 mod data;
+#[cfg(feature = "http")]
 mod network;
+#[cfg(feature = "http")]
+mod secure;
 
 use super::{Settings, check};
 use crate::{
