@@ -32,6 +32,7 @@ mod json;
 mod laws;
 mod layers;
 mod lock;
+mod managers;
 mod new;
 mod plan;
 mod prune;
