@@ -244,7 +244,7 @@ fn check(_: &str) -> Result<(), String> {
 impl<'de> Deserialize<'de> for Statuses {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a status such as 200, or a list of them")]
+        #[serde(untagged, expecting = "`status` is a number such as 200, or a list of them")]
         enum Form {
             One(u16),
             Several(Vec<u16>),

@@ -190,7 +190,7 @@ fn a_start_that_fails_shows_what_it_wrote() {
 fn a_start_that_never_comes_back_is_ended() {
     let place = Place::new();
     let text = SLEEPER.replace("sleep 1000 & echo $! > pid", "echo $$ > pid; sleep 1000");
-    let settings = settings(&(text + "start-timeout = '300ms'"));
+    let settings = settings(&(text + "start-timeout = '1s'"));
     let service = settings.service(place.ground());
     let error = service.start(&Running::default()).unwrap_err().to_string();
     assert!(error.contains("`start` command") && error.contains("ran longer"), "{error}");
