@@ -104,8 +104,11 @@ impl Machine<'_> {
                 Ok(phase.turn_back(self.record.data))
             }
             Reach::Back => match phase {
-                // With the service still up the restore refuses, and that is what counts.
-                Phase::StopAgain => phase.next(self.record.course()).ok_or(error),
+                // The data is as before, so a service that does not stop may as well run on.
+                Phase::StopAgain if self.record.data != DataState::Changed => {
+                    self.warn_of(Err(error));
+                    Ok(Phase::SwitchBack)
+                }
                 _ => Err(error),
             },
         }

@@ -29,6 +29,34 @@ pub enum ServiceError {
         /// The end of what it wrote.
         output: String,
     },
+    /// A manager's own program cannot be run.
+    #[error("cannot run `{tool}`: {reason}")]
+    NoTool {
+        /// The program.
+        tool: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// A manager refused or failed.
+    #[error("`{command}` {how}{}", tail(output))]
+    Manager {
+        /// What was run.
+        command: String,
+        /// `exited with status 1`, `ran longer than 30 s and was stopped`.
+        how: String,
+        /// The end of what it wrote.
+        output: String,
+        /// What shows more.
+        look: String,
+    },
+    /// systemd does not take the drop-in.
+    #[error("`{unit}` does not heed the fence, though its drop-in lies in `{}`", folder.display())]
+    NotFenced {
+        /// The unit.
+        unit: String,
+        /// The folder of runtime unit files.
+        folder: PathBuf,
+    },
     /// It did not stop in time, and nothing could make it.
     #[error("{service} is not stopped after {seconds} s: {state}")]
     NotStopped {
@@ -80,7 +108,10 @@ impl ServiceError {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::NoUnit { .. } | Self::Path { .. } | Self::NoRights { .. } => Kind::Usage,
+            Self::NoUnit { .. }
+            | Self::NoTool { .. }
+            | Self::Path { .. }
+            | Self::NoRights { .. } => Kind::Usage,
             _ => Kind::Failed,
         }
     }
@@ -93,6 +124,14 @@ impl ServiceError {
                 Some(format!("correct `{action}` in `[deploy.service]` of `piton.toml`"))
             }
             Self::Command { command, .. } => Some(format!("run it yourself: {command}")),
+            Self::NoTool { .. } => Some(
+                "install it, or let `manager` in `[deploy.service]` of `piton.toml` be `command`"
+                    .into(),
+            ),
+            Self::Manager { look, .. } => Some(format!("`{look}` shows more")),
+            Self::NotFenced { unit, .. } => {
+                Some(format!("`systemctl cat {unit}` shows what is read of it"))
+            }
             Self::NotStopped { service, .. } => Some(format!(
                 "look at what {service} waits for, stop it yourself, then run the same command again"
             )),

@@ -320,6 +320,7 @@ impl Operations for Project {
 fn release_limit(service: &service::Settings) -> Duration {
     match service {
         service::Settings::None => Duration::from_secs(10),
+        service::Settings::Systemd(systemd) => systemd.stop_timeout,
         service::Settings::Commands(commands) => commands.stop_timeout,
     }
 }

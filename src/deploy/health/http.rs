@@ -5,10 +5,12 @@ use super::{
     settings::{some_time, timeout},
 };
 use serde::{Deserialize, Deserializer, de::Error};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 #[cfg(feature = "http")]
 use std::io;
+#[cfg(feature = "http")]
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 #[cfg(feature = "http")]
 /// Bytes of an answer in which the text is looked for.
@@ -29,6 +31,9 @@ pub struct Http {
     pub status: Statuses,
     /// Text that must be in the answer's first MiB.
     pub body: Option<String>,
+    /// A file of certificates (PEM), in the project's folder, that are trusted instead of the
+    /// public ones.
+    pub trust: Option<PathBuf>,
     /// Headers of the request.
     #[serde(default)]
     pub header: BTreeMap<String, String>,
@@ -74,8 +79,8 @@ impl Probe for Http {
         self.timeout
     }
 
-    fn look(&self, _: &Ground<'_>, limit: Duration) -> Result<(), String> {
-        let answer = self.ask(limit)?;
+    fn look(&self, ground: &Ground<'_>, limit: Duration) -> Result<(), String> {
+        let answer = self.ask(ground, limit)?;
         let status = answer.status;
         if !self.status.contain(status) {
             let wanted = self.status.wanted();
@@ -98,7 +103,7 @@ impl Probe for Http {
 
 #[cfg(feature = "http")]
 impl Http {
-    fn ask(&self, limit: Duration) -> Result<Answer, String> {
+    fn ask(&self, ground: &Ground<'_>, limit: Duration) -> Result<Answer, String> {
         let agent = ureq::Agent::new_with_config(
             ureq::Agent::config_builder()
                 .timeout_global(Some(limit))
@@ -106,6 +111,7 @@ impl Http {
                 .max_redirects_will_error(false)
                 .http_status_as_error(false)
                 .proxy(None)
+                .tls_config(TlsConfig::builder().root_certs(self.roots(ground)?).build())
                 .user_agent(concat!("piton/", env!("CARGO_PKG_VERSION")))
                 .build(),
         );
@@ -121,6 +127,26 @@ impl Http {
             Err(error) => error.to_string(),
         });
         Ok(Answer { status, location, body, broken })
+    }
+
+    /// Who may vouch for the service.
+    fn roots(&self, ground: &Ground<'_>) -> Result<RootCerts, String> {
+        let Some(path) = &self.trust else { return Ok(RootCerts::WebPki) };
+        let path = ground.root.join(path);
+        let wrong = |reason: String| format!("cannot read `{}`: {reason}", path.display());
+        let text = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
+        let items: Result<Vec<PemItem<'_>>, ureq::Error> = parse_pem(&text).collect();
+        let certificates = items.map_err(|error| wrong(error.to_string()))?.into_iter();
+        let certificates: Vec<Certificate<'_>> = certificates
+            .filter_map(|item| match item {
+                PemItem::Certificate(certificate) => Some(certificate),
+                _ => None,
+            })
+            .collect();
+        match certificates.is_empty() {
+            true => Err(wrong("it holds no certificate".into())),
+            false => Ok(RootCerts::new_with_certs(&certificates)),
+        }
     }
 
     /// Reads no more than is needed: an answer may be without end.
@@ -146,7 +172,7 @@ impl Http {
 
 #[cfg(not(feature = "http"))]
 impl Http {
-    fn ask(&self, _: Duration) -> Result<Answer, String> {
+    fn ask(&self, _: &Ground<'_>, _: Duration) -> Result<Answer, String> {
         Err(MISSING.into())
     }
 }
@@ -159,8 +185,22 @@ fn in_words(error: &ureq::Error, limit: Duration) -> String {
     match error {
         ureq::Error::Timeout(_) => format!("no whole answer within {:.1} s", limit.as_secs_f64()),
         ureq::Error::HostNotFound => "the host is not known".into(),
-        ureq::Error::Io(error) => error.to_string(),
+        ureq::Error::Io(error) => match error.get_ref().and_then(|it| it.downcast_ref()) {
+            Some(error) => tls_in_words(error),
+            None => error.to_string(),
+        },
+        ureq::Error::Rustls(error) => tls_in_words(error),
         other => other.to_string(),
+    }
+}
+
+#[cfg(feature = "http")]
+fn tls_in_words(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(reason) => {
+            format!("its certificate is not accepted: {reason}")
+        }
+        other => format!("no secure connection: {other}"),
     }
 }
 
@@ -204,7 +244,7 @@ fn check(_: &str) -> Result<(), String> {
 impl<'de> Deserialize<'de> for Statuses {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a status such as 200, or a list of them")]
+        #[serde(untagged, expecting = "`status` is a number such as 200, or a list of them")]
         enum Form {
             One(u16),
             Several(Vec<u16>),

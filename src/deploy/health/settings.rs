@@ -2,8 +2,11 @@
 
 use super::{Command, Http, Probe, Query, Tcp};
 use crate::history::duration;
-use serde::{Deserialize, Deserializer, de::Error};
-use std::time::Duration;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, SeqAccess, Visitor, value::SeqAccessDeserializer},
+};
+use std::{fmt, marker::PhantomData, time::Duration};
 
 /// The time that one answer of a probe may take where nobody says.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,12 +27,16 @@ pub struct Settings {
     /// How often the manager may restart the service before it counts as broken.
     pub restarts: u32,
     /// HTTP and HTTPS.
+    #[serde(deserialize_with = "tables")]
     pub http: Vec<Http>,
     /// Connections.
+    #[serde(deserialize_with = "tables")]
     pub tcp: Vec<Tcp>,
     /// Programs that must succeed.
+    #[serde(deserialize_with = "tables")]
     pub command: Vec<Command>,
     /// Queries that must be true.
+    #[serde(deserialize_with = "tables")]
     pub query: Vec<Query>,
 }
 
@@ -70,6 +77,28 @@ pub(super) fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Du
         Duration::ZERO => Err(D::Error::custom("a time of nothing lets nothing happen")),
         time => Ok(time),
     }
+}
+
+/// Reads probes of one kind; one pair of brackets too few is easily written.
+fn tables<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    struct Tables<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Tables<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter
+                .write_str("tables, each under a heading in two brackets: `[[deploy.health…]]`")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<T>, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(list))
+        }
+    }
+
+    deserializer.deserialize_any(Tables(PhantomData))
 }
 
 /// The timeout of a probe that names none.

@@ -195,8 +195,6 @@ impl Service for Commanded<'_> {
             }
             .into());
         }
-        let text = "the service did not stop in time and was killed".into();
-        self.ground.observer.event(Event::Warning { text });
         Ok(Stopped { killed: vec![PART.into()] })
     }
 
@@ -224,7 +222,10 @@ impl Service for Commanded<'_> {
         match &self.commands.restart {
             Some(restart) => self.run_starting("restart", restart),
             None => {
-                self.stop()?;
+                if self.stop()? != Stopped::default() {
+                    let text = "the service did not stop in time and was killed".into();
+                    self.ground.observer.event(Event::Warning { text });
+                }
                 self.start(&self.running()?)
             }
         }

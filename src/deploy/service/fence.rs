@@ -22,7 +22,16 @@ impl<'a> Fence<'a> {
         Self { data: ground.data }
     }
 
-    pub(super) fn path(&self) -> PathBuf {
+    /// The file as systemd has to know it.
+    ///
+    /// # Errors
+    /// The current folder is gone.
+    pub(super) fn absolute(&self) -> Result<PathBuf> {
+        let path = self.path();
+        Ok(std::path::absolute(&path).map_err(disk::failed("find", &path))?)
+    }
+
+    fn path(&self) -> PathBuf {
         self.data.join(PRIVATE_FOLDER).join(FENCE_FILE)
     }
 

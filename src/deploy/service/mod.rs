@@ -8,13 +8,14 @@ mod fence;
 mod none;
 mod program;
 mod settings;
+mod systemd;
 #[cfg(test)]
 mod tests;
 
 pub use fence::FENCE_FILE;
 use fence::Fence;
 pub use program::Program;
-pub use settings::{Commands, Settings};
+pub use settings::{Commands, Scope, Settings, Systemd};
 
 use crate::{Result, clock::Clock, event::Observer};
 use serde::{Deserialize, Serialize};
@@ -171,7 +172,7 @@ pub struct Running {
     pub units: Vec<String>,
 }
 
-/// How a stop went.
+/// How a stop went; the caller tells it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stopped {
     /// Parts that did not stop in time and were killed.

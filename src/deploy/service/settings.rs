@@ -1,6 +1,6 @@
 //! The table `[deploy.service]` of `piton.toml`.
 
-use super::{Ground, Program, Service, commands::Commanded, none::Nothing};
+use super::{Ground, Program, Service, commands::Commanded, none::Nothing, systemd::Units};
 use crate::history::duration;
 use serde::{Deserialize, Deserializer, de::Error};
 use std::time::Duration;
@@ -16,8 +16,34 @@ pub enum Settings {
     /// Nobody.
     #[default]
     None,
+    /// systemd.
+    Systemd(Systemd),
     /// Commands of the project.
     Commands(Box<Commands>),
+}
+
+/// Units of systemd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Systemd {
+    /// The units in the order in which they are started; each has its suffix.
+    pub units: Vec<String>,
+    /// Whose units they are.
+    pub scope: Scope,
+    /// The program and arguments that stand before every `systemctl` argument.
+    pub systemctl: Vec<String>,
+    /// The time to stop in.
+    pub stop_timeout: Duration,
+    /// The time to start in.
+    pub start_timeout: Duration,
+}
+
+/// Whose units they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The machine's.
+    System,
+    /// Those of the user who runs piton.
+    User,
 }
 
 /// Commands that manage a service.
@@ -49,6 +75,7 @@ impl Settings {
     pub fn service<'a>(&'a self, ground: Ground<'a>) -> Box<dyn Service + 'a> {
         match self {
             Self::None => Box::new(Nothing::new(ground)),
+            Self::Systemd(systemd) => Box::new(Units::new(systemd, ground)),
             Self::Commands(commands) => Box::new(Commanded::new(commands, ground)),
         }
     }
@@ -59,6 +86,9 @@ impl Settings {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Keys {
     manager: Manager,
+    units: Option<Vec<String>>,
+    user: Option<bool>,
+    systemctl: Option<Vec<String>>,
     stop: Option<Program>,
     start: Option<Program>,
     status: Option<Program>,
@@ -75,6 +105,7 @@ struct Keys {
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 enum Manager {
+    Systemd,
     Command,
     None,
 }
@@ -86,6 +117,7 @@ impl TryFrom<Keys> for Settings {
         let foreign = keys.foreign();
         if !foreign.is_empty() {
             let word = match keys.manager {
+                Manager::Systemd => "systemd",
                 Manager::Command => "command",
                 Manager::None => "none",
             };
@@ -96,6 +128,7 @@ impl TryFrom<Keys> for Settings {
         }
         match keys.manager {
             Manager::None => Ok(Self::None),
+            Manager::Systemd => keys.systemd().map(Self::Systemd),
             Manager::Command => keys.commands().map(|it| Self::Commands(Box::new(it))),
         }
     }
@@ -104,6 +137,11 @@ impl TryFrom<Keys> for Settings {
 impl Keys {
     /// Keys that the chosen manager does not know.
     fn foreign(&self) -> Vec<&'static str> {
+        let systemd = [
+            ("units", self.units.is_some()),
+            ("user", self.user.is_some()),
+            ("systemctl", self.systemctl.is_some()),
+        ];
         let command = [
             ("stop", self.stop.is_some()),
             ("start", self.start.is_some()),
@@ -118,10 +156,36 @@ impl Keys {
             ("start-timeout", self.start_timeout.is_some()),
         ];
         let keys: Vec<(&str, bool)> = match self.manager {
-            Manager::Command => Vec::new(),
-            Manager::None => command.into_iter().chain(both).collect(),
+            Manager::Systemd => command.into(),
+            Manager::Command => systemd.into(),
+            Manager::None => systemd.into_iter().chain(command).chain(both).collect(),
         };
         keys.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect()
+    }
+
+    fn systemd(self) -> Result<Systemd, String> {
+        let units = self.units.unwrap_or_default();
+        if units.is_empty() {
+            return Err("`units` lists the service's units: `units = [\"app.service\"]`".into());
+        }
+        let units = units.into_iter().map(unit_name).collect::<Result<Vec<_>, _>>()?;
+        if let Some((_, twice)) =
+            units.iter().enumerate().find(|(at, unit)| units[..*at].contains(unit))
+        {
+            return Err(format!("`units` lists `{twice}` twice"));
+        }
+        let systemctl = self.systemctl.unwrap_or_else(|| vec!["systemctl".into()]);
+        if systemctl.first().is_none_or(String::is_empty) {
+            return Err("`systemctl` is a list of a program and its arguments".into());
+        }
+        let scope = if self.user == Some(true) { Scope::User } else { Scope::System };
+        Ok(Systemd {
+            units,
+            scope,
+            systemctl,
+            stop_timeout: self.stop_timeout.unwrap_or(LIMIT),
+            start_timeout: self.start_timeout.unwrap_or(LIMIT),
+        })
     }
 
     fn commands(self) -> Result<Commands, String> {
@@ -142,6 +206,19 @@ impl Keys {
             stop_timeout: self.stop_timeout.unwrap_or(LIMIT),
             start_timeout: self.start_timeout.unwrap_or(LIMIT),
         })
+    }
+}
+
+/// A unit with its suffix; systemd knows every name without one as a service.
+fn unit_name(name: String) -> Result<String, String> {
+    const KINDS: [&str; 6] = [".service", ".socket", ".timer", ".path", ".target", ".scope"];
+    let is_part = |it: char| it.is_ascii_alphanumeric() || ":-_.\\@".contains(it);
+    if name.is_empty() || name.starts_with('-') || !name.chars().all(is_part) {
+        return Err(format!("`{name}` is no name of a unit"));
+    }
+    match KINDS.iter().any(|kind| name.ends_with(kind)) {
+        true => Ok(name),
+        false => Ok(format!("{name}.service")),
     }
 }
 

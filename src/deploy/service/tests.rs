@@ -1,7 +1,7 @@
 //! Services that commands manage, as real processes.
 #![allow(clippy::disallowed_methods)]
 
-use super::{FENCE_FILE, Ground, Running, Service, Settings, State};
+use super::{FENCE_FILE, Ground, Running, Scope, Service, Settings, State};
 use crate::{
     clock::{Clock, System},
     error::{Error, ServiceError},
@@ -157,8 +157,10 @@ fn a_stop_command_that_hangs_is_ended_and_the_service_killed() {
     let with = settings(&format!("{text}\nkill = 'kill -9 $(cat pid); rm pid'"));
     let service = with.service(place.ground());
     assert_eq!(service.stop().unwrap().killed, ["service"]);
-    let seen = place.seen();
-    assert_eq!(seen, ["warning: the service did not stop in time and was killed"]);
+    service.start(&Running::default()).unwrap();
+    service.restart().unwrap();
+    assert_eq!(state(&*service), State::Running);
+    assert_eq!(place.seen(), ["warning: the service did not stop in time and was killed"]);
 }
 
 #[test]
@@ -188,7 +190,7 @@ fn a_start_that_fails_shows_what_it_wrote() {
 fn a_start_that_never_comes_back_is_ended() {
     let place = Place::new();
     let text = SLEEPER.replace("sleep 1000 & echo $! > pid", "echo $$ > pid; sleep 1000");
-    let settings = settings(&(text + "start-timeout = '300ms'"));
+    let settings = settings(&(text + "start-timeout = '1s'"));
     let service = settings.service(place.ground());
     let error = service.start(&Running::default()).unwrap_err().to_string();
     assert!(error.contains("`start` command") && error.contains("ran longer"), "{error}");
@@ -293,8 +295,28 @@ fn an_interrupt_ends_a_wait() {
 }
 
 #[test]
+fn units_have_their_suffix() {
+    let text = "manager = 'systemd'\nunits = ['app', 'app@2', 'jobs.timer']\nstop-timeout = '9s'";
+    let Settings::Systemd(systemd) = settings(text) else { panic!() };
+    assert_eq!(systemd.units, ["app.service", "app@2.service", "jobs.timer"]);
+    assert_eq!((systemd.scope, systemd.systemctl), (Scope::System, vec!["systemctl".to_string()]));
+    assert_eq!(systemd.stop_timeout, Duration::from_secs(9));
+    assert_eq!(systemd.start_timeout, Duration::from_secs(120));
+}
+
+#[test]
 fn wrong_settings_say_what_is_wrong() {
     let wrong = [
+        ("manager = 'systemd'", "`units` lists the service's units"),
+        ("manager = 'systemd'\nunits = ['a b']", "`a b` is no name of a unit"),
+        ("manager = 'systemd'\nunits = ['--now']", "`--now` is no name of a unit"),
+        ("manager = 'systemd'\nunits = ['a', 'a.service']", "lists `a.service` twice"),
+        ("manager = 'systemd'\nunits = ['a']\nsystemctl = []", "a program and its arguments"),
+        (
+            "manager = 'systemd'\nunits = ['a']\nstop = 'x'",
+            "`stop` has no meaning with `manager = \"systemd\"`",
+        ),
+        ("manager = 'command'\nuser = true", "`user` has no meaning with `manager = \"command\"`"),
         ("manager = 'runit'", "unknown variant `runit`"),
         ("stop = 'x'", "missing field `manager`"),
         ("manager = 'none'\nstop = 'x'\nkill = 'y'", "`stop`, `kill` has no meaning"),

@@ -98,8 +98,8 @@ fn sentence(record: &Record) -> (anstyle::Style, &'static str, String) {
             BAD,
             "rollback FAILED",
             format!(
-                "the service is down and stays down; the state before is backup {}. Put right what is \
-                 said above, then: piton deploy --resume. The log: {log}",
+                "the old state is not back; it is backup {}. Put right what is said above, then: \
+                 piton deploy --resume. The log: {log}",
                 record.final_backup.as_ref().map_or("none".into(), ToString::to_string)
             ),
         ),
