@@ -31,6 +31,10 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How often a program is looked at.
 const STEP: Duration = Duration::from_millis(20);
 
+/// How long a pipe that nobody closes may be silent after the end of its program. A busy machine
+/// takes its time to hand over what was written.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// What is run.
 pub struct Job<'a> {
     /// The program: a path, or a name that is looked up in `PATH`.
@@ -144,8 +148,10 @@ pub fn run(job: &Job<'_>, clock: &dyn Clock, observer: &dyn Observer) -> io::Res
     let mut output = Output { lines, log, rest: Vec::new(), kept: String::new(), observer };
     let how = wait(&mut child, job, &mut output, clock);
     if matches!(job.remains, Remains::Killed) || !matches!(how, How::Status(_)) {
+        // First, so that none of them holds the pipe open.
         signal(&child, Signal::KILL);
     }
+    output.finish();
     Ok(Ended { how, output: output.kept })
 }
 
@@ -248,9 +254,10 @@ impl Output<'_> {
         }
     }
 
-    /// Takes what is left. A child of the program may hold the pipe open: what is there now is all.
+    /// Takes what is left, to the end of the pipe. Only a process that left the group may still hold
+    /// it open: then what comes without a longer silence is all.
     fn finish(&mut self) {
-        while let Ok(line) = self.lines.recv_timeout(STEP) {
+        while let Ok(line) = self.lines.recv_timeout(SILENCE) {
             self.keep(line);
         }
         self.read_log();
@@ -295,7 +302,6 @@ fn wait(child: &mut Child, job: &Job<'_>, output: &mut Output<'_>, clock: &dyn C
         output.take(clock);
         match child.try_wait() {
             Ok(Some(status)) => {
-                output.finish();
                 return asked.map_or(How::Status(status), |(_, why)| why);
             }
             Ok(None) => {}
@@ -321,5 +327,47 @@ fn wait(child: &mut Child, job: &Job<'_>, output: &mut Output<'_>, clock: &dyn C
 fn signal(child: &Child, signal: Signal) {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = kill_process_group(group, signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ended, Job, Remains, run};
+    use crate::{clock::System, event::Silent};
+    use std::{
+        ffi::{OsStr, OsString},
+        path::Path,
+        time::{Duration, Instant},
+    };
+
+    fn shell(line: &str) -> Ended {
+        let arguments = ["-c", line].map(OsString::from);
+        let job = Job {
+            program: OsStr::new("sh"),
+            arguments: &arguments,
+            environment: &[],
+            folder: Path::new("/"),
+            limit: Duration::from_secs(60),
+            remains: Remains::Killed,
+        };
+        run(&job, &System::uninterrupted(), &Silent).unwrap()
+    }
+
+    #[test]
+    fn the_end_of_the_output_is_kept() {
+        let ended = shell("seq 100000");
+        assert!(ended.how.is_success());
+        assert!(ended.output.ends_with("\n99999\n100000\n"));
+        assert!(ended.output.len() <= 64 * 1024);
+    }
+
+    #[test]
+    fn what_it_leaves_behind_holds_nothing_up() {
+        for line in ["sleep 60 & echo here", "setsid sleep 20 & echo here"] {
+            let began = Instant::now();
+            let ended = shell(line);
+            assert_eq!(ended.output, "here\n", "{line}");
+            assert!(began.elapsed() < Duration::from_secs(15), "{line}");
+        }
     }
 }
