@@ -3,6 +3,9 @@
 //! A program may do anything, so nothing here can take it back. It never decides what an exit
 //! status means.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     clock::Clock,
     disk,
@@ -184,11 +187,15 @@ enum Session {
 /// data behind the back of the rollback that follows: it dies with its parent.
 #[expect(unsafe_code, reason = "nothing else acts in the child alone; these system calls may")]
 fn prepare(command: &mut Command, session: Session) {
-    // SAFETY: between fork and exec only two system calls are made; they allocate nothing.
+    // SAFETY: between fork and exec only system calls are made; they allocate nothing.
     unsafe {
         command.pre_exec(move || {
             if session == Session::Own {
                 setsid()?;
+                // What `nohup` or a shell made this process ignore, a service would ignore as well.
+                for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
             }
             Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
         });
@@ -317,6 +324,10 @@ fn wait(child: &mut Child, job: &Job<'_>, output: &mut Output<'_>, clock: &dyn C
                 signal(child, Signal::TERM);
                 asked = Some((now, How::TooLong(job.limit)));
             }
+            // `sudo` and what it runs cannot be killed by the user who called it: left to itself.
+            Some((since, _)) if now >= *since + GRACE * 2 => {
+                return asked.map_or(How::TooLong(job.limit), |(_, why)| why);
+            }
             Some((since, _)) if now >= *since + GRACE => signal(child, Signal::KILL),
             _ => {}
         }
@@ -327,47 +338,5 @@ fn wait(child: &mut Child, job: &Job<'_>, output: &mut Output<'_>, clock: &dyn C
 fn signal(child: &Child, signal: Signal) {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = kill_process_group(group, signal);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Ended, Job, Remains, run};
-    use crate::{clock::System, event::Silent};
-    use std::{
-        ffi::{OsStr, OsString},
-        path::Path,
-        time::{Duration, Instant},
-    };
-
-    fn shell(line: &str) -> Ended {
-        let arguments = ["-c", line].map(OsString::from);
-        let job = Job {
-            program: OsStr::new("sh"),
-            arguments: &arguments,
-            environment: &[],
-            folder: Path::new("/"),
-            limit: Duration::from_secs(60),
-            remains: Remains::Killed,
-        };
-        run(&job, &System::uninterrupted(), &Silent).unwrap()
-    }
-
-    #[test]
-    fn the_end_of_the_output_is_kept() {
-        let ended = shell("seq 100000");
-        assert!(ended.how.is_success());
-        assert!(ended.output.ends_with("\n99999\n100000\n"));
-        assert!(ended.output.len() <= 64 * 1024);
-    }
-
-    #[test]
-    fn what_it_leaves_behind_holds_nothing_up() {
-        for line in ["sleep 60 & echo here", "setsid sleep 20 & echo here"] {
-            let began = Instant::now();
-            let ended = shell(line);
-            assert_eq!(ended.output, "here\n", "{line}");
-            assert!(began.elapsed() < Duration::from_secs(15), "{line}");
-        }
     }
 }
