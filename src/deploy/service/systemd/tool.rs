@@ -83,8 +83,10 @@ impl<'a> Tool<'a> {
         words.extend(units.iter().map(String::as_str));
         let ended = self.run(&words, QUESTION, &Silent)?;
         let records = show::parse(&ended.output);
+        let is_whole = records.len() == units.len()
+            && records.iter().all(|record| !record.get("LoadState").is_empty());
         match ended.how {
-            how if how.is_success() && records.len() == units.len() => Ok(records),
+            how if how.is_success() && is_whole => Ok(records),
             How::Interrupted => Err(interrupted("show", units)),
             how => Err(self.failed(&words[..1], &how, ended.output)),
         }

@@ -3,6 +3,9 @@
 //! A program may do anything, so nothing here can take it back. It never decides what an exit
 //! status means.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     clock::Clock,
     disk,
@@ -30,6 +33,10 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// How often a program is looked at.
 const STEP: Duration = Duration::from_millis(20);
+
+/// How long a pipe that nobody closes may be silent after the end of its program. A busy machine
+/// takes its time to hand over what was written.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// What is run.
 pub struct Job<'a> {
@@ -144,8 +151,10 @@ pub fn run(job: &Job<'_>, clock: &dyn Clock, observer: &dyn Observer) -> io::Res
     let mut output = Output { lines, log, rest: Vec::new(), kept: String::new(), observer };
     let how = wait(&mut child, job, &mut output, clock);
     if matches!(job.remains, Remains::Killed) || !matches!(how, How::Status(_)) {
+        // First, so that none of them holds the pipe open.
         signal(&child, Signal::KILL);
     }
+    output.finish();
     Ok(Ended { how, output: output.kept })
 }
 
@@ -178,11 +187,15 @@ enum Session {
 /// data behind the back of the rollback that follows: it dies with its parent.
 #[expect(unsafe_code, reason = "nothing else acts in the child alone; these system calls may")]
 fn prepare(command: &mut Command, session: Session) {
-    // SAFETY: between fork and exec only two system calls are made; they allocate nothing.
+    // SAFETY: between fork and exec only system calls are made; they allocate nothing.
     unsafe {
         command.pre_exec(move || {
             if session == Session::Own {
                 setsid()?;
+                // What `nohup` or a shell made this process ignore, a service would ignore as well.
+                for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
             }
             Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
         });
@@ -248,9 +261,10 @@ impl Output<'_> {
         }
     }
 
-    /// Takes what is left. A child of the program may hold the pipe open: what is there now is all.
+    /// Takes what is left, to the end of the pipe. Only a process that left the group may still hold
+    /// it open: then what comes without a longer silence is all.
     fn finish(&mut self) {
-        while let Ok(line) = self.lines.recv_timeout(STEP) {
+        while let Ok(line) = self.lines.recv_timeout(SILENCE) {
             self.keep(line);
         }
         self.read_log();
@@ -295,7 +309,6 @@ fn wait(child: &mut Child, job: &Job<'_>, output: &mut Output<'_>, clock: &dyn C
         output.take(clock);
         match child.try_wait() {
             Ok(Some(status)) => {
-                output.finish();
                 return asked.map_or(How::Status(status), |(_, why)| why);
             }
             Ok(None) => {}
@@ -310,6 +323,10 @@ fn wait(child: &mut Child, job: &Job<'_>, output: &mut Output<'_>, clock: &dyn C
             None if now >= deadline => {
                 signal(child, Signal::TERM);
                 asked = Some((now, How::TooLong(job.limit)));
+            }
+            // `sudo` and what it runs cannot be killed by the user who called it: left to itself.
+            Some((since, _)) if now >= *since + GRACE * 2 => {
+                return asked.map_or(How::TooLong(job.limit), |(_, why)| why);
             }
             Some((since, _)) if now >= *since + GRACE => signal(child, Signal::KILL),
             _ => {}
