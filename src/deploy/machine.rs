@@ -5,8 +5,7 @@
 //! service left down, unless bringing it back fails too; then it says so and keeps the fence.
 
 use super::{
-    Deploy, Ending, Record,
-    hold,
+    Deploy, Ending, Record, hold,
     operations::{Left, Migrated, Moment},
     phase::{DataState, Phase, Reach, Work},
     service::Stopped,
@@ -92,7 +91,12 @@ impl Machine<'_> {
             StepResult::Done => "done",
             StepResult::Failed => "failed",
         };
-        self.observer.event(Event::PhaseEnded { phase: phase.word(), milliseconds, result, detail });
+        self.observer.event(Event::PhaseEnded {
+            phase: phase.word(),
+            milliseconds,
+            result,
+            detail,
+        });
     }
 
     /// Where a failure leads: to another phase, or to the end with its error.
@@ -215,7 +219,11 @@ impl Machine<'_> {
     }
 
     fn refuse_interrupted(&self) -> Result<()> {
-        if self.deploy.ground.clock.is_interrupted() { Err(DeployError::Interrupted.into()) } else { Ok(()) }
+        if self.deploy.ground.clock.is_interrupted() {
+            Err(DeployError::Interrupted.into())
+        } else {
+            Ok(())
+        }
     }
 
     fn perform(&mut self, phase: Phase) -> Result<String> {
@@ -324,14 +332,16 @@ impl Machine<'_> {
 
     fn back_up_running(&mut self) -> Result<String> {
         self.record.backup = self.deploy.operations.back_up(Moment::Running, self.observer)?;
-        Ok(self.record.backup.as_ref().map_or_else(
-            || "there is no data yet".into(),
-            |id| format!("{id}, verified"),
-        ))
+        Ok(self
+            .record
+            .backup
+            .as_ref()
+            .map_or_else(|| "there is no data yet".into(), |id| format!("{id}, verified")))
     }
 
     fn back_up_stopped(&mut self) -> Result<String> {
-        self.record.final_backup = self.deploy.operations.back_up(Moment::Stopped, self.observer)?;
+        self.record.final_backup =
+            self.deploy.operations.back_up(Moment::Stopped, self.observer)?;
         Ok(self.record.final_backup.as_ref().map_or_else(
             || "there is no data yet".into(),
             |id| format!("{id}, verified: the rollback point"),

@@ -35,12 +35,7 @@ use crate::{Error, Result, error::DeployError, event::Observer};
 use chrono::{DateTime, Utc};
 use machine::{Entry, Machine};
 use service::Service;
-use std::{
-    ffi::OsString,
-    path::Path,
-    sync::atomic::AtomicBool,
-    time::Duration,
-};
+use std::{ffi::OsString, path::Path, sync::atomic::AtomicBool, time::Duration};
 
 /// What a deploy works with.
 pub struct Deploy<'a> {

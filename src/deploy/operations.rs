@@ -3,12 +3,7 @@
 //! The facade implements it; so the state machine knows nothing of configuration, locks and plans,
 //! and can be tested with operations that fail where a test wants it.
 
-use crate::{
-    Error, Result,
-    error::FileHolder,
-    event::Observer,
-    store::BackupId,
-};
+use crate::{Error, Result, error::FileHolder, event::Observer, store::BackupId};
 
 /// What the preflight found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

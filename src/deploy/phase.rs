@@ -262,10 +262,7 @@ mod tests {
             assert_eq!(back(phase, unchanged), "start-again health-again", "{phase}");
         }
         let restart = Course { work: Work::Restart, ..unchanged };
-        assert_eq!(
-            back(Phase::Health, restart),
-            "stop-again switch-back start-again health-again"
-        );
+        assert_eq!(back(Phase::Health, restart), "stop-again switch-back start-again health-again");
     }
 
     #[test]

@@ -54,7 +54,10 @@ impl Releases {
         let target = fs::read_link(&self.current).map_err(disk::failed("read", &self.current))?;
         let name = target.file_name().and_then(|name| name.to_str());
         let parent = self.current.parent().unwrap_or(Path::new(""));
-        let lies_there = match (parent.join(&target).parent().map(fs::canonicalize), fs::canonicalize(&self.folder)) {
+        let lies_there = match (
+            parent.join(&target).parent().map(fs::canonicalize),
+            fs::canonicalize(&self.folder),
+        ) {
             (Some(Ok(one)), Ok(other)) => one == other,
             _ => false,
         };
@@ -117,7 +120,9 @@ impl Releases {
             aged.push((found.modified().map_err(disk::failed("look at", &path))?, name));
         }
         aged.sort();
-        let kept = self.keep.saturating_sub(usize::from(current.is_some()))
+        let kept = self
+            .keep
+            .saturating_sub(usize::from(current.is_some()))
             .saturating_sub(usize::from(previous.is_some() && previous != current.as_deref()));
         let surplus = aged.len().saturating_sub(kept);
         let mut removed = Vec::new();

@@ -9,12 +9,7 @@ use super::{
     phase::{Course, DataState, Phase, Reach, Rehearsal, Work},
     service::Running,
 };
-use crate::{
-    Result, disk,
-    error::DeployError,
-    lock::PRIVATE_FOLDER,
-    store::BackupId,
-};
+use crate::{Result, disk, error::DeployError, lock::PRIVATE_FOLDER, store::BackupId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -179,7 +174,8 @@ impl Record {
     /// nobody was served.
     #[must_use]
     pub fn downtime_milliseconds(&self) -> Option<u64> {
-        let stopped = self.steps.iter().find(|step| matches!(step.phase, Phase::Stop | Phase::StopAgain))?;
+        let stopped =
+            self.steps.iter().find(|step| matches!(step.phase, Phase::Stop | Phase::StopAgain))?;
         let starts = |step: &&Step| matches!(step.phase, Phase::Start | Phase::StartAgain);
         let up = self.steps.iter().rev().find(starts)?;
         let spent = (up.started - stopped.started).num_milliseconds();
@@ -203,8 +199,7 @@ pub fn read(data: &Path) -> Result<Option<Record>> {
         other => other.map_err(disk::failed("read", &path))?,
     };
     let wrong = |reason: String| DeployError::Record { path: path.clone(), reason };
-    let record: Record =
-        serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    let record: Record = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
     if record.format > FORMAT {
         return Err(wrong(format!("its format {} is newer than this piton", record.format)).into());
     }

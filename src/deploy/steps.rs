@@ -7,10 +7,7 @@ use super::{
     phase::{DataState, Work},
     settings::Restart,
 };
-use crate::{
-    Result,
-    event::Event,
-};
+use crate::{Result, event::Event};
 
 impl Machine<'_> {
     pub(super) fn preflight(&mut self) -> Result<String> {

@@ -2,8 +2,8 @@
 //! stands afterwards.
 
 use super::{
-    Deploy, Ending, Examination, Hooks, Left, Migrated, Moment, Operations, Phase, Record, Rehearsal,
-    Restart, health,
+    Deploy, Ending, Examination, Hooks, Left, Migrated, Moment, Operations, Phase, Record,
+    Rehearsal, Restart, health,
     operations::Left::{AsBefore, Changed},
     service::{Ground, Part, Running, Service, Stopped},
     state,
@@ -110,7 +110,10 @@ impl Operations for World {
         let name = match moment {
             Moment::Running => "back up running",
             Moment::Stopped => {
-                assert!(!self.up.get() && self.fenced.get(), "the rollback point is of a still state");
+                assert!(
+                    !self.up.get() && self.fenced.get(),
+                    "the rollback point is of a still state"
+                );
                 "back up stopped"
             }
         };
@@ -248,8 +251,7 @@ fn go(world: &World, data: &Path, way: Way) -> Option<Ending> {
     let finished = catch_unwind(AssertUnwindSafe(|| match way {
         Way::Run => {
             let id = BackupId::new(DateTime::UNIX_EPOCH, [9; 3]);
-            let mut record =
-                Record::begun(id, Utc::now(), "a test".into(), data.join("log"));
+            let mut record = Record::begun(id, Utc::now(), "a test".into(), data.join("log"));
             record.rehearsal = Rehearsal::Do;
             deploy.run(&mut record, &Silent)
         }

@@ -9,7 +9,9 @@ pub use deploy::DeployConfig;
 
 use super::retention::RetentionKeys;
 use crate::{
-    Result, database, deploy::Settings as DeployKeys, disk,
+    Result, database,
+    deploy::Settings as DeployKeys,
+    disk,
     error::{Place, ProjectError},
     history::duration,
     store::Retention,

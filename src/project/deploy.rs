@@ -7,11 +7,10 @@ use super::{
     up::Anchor,
 };
 use crate::{
-    Error, Kind, Result, apply,
-    backup, clock,
+    Error, Kind, Result, apply, backup, clock,
     deploy::{
-        self, Deploy, Ending, Entrance, Examination, Finished, Left, Migrated, Moment, Operations, Record,
-        Rehearsal, Restart, hold, service, state,
+        self, Deploy, Ending, Entrance, Examination, Finished, Left, Migrated, Moment, Operations,
+        Record, Rehearsal, Restart, hold, service, state,
     },
     disk,
     error::{DeployError, FileHolder},
@@ -207,10 +206,9 @@ impl Project {
             let needed = backup::size_of_data(data, &excluded)?;
             room(data, "rehearsal's copy", needed)?;
         }
-        let needed =
-            self.with_backup_request(Reason::Deploy, None, |request, store| {
-                backup::needed_space(request, store)
-            })?;
+        let needed = self.with_backup_request(Reason::Deploy, None, |request, store| {
+            backup::needed_space(request, store)
+        })?;
         // One beside the running service, and one after the stop.
         room(&self.config.backups, "backups", needed.saturating_mul(2))
     }
@@ -275,8 +273,7 @@ impl Operations for Project {
     }
 
     fn migrate(&self, backup: Option<&BackupId>, observer: &dyn Observer) -> Result<Migrated> {
-        let options =
-            UpOptions { selection: Selection::default(), patience: Patience::Wait };
+        let options = UpOptions { selection: Selection::default(), patience: Patience::Wait };
         let report = self.up_under(&options, Anchor::Given(backup), observer)?;
         let kept = |database: &&DatabaseReport| database.standing == Standing::Kept;
         let title = |database: &DatabaseReport, done: &apply::Done| {
@@ -341,9 +338,10 @@ fn rehearsed(report: &RehearsalReport) -> String {
         let migration = migration.as_deref().unwrap_or("a migration");
         Some(format!("{}: {migration}: {error}", database.database.display()))
     });
-    let denials = report.plans.iter().flat_map(|plan| {
-        plan.denials().map(move |finding| described(plan, finding))
-    });
+    let denials = report
+        .plans
+        .iter()
+        .flat_map(|plan| plan.denials().map(move |finding| described(plan, finding)));
     let again = report.again.iter().map(|title| format!("it would run again: {title}"));
     let damage = report.comparisons.iter().flat_map(|(database, comparison)| {
         comparison.damage.iter().map(move |line| format!("{}: {line}", database.display()))

@@ -139,7 +139,8 @@ impl Project {
             return Ok(None);
         }
         let holder = &self.world.holder;
-        let _lock = crate::lock::acquire(&self.config.data, Scope::Data, holder, patience, observer)?;
+        let _lock =
+            crate::lock::acquire(&self.config.data, Scope::Data, holder, patience, observer)?;
         let recovered = restore::recover(&self.config.data, observer)?;
         // In `ExecStartPre=` this is what keeps a service down until its deploy is finished.
         deploy::refuse_fenced(&self.config.data, self.world.deploy.as_deref())?;

@@ -10,8 +10,7 @@ use anyhow::Result;
 use piton::{
     deploy::{Entrance, Restart, Work},
     project::{
-        Config,
-        DeployOptions, DeployReport, Outcome, RestoreOptions, Selection, Source,
+        Config, DeployOptions, DeployReport, Outcome, RestoreOptions, Selection, Source,
         deploy_outcome,
     },
     restore::Gate,
@@ -123,7 +122,8 @@ fn roll_back(context: &Context, options: &Deploy) -> Result<Report> {
     {
         let patience = patience(options.wait);
         let chosen = RestoreOptions { only: Vec::new(), gate: Gate::Hot, patience };
-        let source = Source::Named(backup.as_str().parse::<Selector>().map_err(piton::Error::from)?);
+        let source =
+            Source::Named(backup.as_str().parse::<Selector>().map_err(piton::Error::from)?);
         let found = project.preview_restore(&source, &chosen, &context.teller)?;
         human = restore::preview(&found.preview);
     }

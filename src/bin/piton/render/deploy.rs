@@ -92,7 +92,10 @@ fn sentence(record: &Record) -> (anstyle::Style, &'static str, String) {
         Some(Ending::RolledBackUnhealthy) => (
             BAD,
             "rolled back, NOT healthy",
-            format!("{}; see to the service, then: piton deploy --resume. The log: {log}", back(record)),
+            format!(
+                "{}; see to the service, then: piton deploy --resume. The log: {log}",
+                back(record)
+            ),
         ),
         Some(Ending::RollbackFailed) => (
             BAD,
