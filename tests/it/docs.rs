@@ -109,6 +109,24 @@ fn configuration_keys() {
 }
 
 #[test]
+fn keys_of_deploy() {
+    let text = file("docs/deploy.md");
+    let source = file("src/deploy/settings.rs");
+    let body = source.split("pub struct Settings {").nth(1).unwrap().split("\n}").next().unwrap();
+    let names = body.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split(':').next());
+    let keys: Vec<String> = names.map(|name| name.replace('_', "-")).collect();
+    assert!(keys.len() > 7, "{keys:?}");
+    for key in keys {
+        let named =
+            text.contains(&format!("`{key}`")) || text.contains(&format!("`[deploy.{key}]`"));
+        assert!(named, "docs/deploy.md lacks `{key}`");
+    }
+    for phase in piton::deploy::Phase::ALL {
+        assert!(text.contains(&format!("`{phase}`")), "docs/deploy.md lacks the phase {phase}");
+    }
+}
+
+#[test]
 fn keys_of_the_service_and_its_health() {
     let text = file("docs/service.md");
     let tables = [

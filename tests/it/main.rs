@@ -23,6 +23,7 @@ mod chinook;
 mod completions;
 mod crash;
 mod deploy;
+mod deploying;
 mod diff;
 mod docs;
 mod generated;

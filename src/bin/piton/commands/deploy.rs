@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::Result;
 use piton::{
-    deploy::{Entrance, Restart, Work},
+    deploy::{Ending, Entrance, Restart, Work},
     project::{
         Config, DeployOptions, DeployReport, Outcome, RestoreOptions, Selection, Source,
         deploy_outcome,
@@ -140,10 +140,13 @@ fn roll_back(context: &Context, options: &Deploy) -> Result<Report> {
     let asked = interrupt::heed()?;
     let patience = patience(options.wait);
     let report = project.enter_deploy(Entrance::RollBack, patience, &asked, &context.teller)?;
-    let mut report = finished(&report, options);
-    if report.outcome == Outcome::Problem(piton::Kind::RolledBack) {
-        // It was asked for, so it is no failure.
-        report.outcome = Outcome::Done;
+    if report.finished.ending != Ending::RolledBack {
+        return Ok(finished(&report, options));
     }
-    Ok(report)
+    // It was asked for, so it is no failure.
+    human = match options.markdown {
+        true => shown::markdown(&report.record),
+        false => shown::taken_back(&report.record),
+    };
+    Ok(Report::new(Outcome::Done, json!({ "deploy": report.record }), human))
 }

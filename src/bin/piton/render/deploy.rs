@@ -63,6 +63,15 @@ pub fn closing(record: &Record, error: Option<&Error>) -> String {
     human
 }
 
+/// Where things stand after a deploy was taken back by a person.
+pub fn taken_back(record: &Record) -> String {
+    let mut human = format!("{}: {}\n", styled(GOOD, "taken back"), back(record));
+    if let Some(id) = &record.failed_state {
+        human.push_str(&format!("  the state before it is backup {id}\n"));
+    }
+    human + &text::next("piton deploy, once the release is mended")
+}
+
 fn sentence(record: &Record) -> (anstyle::Style, &'static str, String) {
     let down = record
         .downtime_milliseconds()
