@@ -19,6 +19,12 @@ pub enum StoreError {
         /// The backups directory.
         store: PathBuf,
     },
+    /// The text is not a way to compress.
+    #[error("`compression` is `gzip`, `zstd` or `none`, not `{text}`")]
+    BadCompression {
+        /// What was given.
+        text: String,
+    },
     /// No backup answers to the selector.
     #[error("no backup `{selector}` in `{}`", store.display())]
     NotFound {
@@ -93,6 +99,7 @@ impl StoreError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::BadId { .. }
+            | Self::BadCompression { .. }
             | Self::Empty { .. }
             | Self::NotFound { .. }
             | Self::Ambiguous { .. }
@@ -108,6 +115,9 @@ impl StoreError {
         match self {
             Self::BadId { .. } | Self::NotFound { .. } => {
                 Some("`piton backups` lists what there is".into())
+            }
+            Self::BadCompression { .. } => {
+                Some("`gzip` is what every tar unpacks, `zstd` is smaller and faster".into())
             }
             Self::Empty { .. } => {
                 Some("take one with `piton backup`, or check `--backups`".into())

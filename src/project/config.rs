@@ -8,7 +8,7 @@ use crate::{
     Result, database, disk,
     error::{Place, ProjectError},
     history::duration,
-    store::Retention,
+    store::{Compression, Retention},
 };
 use serde::Deserialize;
 use std::{
@@ -39,6 +39,8 @@ pub struct File {
     pub database: Option<Spanned<PathBuf>>,
     /// Patterns of what a backup leaves out.
     pub exclude: Option<Spanned<Vec<String>>>,
+    /// `gzip`, `zstd` or `none`.
+    pub compression: Option<Spanned<String>>,
     /// How long to wait for other writers.
     pub busy_timeout: Option<Spanned<String>>,
     /// The time limit of scripts that declare none.
@@ -90,6 +92,8 @@ pub struct Overrides {
     pub database: Option<PathBuf>,
     /// Patterns of what a backup leaves out; they replace those of the file.
     pub exclude: Vec<String>,
+    /// `gzip`, `zstd` or `none`.
+    pub compression: Option<String>,
     /// How long to wait for other writers.
     pub busy_timeout: Option<String>,
     /// The time limit of scripts that declare none.
@@ -117,6 +121,8 @@ pub struct Config {
     pub database: PathBuf,
     /// Patterns of what a backup leaves out.
     pub exclude: Vec<String>,
+    /// How archives are compressed.
+    pub compression: Compression,
     /// How long to wait for other writers.
     pub busy_timeout: Duration,
     /// The time limit of scripts that declare none.
@@ -229,6 +235,7 @@ impl Reader<'_> {
             backups: self.path_of(over.backups.as_ref(), file.backups.as_ref(), "backups"),
             database,
             exclude,
+            compression: self.compression(file.compression.as_ref())?,
             busy_timeout: self.time(
                 "busy-timeout",
                 over.busy_timeout.as_ref(),
@@ -323,6 +330,17 @@ impl Reader<'_> {
             (None, Some(text)) => duration(text.get_ref())
                 .map_err(|reason| self.wrong(text.span(), format!("`{key}`: {reason}"))),
             (None, None) => Ok(Duration::from_secs(default)),
+        }
+    }
+
+    fn compression(&self, file: Option<&Spanned<String>>) -> Result<Compression> {
+        match (&self.overrides.compression, file) {
+            (Some(text), _) => Ok(text.parse()?),
+            (None, Some(text)) => {
+                let parsed: Result<Compression, _> = text.get_ref().parse();
+                parsed.map_err(|error| self.wrong(text.span(), error.to_string()))
+            }
+            (None, None) => Ok(Compression::default()),
         }
     }
 

@@ -100,7 +100,7 @@ impl Project {
     /// The backups directory.
     #[must_use]
     pub fn store(&self) -> Store {
-        Store::new(self.config.backups.clone())
+        Store::new(self.config.backups.clone()).with_compression(self.config.compression)
     }
 
     /// Takes the lock and puts right what an interrupted restore left.

@@ -2,10 +2,10 @@
 //!
 //! What does not belong there or cannot be trusted is reported and never deleted.
 
-use super::{Backup, BackupId, Digest, Store, digest, reader};
+use super::{Backup, BackupId, Digest, Form, Store, digest, reader};
 use crate::{Result, disk, error::StoreError, event::Silent};
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fs,
     io::Read,
     path::{Path, PathBuf},
@@ -66,13 +66,12 @@ impl Store {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(catalog),
             other => other.map_err(disk::failed("read the folder", self.root()))?,
         };
-        let mut ids = BTreeSet::new();
+        let mut ids = BTreeMap::new();
         for entry in entries {
             let path = entry.map_err(disk::failed("read the folder", self.root()))?.path();
             match classify(&path) {
-                Found::Backup(id) => {
-                    ids.insert(id);
-                }
+                Found::Archive(id) => *ids.entry(id).or_insert(0) += 1,
+                Found::Manifest(id) => drop(ids.entry(id).or_insert(0)),
                 Found::Own => {}
                 Found::Stray(reason) => {
                     let reason = reason.into();
@@ -80,7 +79,17 @@ impl Store {
                 }
             }
         }
-        for id in ids.into_iter().rev() {
+        for (id, archives) in ids.into_iter().rev() {
+            if archives > 1 {
+                let used = self.archive_path(&id);
+                let others = self.archives(&id).into_iter().filter(|path| *path != used);
+                let reason = "a second archive of a backup";
+                catalog.strays.extend(others.map(|path| Stray {
+                    path,
+                    reason: reason.into(),
+                    damaged: None,
+                }));
+            }
             match self.load(&id) {
                 Ok(backup) => catalog.backups.push(backup),
                 // Its manifest is written before the archive has its name, and removed after.
@@ -217,9 +226,19 @@ impl Store {
 
     /// Whether a backup is being written or removed, or was when piton died.
     fn is_in_between(&self, id: &BackupId) -> bool {
-        let names = [self.archive_path(id), self.manifest_path(id)];
-        let [archive, manifest] = names.each_ref().map(|path| path.exists());
-        !archive && (self.partial_path(id).exists() || !manifest)
+        let partial = || Form::ALL.into_iter().any(|form| self.partial_path(id, form).exists());
+        self.archives(id).is_empty() && (partial() || !self.manifest_path(id).exists())
+    }
+
+    /// How long the archive is by the manifest beside it.
+    pub(super) fn described_bytes(&self, id: &BackupId) -> Option<u64> {
+        #[derive(serde::Deserialize)]
+        struct Described {
+            archive_bytes: u64,
+        }
+        let file = disk::open_to_read(&self.manifest_path(id)).ok()?;
+        let json = std::io::BufReader::new(file.take(reader::MAX_MANIFEST));
+        serde_json::from_reader::<_, Described>(json).ok().map(|it| it.archive_bytes)
     }
 
     /// Bytes that the whole directory takes.
@@ -246,7 +265,8 @@ impl Store {
 }
 
 enum Found {
-    Backup(BackupId),
+    Archive(BackupId),
+    Manifest(BackupId),
     /// The lock and the staging area of a session.
     Own,
     Stray(&'static str),
@@ -262,9 +282,11 @@ fn classify(path: &Path) -> Found {
             "a backup that is not finished or is being removed; the next one sweeps it away",
         );
     }
-    let stem = name.strip_suffix(super::ARCHIVE).or_else(|| name.strip_suffix(super::MANIFEST));
-    match stem.map(str::parse) {
-        Some(Ok(id)) => Found::Backup(id),
+    if let Some((id, _)) = Form::of_name(&name) {
+        return Found::Archive(id);
+    }
+    match name.strip_suffix(super::MANIFEST).map(str::parse) {
+        Some(Ok(id)) => Found::Manifest(id),
         _ => Found::Stray("not a backup"),
     }
 }

@@ -1,7 +1,8 @@
 //! The backups directory: archives, their manifests, and the list of them.
 //!
-//! A backup is `ID.tar.gz` and, beside it, `ID.json`. The archive gets its name only after it was
-//! read back, so a backup that is listed is one that verified. Nothing here opens a live database.
+//! A backup is an archive such as `ID.tar.gz` and, beside it, `ID.json`. The archive gets its name
+//! only after it was read back, so a backup that is listed is one that verified. Nothing here opens
+//! a live database.
 
 mod catalog;
 mod compress;
@@ -9,6 +10,8 @@ mod digest;
 mod entry;
 mod extract;
 mod filter;
+mod form;
+mod frame;
 mod id;
 mod inspect;
 mod manifest;
@@ -30,6 +33,7 @@ pub use digest::Digest;
 pub use entry::Item;
 pub use extract::Folders;
 pub use filter::Filter;
+pub use form::Compression;
 pub use id::BackupId;
 pub use manifest::{
     Attributes, Check, Cut, DatabaseFacts, DatabaseRecord, FORMAT, FileKind, FileRecord, Manifest,
@@ -49,13 +53,13 @@ pub(crate) use writer::{Draft, Supply, Written};
 
 use crate::{Error, Result, error::StoreError, event::Observer};
 use chrono::{DateTime, Utc};
+use form::Form;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-const ARCHIVE: &str = ".tar.gz";
 const MANIFEST: &str = ".json";
 const PARTIAL: &str = ".partial";
 const LOCK_NAME: &str = ".lock";
@@ -65,6 +69,8 @@ const STAGING_NAME: &str = ".staging";
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
+    /// What new archives are made as.
+    form: Form,
 }
 
 /// A backup in the store, as the file beside its archive describes it.
@@ -96,7 +102,13 @@ impl Store {
     /// Names a backups directory; nothing is read or created.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, form: Form { compression: Compression::default() } }
+    }
+
+    /// The same directory, with new archives compressed so; those that are there may be of any form.
+    #[must_use]
+    pub fn with_compression(self, compression: Compression) -> Self {
+        Self { form: Form { compression }, ..self }
     }
 
     /// The directory.
@@ -105,15 +117,35 @@ impl Store {
         &self.root
     }
 
-    /// Where the archive of a backup lies.
+    /// Where the archive of a backup lies, whatever its form; where there is none, where one that
+    /// is made with gzip would lie.
     #[must_use]
     pub fn archive_path(&self, id: &BackupId) -> PathBuf {
-        self.root.join(format!("{id}{ARCHIVE}"))
+        let mut found = self.archives(id);
+        if found.len() > 1
+            && let Some(bytes) = self.described_bytes(id)
+        {
+            // Somebody has unpacked or compressed it himself, and kept both.
+            let has_them = |path: &PathBuf| path.metadata().is_ok_and(|it| it.len() == bytes);
+            found.sort_by_key(|path| !has_them(path));
+        }
+        let first = found.into_iter().next();
+        first.unwrap_or_else(|| self.path_of(id, Form { compression: Compression::Gzip }))
     }
 
-    /// Where an archive lies that is being written or removed.
-    fn partial_path(&self, id: &BackupId) -> PathBuf {
-        self.root.join(format!("{id}{ARCHIVE}{PARTIAL}"))
+    /// All files that by their name are the archive of a backup.
+    fn archives(&self, id: &BackupId) -> Vec<PathBuf> {
+        let paths = Form::ALL.into_iter().map(|form| self.path_of(id, form));
+        paths.filter(|path| path.symlink_metadata().is_ok()).collect()
+    }
+
+    fn path_of(&self, id: &BackupId, form: Form) -> PathBuf {
+        self.root.join(format!("{id}{}", form.suffix()))
+    }
+
+    /// Where an archive lies that is being written.
+    fn partial_path(&self, id: &BackupId, form: Form) -> PathBuf {
+        partial_of(&self.path_of(id, form))
     }
 
     /// Where the manifest of a backup lies.
@@ -158,6 +190,13 @@ impl Store {
     ) -> Result<()> {
         extract::extract(&self.archive_path(backup.id()), backup, folder, wanted, folders, observer)
     }
+}
+
+/// The name of an archive while it is being written or removed.
+fn partial_of(archive: &Path) -> PathBuf {
+    let mut name = archive.as_os_str().to_os_string();
+    name.push(PARTIAL);
+    name.into()
 }
 
 /// The JSON form: indented, because people read it.

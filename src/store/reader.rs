@@ -4,7 +4,7 @@
 //! manifest determines (see [`super::entry`]), contents pass in pieces and end at the size listed.
 
 use super::{
-    Digest, Item, Manifest,
+    Digest, Form, Item, Manifest,
     compress::Expander,
     digest::Hashing,
     entry::{self, BLOCK, MANIFEST_NAME, filling},
@@ -78,9 +78,13 @@ struct Stream {
 
 impl Stream {
     fn open(archive: &Path) -> Result<Self> {
+        let form = Form::of_path(archive).ok_or_else(|| {
+            Error::Internal(format!("`{}` is not named as an archive", archive.display()))
+        })?;
         let file = disk::open_to_read(archive)?;
         let reader = BufReader::with_capacity(BUFFER, Hashing::new(file));
-        let decoder = Expander::new(reader, THREADS).map_err(failed("read", archive))?;
+        let decoder = Expander::new(reader, form.compression, THREADS)
+            .map_err(|error| unreadable(archive, error))?;
         Ok(Self { archive: archive.into(), decoder })
     }
 
@@ -90,13 +94,7 @@ impl Stream {
     }
 
     fn unreadable(&self, error: io::Error) -> Error {
-        if error.raw_os_error().is_some() {
-            return failed("read", &self.archive)(error).into();
-        }
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => self.damaged("it ends too early"),
-            _ => self.damaged(format!("it does not unpack ({error})")),
-        }
+        unreadable(&self.archive, error)
     }
 
     fn damaged(&self, reason: impl Into<String>) -> Error {
@@ -170,6 +168,17 @@ pub(crate) fn read(
     let end = stream.end()?;
     observer.event(Event::WorkEnded { work });
     Ok(end)
+}
+
+fn unreadable(archive: &Path, error: io::Error) -> Error {
+    if error.raw_os_error().is_some() {
+        return failed("read", archive)(error).into();
+    }
+    let reason = match error.kind() {
+        io::ErrorKind::UnexpectedEof => "it ends too early".into(),
+        _ => format!("it does not unpack ({error})"),
+    };
+    StoreError::Damaged { archive: archive.into(), reason }.into()
 }
 
 /// Finds the manifest inside an archive whose manifest file is gone. It trusts nothing else: the

@@ -1,6 +1,8 @@
 //! Writing to the backups directory: one session at a time, with a staging area that ends with it.
 
-use super::{Backup, BackupId, Draft, LOCK_NAME, MANIFEST, PARTIAL, STAGING_NAME, Store, Written};
+use super::{
+    Backup, BackupId, Draft, Form, LOCK_NAME, MANIFEST, PARTIAL, STAGING_NAME, Store, Written,
+};
 use crate::{Result, disk, error::StoreError, event::Observer};
 use std::{
     fs::{self, File},
@@ -44,9 +46,10 @@ impl Store {
             let path = entry.map_err(disk::failed("read the folder", root))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let Some(whole) = name.strip_suffix(PARTIAL) else { continue };
-            let id = whole.strip_suffix(super::ARCHIVE).or_else(|| whole.strip_suffix(MANIFEST));
+            let of_manifest = || whole.strip_suffix(MANIFEST)?.parse::<BackupId>().ok();
             // A partial file of somebody else is none of our business.
-            let Some(Ok(id)) = id.map(str::parse::<BackupId>) else { continue };
+            let id = Form::of_name(whole).map(|(id, _)| id).or_else(of_manifest);
+            let Some(id) = id else { continue };
             if !self.archive_path(&id).exists() {
                 disk::remove_file("sweep-manifest", &self.manifest_path(&id))?;
             }
@@ -94,7 +97,8 @@ impl Session<'_> {
 
     /// Begins the archive of a backup.
     pub(crate) fn draft<'b>(&self, id: &BackupId, observer: &'b dyn Observer) -> Result<Draft<'b>> {
-        Draft::create(self.store.partial_path(id), observer)
+        let form = self.store.form;
+        Draft::create(self.store.partial_path(id, form), form, observer)
     }
 
     /// Reads a written archive back and gives it its name.
@@ -142,7 +146,7 @@ impl Session<'_> {
     /// is not there in full; the next session sweeps what is left.
     pub(crate) fn remove(&self, id: &BackupId) -> Result<()> {
         let archive = self.store.archive_path(id);
-        let partial = self.store.partial_path(id);
+        let partial = super::partial_of(&archive);
         disk::rename("prune-rename", &archive, &partial)?;
         disk::sync_folder("prune-sync", self.store.root())?;
         disk::remove_file("prune-manifest", &self.store.manifest_path(id))?;
@@ -150,7 +154,7 @@ impl Session<'_> {
     }
 
     fn name(&self, written: &Written, backup: &Backup) -> Result<()> {
-        let archive = self.store.archive_path(backup.id());
+        let archive = written.partial.with_extension("");
         self.describe(backup)?;
         // The archive's name is what lists the backup, so it comes last.
         disk::rename("publish-rename", &written.partial, &archive)?;

@@ -2,9 +2,9 @@
 #![allow(clippy::disallowed_methods)]
 
 use super::{
-    Attributes, Backup, BackupId, Check, Cut, DatabaseFacts, DatabaseRecord, Digest, FORMAT,
-    FileKind, FileRecord, Folders, LinkTarget, Manifest, Reason, Selector, Store, StoredPath,
-    compress::Compressor, digest_of, entry, facts, open_copy, to_json,
+    Attributes, Backup, BackupId, Check, Compression, Cut, DatabaseFacts, DatabaseRecord, Digest,
+    FORMAT, FileKind, FileRecord, Folders, Form, LinkTarget, Manifest, Reason, Selector, Store,
+    StoredPath, compress::Compressor, digest_of, entry, facts, open_copy, to_json,
 };
 use crate::{
     Kind,
@@ -26,7 +26,10 @@ struct Crafted {
     store: Store,
     manifest: Manifest,
     database: Vec<u8>,
+    compression: Compression,
 }
+
+const KINDS: [Compression; 3] = [Compression::Gzip, Compression::Zstd, Compression::None];
 
 fn path(text: &str) -> StoredPath {
     StoredPath::new(text).unwrap()
@@ -98,7 +101,11 @@ fn craft() -> Crafted {
     };
     let store = Store::new(folder.path().join("backups"));
     fs::create_dir(store.root()).unwrap();
-    Crafted { folder, store, manifest, database }
+    Crafted { folder, store, manifest, database, compression: Compression::Gzip }
+}
+
+fn craft_as(compression: Compression) -> Crafted {
+    Crafted { compression, ..craft() }
 }
 
 /// Which files of the crafted backup lie in the store.
@@ -137,11 +144,11 @@ impl Crafted {
     }
 
     fn archive(&self) -> PathBuf {
-        self.store.archive_path(&self.manifest.id)
+        self.store.path_of(&self.manifest.id, Form { compression: self.compression })
     }
 
     fn write(&self, entries: &[Vec<u8>], beside: Beside) {
-        let mut compressor = Compressor::new(Vec::new(), 1);
+        let mut compressor = Compressor::new(Vec::new(), self.compression, 1);
         compressor.write_all(&entries.concat()).unwrap();
         self.write_raw(&compressor.finish().unwrap(), beside);
     }
@@ -209,16 +216,20 @@ fn foreign(kind: EntryType, name: &[u8], target: &[u8], content: &[u8]) -> Vec<u
 
 #[test]
 fn a_sound_archive_is_accepted_with_and_without_the_manifest_beside_it() {
-    let crafted = craft();
-    for beside in [Beside::Manifest, Beside::Nothing] {
-        crafted.write(&crafted.entries(), beside);
-        assert_eq!(crafted.verify().unwrap().manifest, crafted.manifest);
+    for crafted in KINDS.map(craft_as) {
+        for beside in [Beside::Manifest, Beside::Nothing] {
+            crafted.write(&crafted.entries(), beside);
+            assert_eq!(crafted.verify().unwrap().manifest, crafted.manifest);
+        }
     }
 }
 
 #[test]
 fn every_flipped_byte_and_every_truncation_is_found() {
-    let crafted = craft();
+    KINDS.map(craft_as).iter().for_each(flip_and_cut_everywhere);
+}
+
+fn flip_and_cut_everywhere(crafted: &Crafted) {
     crafted.write(&crafted.entries(), Beside::Manifest);
     let sound = fs::read(crafted.archive()).unwrap();
     for at in 0..sound.len() {
@@ -230,6 +241,25 @@ fn every_flipped_byte_and_every_truncation_is_found() {
     for length in 0..sound.len() {
         crafted.write_raw(&sound[..length], Beside::Nothing);
         assert_eq!(crafted.verify().expect_err("cut off").kind(), Kind::Damaged, "length {length}");
+    }
+}
+
+#[test]
+fn an_archive_in_two_forms_is_one_backup() {
+    for (first, second) in
+        [(Compression::Gzip, Compression::None), (Compression::None, Compression::Gzip)]
+    {
+        let crafted = craft_as(first);
+        crafted.write(&crafted.entries(), Beside::Manifest);
+        let copy = Crafted { compression: second, ..craft() };
+        let other = crafted.store.path_of(&crafted.manifest.id, Form { compression: second });
+        copy.write(&crafted.entries(), Beside::Nothing);
+        fs::copy(copy.archive(), &other).unwrap();
+        let catalog = crafted.store.list().unwrap();
+        assert_eq!(catalog.backups.len(), 1, "{first} and {second}: {:?}", catalog.strays);
+        assert_eq!(crafted.store.archive_path(&crafted.manifest.id), crafted.archive());
+        assert_eq!(catalog.strays.len(), 1);
+        assert_eq!((&catalog.strays[0].path, &catalog.strays[0].damaged), (&other, &None));
     }
 }
 

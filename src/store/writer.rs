@@ -3,7 +3,7 @@
 //! Nothing here publishes: that is [`super::Session::publish`], after the archive was read back.
 
 use super::{
-    Attributes, Digest, FileKind, FileRecord, Item, Manifest,
+    Attributes, Digest, FileKind, FileRecord, Form, Item, Manifest,
     compress::Compressor,
     digest::Hashing,
     entry::{self, filling},
@@ -48,10 +48,11 @@ pub(crate) enum Supply {
 }
 
 impl<'a> Draft<'a> {
-    pub(crate) fn create(partial: PathBuf, observer: &'a dyn Observer) -> Result<Self> {
+    pub(crate) fn create(partial: PathBuf, form: Form, observer: &'a dyn Observer) -> Result<Self> {
         let file = disk::create_private_file("archive-create", &partial)?;
         let out = Hashing::new(io::BufWriter::with_capacity(BUFFER, file));
-        Ok(Self { partial, out: Some(Compressor::new(out, THREADS)), observer, done: 0 })
+        let out = Compressor::new(out, form.compression, THREADS);
+        Ok(Self { partial, out: Some(out), observer, done: 0 })
     }
 
     /// Adds a folder or a link.

@@ -21,6 +21,7 @@ mod bad_files;
 mod cells;
 mod chinook;
 mod completions;
+mod compression;
 mod crash;
 mod deploy;
 mod diff;

@@ -46,6 +46,15 @@ pub struct Global {
         help_heading = "Global"
     )]
     pub exclude: Vec<String>,
+    /// How a backup is compressed: gzip, zstd or none [default: gzip].
+    #[arg(
+        long,
+        global = true,
+        env = "PITON_COMPRESSION",
+        value_name = "KIND",
+        help_heading = "Global"
+    )]
+    pub compression: Option<String>,
     /// How long to wait for another writer [default: 5s].
     #[arg(
         long,
