@@ -124,7 +124,7 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
     // Of many files it takes much memory, and the records have all that is needed.
     drop(tree);
     let content = Manifest::content_of(&databases, &files);
-    if let Some(backup) = store.find_identical(&content)? {
+    if let Some(backup) = store.find_identical(&content, request.reason)? {
         return Ok(Taken { backup, origin: Origin::Earlier });
     }
     let manifest = Manifest {
@@ -151,6 +151,8 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
         label: manifest.label.clone(),
         pinned: false,
         verified: request.now,
+        damage: None,
+        sealed: written.sealed.clone(),
         manifest,
     };
     session.publish(&written, &backup, observer)?;
@@ -171,9 +173,9 @@ fn scope<'a>(request: &Request<'a>, left_out: &'a [PathBuf]) -> Scope<'a> {
 fn needed(tree: &Tree, store: &Store) -> Result<u64> {
     let bytes = tree.bytes();
     let archive = match store.list()?.backups.first() {
-        Some(newest) if newest.manifest.data_bytes() > 0 => {
+        Some(newest) if newest.data_bytes() > 0 => {
             // A quarter more, since what was added may compress less well.
-            let ratio = newest.archive_bytes as f64 / newest.manifest.data_bytes() as f64 * 1.25;
+            let ratio = newest.archive_bytes as f64 / newest.data_bytes() as f64 * 1.25;
             (bytes as f64 * ratio.clamp(0.1, 1.0)) as u64
         }
         _ => bytes,

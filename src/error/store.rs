@@ -67,6 +67,42 @@ pub enum StoreError {
         /// The newest format this piton knows.
         known: u32,
     },
+    /// The text is no age recipient.
+    #[error("`{text}` is no age recipient: {reason}")]
+    BadRecipient {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The identity file has no identities, or something else.
+    #[error("`{}` is no file of age identities: {reason}", path.display())]
+    BadIdentity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it; never its content.
+        reason: String,
+    },
+    /// What is encrypted cannot be opened without an identity.
+    #[error("`{}` is encrypted, and no identity is named", archive.display())]
+    NoIdentity {
+        /// The archive or the manifest file.
+        archive: PathBuf,
+    },
+    /// The identity does not open it.
+    #[error("`{}` is not encrypted to any identity in `{}`", archive.display(), identity.display())]
+    WrongIdentity {
+        /// The archive or the manifest file.
+        archive: PathBuf,
+        /// The identity file.
+        identity: PathBuf,
+    },
+    /// This piton was built without encryption.
+    #[error("`{}` is encrypted, and this piton was built without encryption", archive.display())]
+    NoEncryption {
+        /// The archive or the manifest file.
+        archive: PathBuf,
+    },
     /// There is not enough room, found out before anything was written.
     #[error("`{}` has {free} bytes free, and {needed} are needed", path.display())]
     NoSpace {
@@ -77,9 +113,15 @@ pub enum StoreError {
         /// Bytes needed, the reserve included.
         needed: u64,
     },
-    /// Every user of the machine may write to the backups directory.
-    #[error("the backups directory `{}` may be written to by every user", path.display())]
+    /// The group or every user of the machine may write to the backups directory.
+    #[error("the backups directory `{}` may be written to by others", path.display())]
     Open {
+        /// The backups directory.
+        path: PathBuf,
+    },
+    /// The backups directory belongs to somebody else, who is not root.
+    #[error("the backups directory `{}` belongs to another user, who could change what is written there", path.display())]
+    OfAnother {
         /// The backups directory.
         path: PathBuf,
     },
@@ -103,9 +145,17 @@ impl StoreError {
             | Self::Empty { .. }
             | Self::NotFound { .. }
             | Self::Ambiguous { .. }
+            | Self::BadRecipient { .. }
+            | Self::BadIdentity { .. }
+            | Self::NoIdentity { .. }
+            | Self::WrongIdentity { .. }
+            | Self::NoEncryption { .. }
             | Self::BadPattern { .. } => Kind::Usage,
             Self::Damaged { .. } | Self::Hostile { .. } => Kind::Damaged,
-            Self::NewerFormat { .. } | Self::NoSpace { .. } | Self::Open { .. } => Kind::Refused,
+            Self::NewerFormat { .. }
+            | Self::NoSpace { .. }
+            | Self::Open { .. }
+            | Self::OfAnother { .. } => Kind::Refused,
         }
     }
 
@@ -127,11 +177,31 @@ impl StoreError {
                 "nothing was changed; `piton backups` lists the others, `piton verify ID` checks one"
                     .into(),
             ),
+            Self::BadRecipient { .. } => {
+                Some("recipients look like `age1…`; `age-keygen -y FILE` prints that of an identity".into())
+            }
+            Self::BadIdentity { .. } => {
+                Some("name the file that `age-keygen` wrote; one with a passphrase is to be decrypted first".into())
+            }
+            Self::NoIdentity { .. } => {
+                Some("name the file of the identity with `--identity FILE` or PITON_IDENTITY".into())
+            }
+            Self::WrongIdentity { .. } => Some(
+                "name another with `--identity FILE`; `piton backups ID` lists the recipients, `piton verify ID` tells whether the file is damaged"
+                    .into(),
+            ),
+            Self::NoEncryption { .. } => {
+                Some("install piton with its feature `encryption`, or decrypt it: `age -d -i IDENTITY FILE`".into())
+            }
             Self::NewerFormat { .. } => Some("update piton on this machine".into()),
             Self::NoSpace { .. } => {
                 Some("free some space (`piton prune --dry-run` shows what old backups hold), or name another disk with `--backups`".into())
             }
             Self::Open { path } => Some(format!("close it: `chmod go-w {}`", path.display())),
+            Self::OfAnother { path } => Some(format!(
+                "run piton as its owner (`sudo -u`), or make it root's: `chown root {}`",
+                path.display()
+            )),
             Self::BadPattern { .. } => Some("`*`, `?`, `[…]` and `**/` are what patterns know".into()),
         }
     }

@@ -3,12 +3,15 @@
 //! Precedence: flag, environment, file, default. Flags and environment arrive as [`Overrides`];
 //! the library itself reads neither.
 
-use super::retention::RetentionKeys;
+use super::{
+    retention::RetentionKeys,
+    sealing::{self, BackupKeys},
+};
 use crate::{
     Result, database, disk,
     error::{Place, ProjectError},
     history::duration,
-    store::{Compression, Retention},
+    store::{Compression, Keys, Retention},
 };
 use serde::Deserialize;
 use std::{
@@ -60,6 +63,9 @@ pub struct File {
     /// Which backups are kept.
     #[serde(default)]
     pub retention: RetentionKeys,
+    /// How backups are encrypted.
+    #[serde(default)]
+    pub backup: BackupKeys,
     /// Targets by name.
     #[serde(default)]
     pub targets: BTreeMap<String, TargetKeys>,
@@ -94,6 +100,10 @@ pub struct Overrides {
     pub exclude: Vec<String>,
     /// `gzip`, `zstd` or `none`.
     pub compression: Option<String>,
+    /// The age recipients that backups are encrypted to; they replace those of the file.
+    pub recipients: Vec<String>,
+    /// The file of the age identities that open backups.
+    pub identity: Option<PathBuf>,
     /// How long to wait for other writers.
     pub busy_timeout: Option<String>,
     /// The time limit of scripts that declare none.
@@ -131,6 +141,8 @@ pub struct Config {
     pub barrier_limit: Duration,
     /// Migrations change schemas only; data operations lie in the scripts folder.
     pub schema_only: bool,
+    /// Whom backups are encrypted to, and what opens them.
+    pub keys: Keys,
     /// Which backups are kept.
     pub retention: Retention,
     /// Targets by name: pattern of databases, migrations folder.
@@ -255,6 +267,7 @@ impl Reader<'_> {
                 2,
             )?,
             schema_only: over.schema_only.or(file.schema_only).unwrap_or(false),
+            keys: self.keys(&file.backup)?,
             retention,
             targets,
             root,
@@ -344,6 +357,22 @@ impl Reader<'_> {
         }
     }
 
+    fn keys(&self, file: &BackupKeys) -> Result<Keys> {
+        let over = self.overrides;
+        let data = self.path_of(over.data.as_ref(), self.data.as_ref(), "data");
+        let identity = match (&over.identity, &file.identity) {
+            (None, None) => None,
+            (over, file) => Some(self.path_of(over.as_ref(), file.as_ref(), "")),
+        };
+        match &file.recipients {
+            Some(texts) if over.recipients.is_empty() => {
+                let keys = sealing::keys(texts.get_ref(), identity, &data);
+                keys.map_err(|error| self.wrong(texts.span(), error.to_string()))
+            }
+            _ => Ok(sealing::keys(&over.recipients, identity, &data)?),
+        }
+    }
+
     fn wrong(&self, span: Range<usize>, reason: String) -> crate::Error {
         let place = Place::of(self.path, self.text, span.start);
         ProjectError::Config { place, reason, nearest: None }.into()
@@ -351,23 +380,5 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(text: &str) -> (String, Option<String>) {
-        let error = parse(Path::new("piton.toml"), text).unwrap_err();
-        (error.to_string(), error.hint())
-    }
-
-    #[test]
-    fn wrong_keys_name_line_and_neighbour() {
-        let (text, hint) = message("data = \"d\"\nmigration = \"m\"\n");
-        assert!(text.starts_with("piton.toml:2:1"), "{text}");
-        assert_eq!(hint.as_deref(), Some("is `migrations` meant?"));
-        let (text, _) = message("data = 3\n");
-        assert!(text.starts_with("piton.toml:1:8"), "{text}");
-        let (text, hint) = message("[targets.a]\ndatabase = \"x\"\n");
-        assert!(text.contains("unknown field `database`"), "{text}");
-        assert_eq!(hint.as_deref(), Some("is `databases` meant?"));
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

@@ -16,6 +16,7 @@ mod prune;
 mod rehearsal;
 mod restores;
 pub mod retention;
+pub mod sealing;
 mod status;
 pub mod targets;
 #[cfg(test)]
@@ -100,7 +101,9 @@ impl Project {
     /// The backups directory.
     #[must_use]
     pub fn store(&self) -> Store {
-        Store::new(self.config.backups.clone()).with_compression(self.config.compression)
+        Store::new(self.config.backups.clone())
+            .with_compression(self.config.compression)
+            .with_keys(self.config.keys.clone())
     }
 
     /// Takes the lock and puts right what an interrupted restore left.

@@ -2,6 +2,7 @@
 
 use crate::lock::Holder;
 use chrono::{DateTime, Utc};
+use std::path::PathBuf;
 
 /// What the library does not find out by itself.
 pub struct World {
@@ -11,8 +12,16 @@ pub struct World {
     pub random: Box<dyn Fn() -> [u8; 3] + Send + Sync>,
     /// Who works: process, machine, command.
     pub holder: Holder,
+    /// The folder for what may be lost at any time.
+    pub temporary: PathBuf,
     /// The project's git revision, where known; backups keep it.
     pub git_revision: Option<String>,
+}
+
+/// Random bytes that nobody can guess; nothing where the system has none.
+pub(super) fn secret<const COUNT: usize>() -> Option<[u8; COUNT]> {
+    let mut bytes = [0; COUNT];
+    getrandom::fill(&mut bytes).ok().map(|()| bytes)
 }
 
 impl World {
@@ -29,6 +38,7 @@ impl World {
                 bytes
             }),
             holder: Holder { pid: std::process::id(), host, command: command.into() },
+            temporary: std::env::temp_dir(),
             git_revision: None,
         }
     }

@@ -1,4 +1,5 @@
-//! What form an archive has, which the end of its name tells: `.tar.gz`, `.tar.zst` or `.tar`.
+//! What form an archive has, which the end of its name tells: `.tar.gz`, `.tar.zst` or `.tar`, and
+//! `.age` behind it where it is encrypted.
 
 use super::{BackupId, PARTIAL};
 use crate::error::StoreError;
@@ -51,22 +52,36 @@ impl FromStr for Compression {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Form {
     pub(super) compression: Compression,
+    pub(super) secrecy: Secrecy,
+}
+
+/// Whether an archive can be read without a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secrecy {
+    Open,
+    Age,
 }
 
 impl Form {
     /// All forms, in the order in which they are looked for.
-    pub(super) const ALL: [Self; 3] = [
-        Self { compression: Compression::Gzip },
-        Self { compression: Compression::Zstd },
-        Self { compression: Compression::None },
+    pub(super) const ALL: [Self; 6] = [
+        Self { compression: Compression::Gzip, secrecy: Secrecy::Open },
+        Self { compression: Compression::Zstd, secrecy: Secrecy::Open },
+        Self { compression: Compression::None, secrecy: Secrecy::Open },
+        Self { compression: Compression::Gzip, secrecy: Secrecy::Age },
+        Self { compression: Compression::Zstd, secrecy: Secrecy::Age },
+        Self { compression: Compression::None, secrecy: Secrecy::Age },
     ];
 
     /// The end of the names of such archives.
     pub(super) const fn suffix(self) -> &'static str {
-        match self.compression {
-            Compression::Gzip => ".tar.gz",
-            Compression::Zstd => ".tar.zst",
-            Compression::None => ".tar",
+        match (self.compression, self.secrecy) {
+            (Compression::Gzip, Secrecy::Open) => ".tar.gz",
+            (Compression::Zstd, Secrecy::Open) => ".tar.zst",
+            (Compression::None, Secrecy::Open) => ".tar",
+            (Compression::Gzip, Secrecy::Age) => ".tar.gz.age",
+            (Compression::Zstd, Secrecy::Age) => ".tar.zst.age",
+            (Compression::None, Secrecy::Age) => ".tar.age",
         }
     }
 

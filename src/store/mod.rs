@@ -18,9 +18,12 @@ mod manifest;
 mod member;
 mod path;
 mod peek;
+mod proof;
 mod reader;
 mod remark;
 pub mod retention;
+mod seal;
+mod sealing;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -40,8 +43,10 @@ pub use manifest::{
     Reason,
 };
 pub use path::{LinkTarget, StoredPath};
+pub use proof::{Checked, Checking, Damage, Noted, Verified};
 pub use remark::{Changed, Remark};
 pub use retention::Retention;
+pub use seal::{Keys, SECRET, Sealed};
 
 pub(crate) use digest::digest_of;
 pub(crate) use extract::{Bare, dress};
@@ -53,7 +58,7 @@ pub(crate) use writer::{Draft, Supply, Written};
 
 use crate::{Error, Result, error::StoreError, event::Observer};
 use chrono::{DateTime, Utc};
-use form::Form;
+use form::{Form, Secrecy};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     io,
@@ -69,8 +74,9 @@ const STAGING_NAME: &str = ".staging";
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
-    /// What new archives are made as.
-    form: Form,
+    /// How new archives are compressed.
+    compression: Compression,
+    keys: Keys,
 }
 
 /// A backup in the store, as the file beside its archive describes it.
@@ -86,7 +92,13 @@ pub struct Backup {
     pub pinned: bool,
     /// When it was last read back without a finding.
     pub verified: DateTime<Utc>,
-    /// What is in it.
+    /// What reading it back has found; nothing while it is sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<Damage>,
+    /// How it is encrypted; nothing where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Sealed>,
+    /// What is in it. Of an encrypted one that was not opened, it names neither databases nor files.
     pub manifest: Manifest,
 }
 
@@ -96,19 +108,38 @@ impl Backup {
     pub fn id(&self) -> &BackupId {
         &self.manifest.id
     }
+
+    /// Bytes that its files take when they are unpacked.
+    #[must_use]
+    pub fn data_bytes(&self) -> u64 {
+        self.sealed.as_ref().map_or_else(|| self.manifest.data_bytes(), |sealed| sealed.data_bytes)
+    }
 }
 
 impl Store {
     /// Names a backups directory; nothing is read or created.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
-        Self { root, form: Form { compression: Compression::default() } }
+        Self { root, compression: Compression::default(), keys: Keys::default() }
     }
 
     /// The same directory, with new archives compressed so; those that are there may be of any form.
     #[must_use]
     pub fn with_compression(self, compression: Compression) -> Self {
-        Self { form: Form { compression }, ..self }
+        Self { compression, ..self }
+    }
+
+    /// The same directory, with new archives encrypted to these recipients, and old ones opened with
+    /// these identities.
+    #[must_use]
+    pub fn with_keys(self, keys: Keys) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// What new archives are made as.
+    fn form(&self) -> Form {
+        let secrecy = if self.keys.encrypts() { Secrecy::Age } else { Secrecy::Open };
+        Form { compression: self.compression, secrecy }
     }
 
     /// The directory.
@@ -130,13 +161,18 @@ impl Store {
             found.sort_by_key(|path| !has_them(path));
         }
         let first = found.into_iter().next();
-        first.unwrap_or_else(|| self.path_of(id, Form { compression: Compression::Gzip }))
+        first.unwrap_or_else(|| self.path_of(id, Form::ALL[0]))
     }
 
     /// All files that by their name are the archive of a backup.
     fn archives(&self, id: &BackupId) -> Vec<PathBuf> {
         let paths = Form::ALL.into_iter().map(|form| self.path_of(id, form));
         paths.filter(|path| path.symlink_metadata().is_ok()).collect()
+    }
+
+    /// An archive with what opens it.
+    fn source<'a>(&'a self, archive: &'a Path) -> reader::Source<'a> {
+        reader::Source { archive, keys: &self.keys }
     }
 
     fn path_of(&self, id: &BackupId, form: Form) -> PathBuf {
@@ -154,27 +190,6 @@ impl Store {
         self.root.join(format!("{id}{MANIFEST}"))
     }
 
-    /// Reads a backup back, as was done before it was listed, checks every database in it, and
-    /// notes the time.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`] or [`StoreError::Hostile`] with what differs.
-    pub fn verify(
-        &self,
-        id: &BackupId,
-        now: DateTime<Utc>,
-        observer: &dyn Observer,
-    ) -> Result<Backup> {
-        // Looked at before the session, which would create a directory that is not there.
-        self.load(id)?;
-        let session = self.session()?;
-        let mut backup = self.load(id)?;
-        verify::verify(&self.archive_path(id), &backup, session.staging(), observer)?;
-        backup.verified = now;
-        session.describe(&backup)?;
-        Ok(backup)
-    }
-
     /// Unpacks the wanted entries into an empty folder that belongs to piton alone, and syncs them.
     ///
     /// # Errors
@@ -188,7 +203,8 @@ impl Store {
         folders: Folders,
         observer: &dyn Observer,
     ) -> Result<()> {
-        extract::extract(&self.archive_path(backup.id()), backup, folder, wanted, folders, observer)
+        let archive = self.archive_path(backup.id());
+        extract::extract(self.source(&archive), backup, folder, wanted, folders, observer)
     }
 }
 

@@ -4,10 +4,12 @@
 //! manifest determines (see [`super::entry`]), contents pass in pieces and end at the size listed.
 
 use super::{
-    Digest, Form, Item, Manifest,
+    Digest, Form, Item, Keys, Manifest,
     compress::Expander,
     digest::Hashing,
     entry::{self, BLOCK, MANIFEST_NAME, filling},
+    form::Secrecy,
+    seal::Inlet,
 };
 use crate::{
     Error, Result,
@@ -16,9 +18,11 @@ use crate::{
     event::{Event, Observer, Work},
 };
 use std::{
+    cell::RefCell,
     fs::File,
     io::{self, BufReader, Read},
     path::{Path, PathBuf},
+    rc::Rc,
 };
 use tar::{EntryType, Header};
 
@@ -27,6 +31,13 @@ pub(crate) const MAX_MANIFEST: u64 = 512 << 20;
 const BUFFER: usize = 256 * 1024;
 /// Threads that unpack, besides the one that compares.
 const THREADS: usize = 2;
+
+/// An archive, and what opens it where it is encrypted.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) archive: &'a Path,
+    pub(crate) keys: &'a Keys,
+}
 
 /// Takes what an archive contains, entry by entry.
 pub(crate) trait Sink {
@@ -73,19 +84,36 @@ impl Content<'_> {
 
 struct Stream {
     archive: PathBuf,
-    decoder: Expander<BufReader<Hashing<File>>>,
+    decoder: Expander<Inlet<BufReader<Shared>>>,
+    file: Shared,
+}
+
+/// The file below everything that unpacks it; kept, so that what it hashes can be asked for.
+#[derive(Clone)]
+struct Shared(Rc<RefCell<Hashing<File>>>);
+
+impl Read for Shared {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.borrow_mut().read(buffer)
+    }
 }
 
 impl Stream {
-    fn open(archive: &Path) -> Result<Self> {
+    fn open(source: Source<'_>) -> Result<Self> {
+        let archive = source.archive;
         let form = Form::of_path(archive).ok_or_else(|| {
             Error::Internal(format!("`{}` is not named as an archive", archive.display()))
         })?;
-        let file = disk::open_to_read(archive)?;
-        let reader = BufReader::with_capacity(BUFFER, Hashing::new(file));
+        let file = Hashing::new(disk::open_to_read(archive)?);
+        let file = Shared(Rc::new(RefCell::new(file)));
+        let reader = BufReader::with_capacity(BUFFER, file.clone());
+        let reader = match form.secrecy {
+            Secrecy::Open => Inlet::Open(reader),
+            Secrecy::Age => Inlet::open(reader, source.keys, archive)?,
+        };
         let decoder = Expander::new(reader, form.compression, THREADS)
             .map_err(|error| unreadable(archive, error))?;
-        Ok(Self { archive: archive.into(), decoder })
+        Ok(Self { archive: archive.into(), decoder, file })
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<()> {
@@ -116,12 +144,16 @@ impl Stream {
                 Err(error) => return Err(self.unreadable(error)),
             }
         }
-        let (rest, more) = self.decoder.finish().map_err(failed("read", &self.archive))?;
-        if more > 0 {
+        let rest = self.decoder.finish().and_then(|(_, more)| {
+            // What decrypts keeps no account of what it has read of the file.
+            Ok(more.saturating_add(io::copy(&mut self.file, &mut io::sink())?))
+        });
+        if rest.map_err(|error| unreadable(&self.archive, error))? > 0 {
             let reason = "something follows its end".into();
             return Err(StoreError::Hostile { archive: self.archive, reason }.into());
         }
-        let (_, digest, count) = rest.into_inner().finish();
+        let file = Rc::into_inner(self.file.0).expect("the decoder, which had the other, is gone");
+        let (_, digest, count) = file.into_inner().finish();
         Ok((digest, count))
     }
 }
@@ -132,12 +164,12 @@ impl Stream {
 /// # Errors
 /// [`StoreError::Damaged`] and [`StoreError::Hostile`] for whatever differs from the manifest.
 pub(crate) fn read(
-    archive: &Path,
+    source: Source<'_>,
     manifest: &Manifest,
     sink: &mut dyn Sink,
     (work, observer): (Work, &dyn Observer),
 ) -> Result<(Digest, u64)> {
-    let mut stream = Stream::open(archive)?;
+    let mut stream = Stream::open(source)?;
     manifest.check().map_err(|reason| stream.hostile(reason))?;
     observer.event(Event::WorkStarted { work, total_bytes: Some(manifest.data_bytes()) });
     let mut done = 0;
@@ -186,8 +218,8 @@ fn unreadable(archive: &Path, error: io::Error) -> Error {
 ///
 /// # Errors
 /// [`StoreError::Damaged`] where there is none.
-pub(crate) fn find_manifest(archive: &Path) -> Result<Manifest> {
-    let mut stream = Stream::open(archive)?;
+pub(crate) fn find_manifest(source: Source<'_>) -> Result<Manifest> {
+    let mut stream = Stream::open(source)?;
     let mut block = [0; BLOCK];
     loop {
         stream.fill(&mut block)?;

@@ -22,12 +22,17 @@ impl Store {
     /// sweeps away what a session that died has left. A process must not open two.
     ///
     /// # Errors
-    /// [`StoreError::Open`] where every user may write there; the system's, with the path.
+    /// [`StoreError::Open`] and [`StoreError::OfAnother`] where others may write there; the
+    /// system's, with the path.
     pub(crate) fn session(&self) -> Result<Session<'_>> {
         disk::create_private_folders("store-folder", self.root())?;
         let found = fs::metadata(self.root()).map_err(disk::failed("read", self.root()))?;
-        if found.mode() & 0o002 != 0 {
+        if found.mode() & 0o022 != 0 {
             return Err(StoreError::Open { path: self.root().into() }.into());
+        }
+        // Its owner can put links there, through which this process would write elsewhere.
+        if ![0, rustix::process::geteuid().as_raw()].contains(&found.uid()) {
+            return Err(StoreError::OfAnother { path: self.root().into() }.into());
         }
         let path = self.root().join(LOCK_NAME);
         let lock = disk::open_lock_file("store-lock", &path)?;
@@ -97,8 +102,8 @@ impl Session<'_> {
 
     /// Begins the archive of a backup.
     pub(crate) fn draft<'b>(&self, id: &BackupId, observer: &'b dyn Observer) -> Result<Draft<'b>> {
-        let form = self.store.form;
-        Draft::create(self.store.partial_path(id, form), form, observer)
+        let form = self.store.form();
+        Draft::create(self.store.partial_path(id, form), form, &self.store.keys, observer)
     }
 
     /// Reads a written archive back and gives it its name.
@@ -111,8 +116,9 @@ impl Session<'_> {
         backup: &Backup,
         observer: &dyn Observer,
     ) -> Result<()> {
+        let source = self.store.source(&written.partial);
         let read = super::reader::read(
-            &written.partial,
+            source,
             &backup.manifest,
             &mut super::reader::Discard,
             (crate::event::Work::Verify, observer),
@@ -138,7 +144,11 @@ impl Session<'_> {
     /// Writes the manifest beside an archive.
     pub(crate) fn describe(&self, backup: &Backup) -> Result<()> {
         let beside = self.store.manifest_path(backup.id());
-        let json = super::to_json(backup)?;
+        if backup.sealed.as_ref().is_some_and(|sealed| sealed.manifest.is_empty()) {
+            // It was lost, and this process may not know for whom to encrypt it again.
+            return Ok(());
+        }
+        let json = super::to_json(&super::sealing::beside(backup))?;
         Ok(disk::write_atomic("publish-manifest", &beside, disk::PRIVATE_FILE, &json)?)
     }
 

@@ -2,9 +2,9 @@
 #![allow(clippy::disallowed_methods)]
 
 use super::{
-    Attributes, Backup, BackupId, Check, Compression, Cut, DatabaseFacts, DatabaseRecord, Digest,
-    FORMAT, FileKind, FileRecord, Folders, Form, LinkTarget, Manifest, Reason, Selector, Store,
-    StoredPath, compress::Compressor, digest_of, entry, facts, open_copy, to_json,
+    Attributes, Backup, BackupId, Check, Checking, Compression, Cut, DatabaseFacts, DatabaseRecord,
+    Digest, FORMAT, FileKind, FileRecord, Folders, Form, LinkTarget, Manifest, Reason, Secrecy,
+    Selector, Store, StoredPath, compress::Compressor, digest_of, entry, facts, open_copy, to_json,
 };
 use crate::{
     Kind,
@@ -144,7 +144,10 @@ impl Crafted {
     }
 
     fn archive(&self) -> PathBuf {
-        self.store.path_of(&self.manifest.id, Form { compression: self.compression })
+        self.store.path_of(
+            &self.manifest.id,
+            Form { compression: self.compression, secrecy: Secrecy::Open },
+        )
     }
 
     fn write(&self, entries: &[Vec<u8>], beside: Beside) {
@@ -167,6 +170,8 @@ impl Crafted {
                     label: None,
                     pinned: false,
                     verified: self.manifest.created,
+                    damage: None,
+                    sealed: None,
                     manifest: self.manifest.clone(),
                 };
                 fs::write(manifest_path, to_json(&backup).unwrap()).unwrap();
@@ -175,7 +180,9 @@ impl Crafted {
     }
 
     fn verify(&self) -> crate::Result<Backup> {
-        self.store.verify(&self.manifest.id, id(59).taken(), &Silent)
+        let (now, scratch) = (id(59).taken(), self.folder.path());
+        let checking = Checking { now, scratch, inspect: &|_, _| None };
+        Ok(self.store.verify(&self.manifest.id, &checking, &Silent)?.backup)
     }
 
     /// Demands that verifying and unpacking refuse it, and that nothing lands outside.
@@ -252,7 +259,9 @@ fn an_archive_in_two_forms_is_one_backup() {
         let crafted = craft_as(first);
         crafted.write(&crafted.entries(), Beside::Manifest);
         let copy = Crafted { compression: second, ..craft() };
-        let other = crafted.store.path_of(&crafted.manifest.id, Form { compression: second });
+        let other = crafted
+            .store
+            .path_of(&crafted.manifest.id, Form { compression: second, secrecy: Secrecy::Open });
         copy.write(&crafted.entries(), Beside::Nothing);
         fs::copy(copy.archive(), &other).unwrap();
         let catalog = crafted.store.list().unwrap();

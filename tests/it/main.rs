@@ -26,6 +26,8 @@ mod crash;
 mod deploy;
 mod diff;
 mod docs;
+#[cfg(feature = "encryption")]
+mod encryption;
 mod generated;
 mod history;
 mod init;
@@ -34,6 +36,7 @@ mod laws;
 mod layers;
 mod lock;
 mod new;
+mod permissions;
 mod plan;
 mod prune;
 mod recover;

@@ -105,6 +105,8 @@ fn overrides(global: &Global) -> Overrides {
         database: global.database.clone(),
         exclude: global.exclude.clone(),
         compression: global.compression.clone(),
+        recipients: global.recipients.clone(),
+        identity: global.identity.clone(),
         busy_timeout: global.busy_timeout.clone(),
         script_timeout: global.script_timeout.clone(),
         barrier_limit: global.barrier_limit.clone(),
