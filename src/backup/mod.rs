@@ -34,8 +34,6 @@ use std::{
 
 /// How long writers may be kept waiting for the one instant, unless the project says otherwise.
 pub const BARRIER_LIMIT: Duration = Duration::from_secs(2);
-/// Bytes that a backup leaves to the service.
-const RESERVE: u64 = 16 << 20;
 /// How often the cut is repeated because new databases appeared during it.
 const ATTEMPTS: u32 = 5;
 
@@ -180,7 +178,7 @@ fn needed(tree: &Tree, store: &Store) -> Result<u64> {
         }
         _ => bytes,
     };
-    Ok(archive.saturating_add(tree.largest_database()).saturating_add(RESERVE))
+    Ok(archive.saturating_add(tree.largest_database()).saturating_add(store.reserve()))
 }
 
 /// The databases of a tree, each by one name: a second name of the same file must not be opened,

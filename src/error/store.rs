@@ -1,6 +1,6 @@
 //! Errors of the backups directory and of the archives in it.
 
-use super::Kind;
+use super::{Kind, bytes};
 use std::path::PathBuf;
 
 /// A backup that cannot be found, read, trusted or written.
@@ -104,7 +104,7 @@ pub enum StoreError {
         archive: PathBuf,
     },
     /// There is not enough room, found out before anything was written.
-    #[error("`{}` has {free} bytes free, and {needed} are needed", path.display())]
+    #[error("`{}` has {} free, and {} are needed", path.display(), bytes(*free), bytes(*needed))]
     NoSpace {
         /// Where it would be written.
         path: PathBuf,
@@ -112,6 +112,23 @@ pub enum StoreError {
         free: u64,
         /// Bytes needed, the reserve included.
         needed: u64,
+    },
+    /// The same for a backup, with what pruning could do about it.
+    #[error(
+        "`{}` has {} free, and {} are needed for the backup; the backups there take {}, of which `piton prune` would free {}",
+        path.display(), bytes(*free), bytes(*needed), bytes(*taken), bytes(*prunable)
+    )]
+    NoRoom {
+        /// The backups directory.
+        path: PathBuf,
+        /// Bytes that may be written there.
+        free: u64,
+        /// Bytes needed, the reserve included.
+        needed: u64,
+        /// Bytes of the backups that are there.
+        taken: u64,
+        /// Bytes of those that no rule of retention keeps.
+        prunable: u64,
     },
     /// The group or every user of the machine may write to the backups directory.
     #[error("the backups directory `{}` may be written to by others", path.display())]
@@ -154,6 +171,7 @@ impl StoreError {
             Self::Damaged { .. } | Self::Hostile { .. } => Kind::Damaged,
             Self::NewerFormat { .. }
             | Self::NoSpace { .. }
+            | Self::NoRoom { .. }
             | Self::Open { .. }
             | Self::OfAnother { .. } => Kind::Refused,
         }
@@ -194,7 +212,11 @@ impl StoreError {
                 Some("install piton with its feature `encryption`, or decrypt it: `age -d -i IDENTITY FILE`".into())
             }
             Self::NewerFormat { .. } => Some("update piton on this machine".into()),
-            Self::NoSpace { .. } => {
+            Self::NoRoom { prunable: 0, .. } => Some(
+                "free some space, name another disk with `--backups`, or keep fewer backups with `[retention]`"
+                    .into(),
+            ),
+            Self::NoSpace { .. } | Self::NoRoom { .. } => {
                 Some("free some space (`piton prune --dry-run` shows what old backups hold), or name another disk with `--backups`".into())
             }
             Self::Open { path } => Some(format!("close it: `chmod go-w {}`", path.display())),

@@ -114,10 +114,22 @@ impl Project {
         match take() {
             Err(Error::Store(StoreError::NoSpace { .. })) if !self.config.retention.is_empty() => {
                 self.prune_surplus(None)?;
-                take()
+                take().map_err(|error| self.with_backups(error))
             }
-            other => other,
+            other => other.map_err(|error| self.with_backups(error)),
         }
+    }
+
+    /// Says what the backups have to do with it where space is short.
+    fn with_backups(&self, error: Error) -> Error {
+        let Error::Store(StoreError::NoSpace { path, free, needed }) = error else { return error };
+        let verdicts = self.judge(None).map(|report| report.verdicts).unwrap_or_default();
+        let taken = verdicts.iter().map(|verdict| verdict.archive_bytes).sum();
+        let surplus = verdicts.iter().filter(|verdict| !verdict.is_kept());
+        // Without rules everything is kept.
+        let rules = !self.config.retention.is_empty();
+        let prunable = surplus.filter(|_| rules).map(|verdict| verdict.archive_bytes).sum();
+        StoreError::NoRoom { path, free, needed, taken, prunable }.into()
     }
 
     /// Makes the request of a backup and hands it on.

@@ -4,14 +4,14 @@
 //! the library itself reads neither.
 
 use super::{
-    retention::RetentionKeys,
+    retention::{RetentionKeys, size},
     sealing::{self, BackupKeys},
 };
 use crate::{
     Result, database, disk,
     error::{Place, ProjectError},
     history::duration,
-    store::{Compression, Keys, Retention},
+    store::{Compression, Keys, RESERVE, Retention},
 };
 use serde::Deserialize;
 use std::{
@@ -143,6 +143,8 @@ pub struct Config {
     pub schema_only: bool,
     /// Whom backups are encrypted to, and what opens them.
     pub keys: Keys,
+    /// Bytes that a backup leaves free.
+    pub reserve: u64,
     /// Which backups are kept.
     pub retention: Retention,
     /// Targets by name: pattern of databases, migrations folder.
@@ -268,6 +270,11 @@ impl Reader<'_> {
             )?,
             schema_only: over.schema_only.or(file.schema_only).unwrap_or(false),
             keys: self.keys(&file.backup)?,
+            reserve: match &file.backup.reserve {
+                Some(text) => size(text.get_ref())
+                    .map_err(|reason| self.wrong(text.span(), format!("`reserve`: {reason}")))?,
+                None => RESERVE,
+            },
             retention,
             targets,
             root,

@@ -104,6 +104,7 @@ impl Project {
         Store::new(self.config.backups.clone())
             .with_compression(self.config.compression)
             .with_keys(self.config.keys.clone())
+            .with_reserve(self.config.reserve)
     }
 
     /// Takes the lock and puts right what an interrupted restore left.

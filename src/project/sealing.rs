@@ -1,4 +1,4 @@
-//! The `[backup]` keys of `piton.toml`, and the keys that they name.
+//! The `[backup]` keys of `piton.toml`, and the encryption keys that they name.
 
 use super::{Project, world};
 use crate::{
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
-/// Whom backups are encrypted to, and what opens them.
+/// Whom backups are encrypted to, what opens them, and the room that they leave.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct BackupKeys {
@@ -18,6 +18,8 @@ pub struct BackupKeys {
     pub recipients: Option<Spanned<Vec<String>>>,
     /// The file of the age identities that open backups.
     pub identity: Option<Spanned<PathBuf>>,
+    /// What a backup leaves free, such as `1GiB`.
+    pub reserve: Option<Spanned<String>>,
 }
 
 /// The file of the secret that tells this machine alone that content is unchanged. It lies in the

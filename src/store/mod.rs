@@ -77,7 +77,11 @@ pub struct Store {
     /// How new archives are compressed.
     compression: Compression,
     keys: Keys,
+    reserve: u64,
 }
+
+/// Bytes that a backup leaves to the service, unless the project says otherwise.
+pub const RESERVE: u64 = 16 << 20;
 
 /// A backup in the store, as the file beside its archive describes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -120,7 +124,8 @@ impl Store {
     /// Names a backups directory; nothing is read or created.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
-        Self { root, compression: Compression::default(), keys: Keys::default() }
+        let compression = Compression::default();
+        Self { root, compression, keys: Keys::default(), reserve: RESERVE }
     }
 
     /// The same directory, with new archives compressed so; those that are there may be of any form.
@@ -134,6 +139,17 @@ impl Store {
     #[must_use]
     pub fn with_keys(self, keys: Keys) -> Self {
         Self { keys, ..self }
+    }
+
+    /// The same directory, with so many bytes of its file system left to the service.
+    #[must_use]
+    pub fn with_reserve(self, reserve: u64) -> Self {
+        Self { reserve, ..self }
+    }
+
+    /// Bytes of its file system that are left to the service.
+    pub(crate) fn reserve(&self) -> u64 {
+        self.reserve
     }
 
     /// What new archives are made as.

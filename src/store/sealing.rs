@@ -2,14 +2,17 @@
 
 use super::{Backup, Cut, Digest, Form, Manifest, Reason, Secrecy, Store, seal::Sealed};
 use crate::{Result, error::StoreError};
+use std::borrow::Cow;
 
 /// What is written beside an archive: of an encrypted one nothing that tells what is in it.
-pub(super) fn beside(backup: &Backup) -> Backup {
-    let mut beside = backup.clone();
-    if beside.sealed.is_some() {
-        beside.manifest = outside(&backup.manifest);
+pub(super) fn beside(backup: &Backup) -> Cow<'_, Backup> {
+    if backup.sealed.is_none() {
+        return Cow::Borrowed(backup);
     }
-    beside
+    let manifest = outside(&backup.manifest);
+    let (label, sealed) = (backup.label.clone(), backup.sealed.clone());
+    let damage = backup.damage.clone();
+    Cow::Owned(Backup { manifest, label, sealed, damage, ..*backup })
 }
 
 /// Id, time, machine, versions, reason and label: what the list, retention and `rollback` need.
@@ -65,7 +68,7 @@ impl Store {
         // What fails is put right with the backup taken before it, by the process that took it.
         let is_way_back = matches!(reason, Reason::Run | Reason::Script | Reason::Deploy);
         match self.unseal(&backup) {
-            Ok(opened) => (opened.manifest.content == *content).then_some(opened),
+            Ok(opened) => (opened.manifest.content == *content).then(|| opened.into_owned()),
             Err(_) => (!is_way_back).then_some(backup),
         }
     }
@@ -75,10 +78,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoIdentity`], [`StoreError::WrongIdentity`]; [`StoreError::Damaged`] where the
     /// two manifests do not fit together.
-    pub fn unseal(&self, backup: &Backup) -> Result<Backup> {
+    pub fn unseal<'a>(&self, backup: &'a Backup) -> Result<Cow<'a, Backup>> {
         let Some(sealed) = backup.sealed.as_ref().filter(|sealed| !sealed.manifest.is_empty())
         else {
-            return Ok(backup.clone());
+            return Ok(Cow::Borrowed(backup));
         };
         let beside = self.manifest_path(backup.id());
         let manifest = self.keys.open(sealed, &beside)?;
@@ -88,7 +91,7 @@ impl Store {
             let reason = "the encrypted manifest in it belongs to another backup".into();
             return Err(damaged(reason).into());
         }
-        Ok(Backup { manifest, ..backup.clone() })
+        Ok(Cow::Owned(Backup { manifest, ..backup.clone() }))
     }
 
     /// Whether an archive is encrypted, by its name.

@@ -28,6 +28,7 @@ mod diff;
 mod docs;
 #[cfg(feature = "encryption")]
 mod encryption;
+mod full_disk;
 mod generated;
 mod history;
 mod init;

@@ -15,7 +15,7 @@ pub fn run(context: &Context, id: Option<&str>) -> Result<Report> {
         // Without an identity there is something to show all the same.
         let backup = match store.unseal(&backup) {
             Err(piton::Error::Store(StoreError::NoIdentity { .. })) => backup,
-            other => other?,
+            other => other?.into_owned(),
         };
         return Ok(show(&backup));
     }
