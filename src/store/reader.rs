@@ -4,7 +4,7 @@
 //! manifest determines (see [`super::entry`]), contents pass in pieces and end at the size listed.
 
 use super::{
-    Digest, Form, Item, Keys, Manifest,
+    Compression, Digest, Form, Item, Keys, Manifest,
     compress::Expander,
     digest::Hashing,
     entry::{self, BLOCK, MANIFEST_NAME, filling},
@@ -84,6 +84,7 @@ impl Content<'_> {
 
 struct Stream {
     archive: PathBuf,
+    form: Form,
     decoder: Expander<Inlet<BufReader<Shared>>>,
     file: Shared,
 }
@@ -113,7 +114,7 @@ impl Stream {
         };
         let decoder = Expander::new(reader, form.compression, THREADS)
             .map_err(|error| unreadable(archive, error))?;
-        Ok(Self { archive: archive.into(), decoder, file })
+        Ok(Self { archive: archive.into(), form, decoder, file })
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<()> {
@@ -290,6 +291,14 @@ fn manifest_bytes(stream: &mut Stream, block: &[u8; BLOCK]) -> Result<Vec<u8>> {
         return Err(stream.damaged("it ends too early"));
     }
     expect_zeros(stream, filling(size).len())?;
+    if stream.form.compression == Compression::None {
+        let expected = entry::manifest_sum(block, &json);
+        let mut found = vec![0; expected.len()];
+        stream.fill(&mut found)?;
+        if found != expected {
+            return Err(stream.damaged("the manifest inside has another digest than listed"));
+        }
+    }
     Ok(json)
 }
 

@@ -100,3 +100,8 @@ impl Store {
             .is_some_and(|form| form.secrecy == Secrecy::Age)
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "encryption")]
+#[path = "sealing_tests.rs"]
+mod tests;

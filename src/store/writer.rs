@@ -3,7 +3,7 @@
 //! Nothing here publishes: that is [`super::Session::publish`], after the archive was read back.
 
 use super::{
-    Attributes, Digest, FileKind, FileRecord, Form, Item, Keys, Manifest, Sealed,
+    Attributes, Compression, Digest, FileKind, FileRecord, Form, Item, Keys, Manifest, Sealed,
     compress::Compressor,
     digest::Hashing,
     entry::{self, filling},
@@ -28,6 +28,7 @@ const BUFFER: usize = 256 * 1024;
 pub(crate) struct Draft<'a> {
     partial: PathBuf,
     out: Option<Compressor<Outlet<Hashing<io::BufWriter<File>>>>>,
+    form: Form,
     keys: Keys,
     observer: &'a dyn Observer,
     done: u64,
@@ -61,7 +62,7 @@ impl<'a> Draft<'a> {
         let file = disk::create_private_file("archive-create", &partial)?;
         let out = Hashing::new(io::BufWriter::with_capacity(BUFFER, file));
         // Dropped where it fails, so that the partial file goes.
-        let mut draft = Self { partial, out: None, keys: keys.clone(), observer, done: 0 };
+        let mut draft = Self { partial, out: None, form, keys: keys.clone(), observer, done: 0 };
         let out = Outlet::new(out, keys).map_err(failed("write", &draft.partial))?;
         draft.out = Some(Compressor::new(out, form.compression, THREADS));
         Ok(draft)
@@ -110,9 +111,13 @@ impl<'a> Draft<'a> {
     pub(crate) fn finish(mut self, manifest: &Manifest) -> Result<Written> {
         let json = super::to_json(manifest)?;
         let size = json.len() as u64;
-        self.write(&entry::manifest_head(manifest, size))?;
+        let head = entry::manifest_head(manifest, size);
+        self.write(&head)?;
         self.write(&json)?;
         self.write(filling(size))?;
+        if self.form.compression == Compression::None {
+            self.write(&entry::manifest_sum(&head, &json))?;
+        }
         // Two blocks of zeros are the end of a tar archive.
         self.write(&[0; 2 * entry::BLOCK])?;
         let out = self.out.take().expect("it is taken only here");
