@@ -1,7 +1,10 @@
 //! Encrypted backups in the catalog: what the file beside one says, and how it is opened.
 
 use super::{Backup, Cut, Digest, Form, Manifest, Reason, Secrecy, Store, seal::Sealed};
-use crate::{Result, error::StoreError};
+use crate::{
+    Result,
+    error::{Error, StoreError},
+};
 use std::borrow::Cow;
 
 /// What is written beside an archive: of an encrypted one nothing that tells what is in it.
@@ -83,8 +86,13 @@ impl Store {
         else {
             return Ok(Cow::Borrowed(backup));
         };
-        let beside = self.manifest_path(backup.id());
-        let manifest = self.keys.open(sealed, &beside)?;
+        let (archive, beside) = (self.archive_path(backup.id()), self.manifest_path(backup.id()));
+        let manifest = self.keys.open(sealed, &archive).map_err(|error| match error {
+            Error::Store(StoreError::Damaged { reason, .. }) => {
+                Error::Store(StoreError::Damaged { archive: beside.clone(), reason })
+            }
+            other => other,
+        })?;
         let damaged = |reason: String| StoreError::Damaged { archive: beside.clone(), reason };
         manifest.check().map_err(damaged)?;
         if outside(&manifest) != outside(&backup.manifest) {

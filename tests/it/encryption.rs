@@ -149,8 +149,7 @@ fn without_an_identity_verify_compares_the_archive_and_says_so() {
     let keyed = keyed();
     let sandbox = &keyed.sandbox;
     let id = sandbox.back_up();
-    let said = "verified [ID]: the archive is as it was written (without an identity, its content \
-                cannot be read)\n";
+    let said = "verified [ID]: the archive only, for want of an identity\n";
     sandbox.run("verify").success().stdout(said);
     let document = sandbox.run("verify --json").success().json();
     assert_eq!(document["checks"][0]["checked"], "archive");
@@ -251,7 +250,7 @@ fn open_and_encrypted_ones_lie_side_by_side() {
     let recipient = generate(&sandbox, "key");
     sandbox.write("data/file", "new");
     sandbox.run(&format!("backup --recipients {recipient}")).success();
-    sandbox.run("verify --all").success().says("without an identity");
+    sandbox.run("verify --all").success().says("for want of an identity");
     sandbox.run("backups").success().says("1 database").says("encrypted");
     sandbox.run(&format!("restore {open} --yes")).success();
     assert!(!sandbox.exists("data/file"));

@@ -150,7 +150,7 @@ fn verify_needs_no_right_to_write() {
         names
     };
     let before = listing();
-    let said = "verified [ID] (not noted: the backups directory is read-only)\n";
+    let said = "verified [ID], not noted: the directory is read-only\n";
     as_nobody(&sandbox, "verify").success().stdout(said);
     // A file system that nobody can write to, not even root.
     let mut unshare = sandbox.program("unshare");

@@ -123,10 +123,10 @@ impl Keys {
     }
 
     /// Decrypts the manifest of the file beside an archive.
-    pub(super) fn open(&self, sealed: &Sealed, beside: &Path) -> Result<Manifest> {
+    pub(super) fn open(&self, sealed: &Sealed, archive: &Path) -> Result<Manifest> {
         let opened = engine::open_text(&sealed.manifest, &self.identities()?);
-        let json = opened.map_err(|refusal| self.refused(refusal, beside))?;
-        super::manifest_from_json(&json, beside)
+        let json = opened.map_err(|refusal| self.refused(refusal, archive))?;
+        super::manifest_from_json(&json, archive)
     }
 
     /// The likeness of content; nothing without the secret.

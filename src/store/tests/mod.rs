@@ -17,6 +17,7 @@ use chrono::{TimeZone, Utc};
 use std::{
     fs,
     io::Write,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 use tar::{EntryType, Header};
@@ -102,7 +103,8 @@ fn craft() -> Crafted {
         notes: Vec::new(),
     };
     let store = Store::new(folder.path().join("backups"));
-    fs::create_dir(store.root()).unwrap();
+    // Whatever umask the tests have: others may not write there.
+    fs::DirBuilder::new().mode(0o700).create(store.root()).unwrap();
     Crafted { folder, store, manifest, database, compression: Compression::Gzip }
 }
 

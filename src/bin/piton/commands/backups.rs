@@ -103,7 +103,7 @@ pub fn show(backup: &Backup) -> Report {
     if let Some(sealed) = &backup.sealed {
         human.push_str(&format!("encrypted to {}\n", sealed.recipients.join(", ")));
         if manifest.files.is_empty() && manifest.databases.is_empty() {
-            human.push_str(&text::next("--identity FILE shows what is in it"));
+            human.push_str(&text::next("piton backups ID --identity FILE shows what is in it"));
             return Report::new(Outcome::Done, json!({ "backup": backup }), human);
         }
     }

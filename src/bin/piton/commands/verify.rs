@@ -50,12 +50,10 @@ pub fn run(context: &Context, id: &str, all: bool) -> Result<Report> {
 fn line(verified: &Verified) -> String {
     let mut line = format!("{} {}", text::styled(text::GOOD, "verified"), verified.backup.id());
     if verified.checked == Checked::Archive {
-        line.push_str(
-            ": the archive is as it was written (without an identity, its content cannot be read)",
-        );
+        line.push_str(": the archive only, for want of an identity");
     }
     if verified.noted == Noted::ReadOnly {
-        line.push_str(" (not noted: the backups directory is read-only)");
+        line.push_str(", not noted: the directory is read-only");
     }
     line.push('\n');
     for note in &verified.notes {
