@@ -19,6 +19,7 @@ mod member;
 mod path;
 mod peek;
 mod proof;
+mod pump;
 mod reader;
 mod remark;
 pub mod retention;

@@ -9,6 +9,7 @@ use super::{
     digest::Hashing,
     entry::{self, BLOCK, MANIFEST_NAME, filling},
     form::Secrecy,
+    pump::Pump,
     seal::Inlet,
 };
 use crate::{
@@ -19,7 +20,6 @@ use crate::{
 };
 use std::{
     cell::RefCell,
-    fs::File,
     io::{self, BufReader, Read},
     path::{Path, PathBuf},
     rc::Rc,
@@ -89,9 +89,9 @@ struct Stream {
     file: Shared,
 }
 
-/// The file below everything that unpacks it; kept, so that what it hashes can be asked for.
+/// The file below everything that unpacks it; kept, so that its digest can be asked for.
 #[derive(Clone)]
-struct Shared(Rc<RefCell<Hashing<File>>>);
+struct Shared(Rc<RefCell<Pump>>);
 
 impl Read for Shared {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -105,7 +105,7 @@ impl Stream {
         let form = Form::of_path(archive).ok_or_else(|| {
             Error::Internal(format!("`{}` is not named as an archive", archive.display()))
         })?;
-        let file = Hashing::new(disk::open_to_read(archive)?);
+        let file = Pump::new(disk::open_to_read(archive)?).map_err(failed("read", archive))?;
         let file = Shared(Rc::new(RefCell::new(file)));
         let reader = BufReader::with_capacity(BUFFER, file.clone());
         let reader = match form.secrecy {
@@ -154,8 +154,7 @@ impl Stream {
             return Err(StoreError::Hostile { archive: self.archive, reason }.into());
         }
         let file = Rc::into_inner(self.file.0).expect("the decoder, which had the other, is gone");
-        let (_, digest, count) = file.into_inner().finish();
-        Ok((digest, count))
+        Ok(file.into_inner().finish().map_err(failed("read", &self.archive))?)
     }
 }
 
