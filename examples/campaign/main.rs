@@ -1,0 +1,98 @@
+//! The fault campaign: the real binary on small projects, interrupted in every way that can be
+//! produced, and held to what a restore, a run and a backup promise.
+//!
+//! `cargo run --release --example campaign -- [CAMPAIGN…] [OPTION…]`; `--help` lists both. It never
+//! touches anything but a folder of its own below the folder for temporary files.
+#![allow(clippy::disallowed_methods)]
+
+mod archive;
+mod calls;
+mod cut;
+mod files;
+mod judge;
+mod kill;
+mod model;
+mod options;
+mod power;
+mod project;
+mod scenario;
+mod setup;
+mod state;
+mod tally;
+mod tracer;
+
+use options::Options;
+use project::{Project, Showing};
+use setup::Made;
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+use tally::Tally;
+
+pub(crate) const CAMPAIGNS: [&str; 2] = ["kill", "cut"];
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    if words.iter().any(|word| word == "--help" || word == "-h") {
+        print!("{}", options::USAGE);
+        return ExitCode::SUCCESS;
+    }
+    let ran = Options::parse(words.into_iter()).map_err(Into::into).and_then(run);
+    match ran {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("campaign: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs what was asked for; gives how many violations there are.
+fn run(options: Options) -> Made<usize> {
+    let piton = match &options.piton {
+        Some(piton) => piton.canonicalize()?,
+        None => built(&[])?,
+    };
+    let folder = tempfile::Builder::new().prefix("piton-campaign-").tempdir()?;
+    let piton = Project {
+        piton,
+        folder: folder.path().into(),
+        variables: Vec::new(),
+        showing: Showing::Nothing,
+    };
+    let mut tally = Tally::open(options.clone())?;
+    let mut scenarios = scenario::all(&piton, &folder.path().join("templates"))?;
+    if options.trial.is_some() {
+        // A single trial is one that somebody looks into.
+        scenarios.iter_mut().for_each(|it| it.template.showing = Showing::Changes);
+    }
+    for campaign in &options.campaigns {
+        let trials = |default| options.trials.unwrap_or(default);
+        match campaign.as_str() {
+            "kill" => kill::run(&mut tally, &scenarios, trials(20_000), folder.path())?,
+            "cut" => cut::run(&mut tally, &scenarios, trials(9_000), folder.path())?,
+            other => return Err(format!("there is no campaign `{other}`").into()),
+        }
+    }
+    Ok(tally.print())
+}
+
+/// Builds the binary and keeps it where no later build replaces it.
+fn built(features: &[&str]) -> Made<PathBuf> {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    command.args(["build", "--release", "--quiet", "--bin", "piton"]);
+    if !features.is_empty() {
+        command.arg("--features").arg(features.join(","));
+    }
+    if !command.current_dir(env!("CARGO_MANIFEST_DIR")).status()?.success() {
+        return Err("the binary does not build".into());
+    }
+    let here = env::current_exe()?;
+    let release = here.parent().and_then(Path::parent).ok_or("the example lies nowhere")?;
+    let kept = release.join(["piton-campaign", features.join("-").as_str()].join("-"));
+    std::fs::copy(release.join("piton"), &kept)?;
+    Ok(kept)
+}
