@@ -16,7 +16,9 @@ use std::{
 pub const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Suffixes of the files that SQLite keeps beside a database.
-pub const SIDE_SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
+pub const SIDE_SUFFIXES: [&str; 3] = ["-wal", "-shm", JOURNAL_SUFFIX];
+
+const JOURNAL_SUFFIX: &str = "-journal";
 
 /// What a connection may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,12 +50,26 @@ pub fn open(path: &Path, access: Access, busy: Duration) -> Result<Connection> {
     if access != Access::Create && !path.exists() {
         return Err(DatabaseError::Missing { path: path.into() }.into());
     }
+    if access == Access::Read && side_file(path, JOURNAL_SUFFIX).exists() {
+        take_back_half_a_transaction(path, busy);
+    }
     let connection =
         Connection::open_with_flags(uri(path, query), flags).map_err(failed("open", path))?;
     connection.busy_timeout(busy).map_err(failed("open", path))?;
     // The bundled SQLite has them on: a table rebuild would delete the children's rows.
     connection.pragma_update(None, "foreign_keys", false).map_err(failed("open", path))?;
     Ok(connection)
+}
+
+/// A writer that was killed leaves its journal, and half a transaction in the database. Whoever
+/// reads next takes that back, which a connection that is read only cannot.
+///
+/// Where it fails, the reader that comes after this has the same trouble and tells of it.
+fn take_back_half_a_transaction(path: &Path, busy: Duration) {
+    if let Ok(connection) = open(path, Access::Write, busy) {
+        // The journal of a live writer is not touched: its lock says that it is in use.
+        drop(connection.execute_batch("SELECT 1 FROM main.sqlite_schema"));
+    }
 }
 
 /// Gives a connection a copy that nobody changes, to read from under a schema name.

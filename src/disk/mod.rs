@@ -24,6 +24,9 @@ pub type Result<T> = std::result::Result<T, DiskError>;
 /// The mode of files that may hold somebody's data.
 pub const PRIVATE_FILE: u32 = 0o600;
 
+/// The last extension of a file that [`write_atomic`] has not finished.
+pub const PARTIAL: &str = "partial";
+
 /// Makes a closure that turns an I/O error into a [`DiskError`] with its place.
 pub fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DiskError + use<> {
     let path = path.to_path_buf();
@@ -113,7 +116,8 @@ pub fn begin_log(point: &'static str, path: &Path) -> Result<File> {
 /// The system's, with the path; the partial file is removed.
 pub fn write_atomic(point: &'static str, path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".partial");
+    name.push(".");
+    name.push(PARTIAL);
     let partial = path.with_file_name(name);
     let written = step(point, "write", path, || {
         let mut file =
@@ -145,6 +149,14 @@ pub fn sync_file(point: &'static str, path: &Path, file: &File) -> Result<()> {
 /// The system's, with the path.
 pub fn sync_folder(point: &'static str, path: &Path) -> Result<()> {
     step(point, "sync the folder", path, || File::open(path)?.sync_all())
+}
+
+/// Flushes everything that was written to the file system of a path, by whomever.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn sync_file_system(point: &'static str, path: &Path) -> Result<()> {
+    step(point, "sync the file system of", path, || Ok(rustix::fs::syncfs(File::open(path)?)?))
 }
 
 /// Flushes the folder that holds a path.

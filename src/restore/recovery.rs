@@ -130,6 +130,7 @@ pub(super) fn sweep(area: &Area, journal: &Journal, direction: Direction) {
 }
 
 fn remove_leftovers(area: &Area) -> Result<()> {
+    remove_partial(area)?;
     let staging = area.staging();
     if staging.exists() {
         disk::remove_tree("sweep-staging", &staging)?;
@@ -137,6 +138,22 @@ fn remove_leftovers(area: &Area) -> Result<()> {
     for id in area.undo_areas()? {
         // Files come into an undo area only after the journal: without one there are just folders.
         remove_empty_folders(&area.undo(&id))?;
+    }
+    Ok(())
+}
+
+/// Removes notes that were cut off while they were written; the caller holds the lock.
+fn remove_partial(area: &Area) -> Result<()> {
+    let folder = &area.private;
+    let entries = match fs::read_dir(folder).map_err(disk::failed("read the folder", folder)) {
+        Err(error) if is_absent(&error) => return Ok(()),
+        other => other?,
+    };
+    for entry in entries {
+        let path = entry.map_err(disk::failed("read the folder", folder))?.path();
+        if path.extension().is_some_and(|extension| extension == disk::PARTIAL) {
+            disk::remove_file("sweep-note", &path)?;
+        }
     }
     Ok(())
 }

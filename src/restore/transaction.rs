@@ -233,7 +233,13 @@ impl Transaction<'_> {
 /// have its name by now.
 fn move_entry(point: &'static str, from: &Path, to: &Path) -> Result<()> {
     match look(from)? {
-        Some(found) if !found.is_dir() => Ok(disk::rename(point, from, to)?),
+        Some(found) if !found.is_dir() => {
+            // After a power cut it may have both names: a rename would leave it both.
+            match look(to)?.is_some_and(|there| identity(&there) == identity(&found)) {
+                true => Ok(disk::remove_file(point, from)?),
+                false => Ok(disk::rename(point, from, to)?),
+            }
+        }
         _ => Ok(()),
     }
 }
