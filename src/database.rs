@@ -16,8 +16,9 @@ use std::{
 pub const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Suffixes of the files that SQLite keeps beside a database.
-pub const SIDE_SUFFIXES: [&str; 3] = ["-wal", "-shm", JOURNAL_SUFFIX];
+pub const SIDE_SUFFIXES: [&str; 3] = [LOG_SUFFIX, "-shm", JOURNAL_SUFFIX];
 
+const LOG_SUFFIX: &str = "-wal";
 const JOURNAL_SUFFIX: &str = "-journal";
 
 /// What a connection may do.
@@ -50,7 +51,7 @@ pub fn open(path: &Path, access: Access, busy: Duration) -> Result<Connection> {
     if access != Access::Create && !path.exists() {
         return Err(DatabaseError::Missing { path: path.into() }.into());
     }
-    if access == Access::Read && side_file(path, JOURNAL_SUFFIX).exists() {
+    if access == Access::Read {
         take_back_half_a_transaction(path, busy);
     }
     let connection =
@@ -66,6 +67,11 @@ pub fn open(path: &Path, access: Access, busy: Duration) -> Result<Connection> {
 ///
 /// Where it fails, the reader that comes after this has the same trouble and tells of it.
 fn take_back_half_a_transaction(path: &Path, busy: Duration) {
+    let length = |suffix| std::fs::metadata(side_file(path, suffix)).map_or(0, |it| it.len());
+    // Closing a writing connection would fold a log, and of a damaged file lose it.
+    if length(JOURNAL_SUFFIX) == 0 || length(LOG_SUFFIX) > 0 || require_first_page(path).is_err() {
+        return;
+    }
     if let Ok(connection) = open(path, Access::Write, busy) {
         // The journal of a live writer is not touched: its lock says that it is in use.
         drop(connection.execute_batch("SELECT 1 FROM main.sqlite_schema"));

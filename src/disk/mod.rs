@@ -14,7 +14,7 @@ use crate::error::DiskError;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -169,10 +169,21 @@ pub fn sync_parent(point: &'static str, path: &Path) -> Result<()> {
 
 /// Renames a file or folder over whatever has the new name; the caller syncs the folders.
 ///
+/// Where both are names of one file, as a power cut can leave them, the old one is gone as well:
+/// rename(2) itself would leave both.
+///
 /// # Errors
 /// The system's, with the old path.
 pub fn rename(point: &'static str, from: &Path, to: &Path) -> Result<()> {
-    step(point, "rename", from, || fs::rename(from, to))
+    step(point, "rename", from, || {
+        fs::rename(from, to)?;
+        match (fs::symlink_metadata(from), fs::symlink_metadata(to)) {
+            (Ok(old), Ok(new)) if (old.dev(), old.ino()) == (new.dev(), new.ino()) => {
+                gone(fs::remove_file(from))
+            }
+            _ => Ok(()),
+        }
+    })
 }
 
 /// Gives a file a second name.

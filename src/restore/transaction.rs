@@ -40,9 +40,13 @@ impl Transaction<'_> {
         let tree = self.area.undo_tree(&self.journal.id);
         let mut folders = BTreeSet::from([tree.clone()]);
         for action in &self.journal.actions {
-            if let Action::Place { path, .. } | Action::Displace { path, .. } = action
-                && look(&path.below(&self.area.data))?.is_some_and(|found| !found.is_dir())
-            {
+            let path = match action {
+                // What is in place already replaces nothing any more.
+                Action::Place { path, .. } if look(&self.places(path).staged)?.is_some() => path,
+                Action::Displace { path, .. } => path,
+                _ => continue,
+            };
+            if look(&path.below(&self.area.data))?.is_some_and(|found| !found.is_dir()) {
                 folders.insert(parent(&path.below(&tree)));
             }
         }
@@ -233,13 +237,7 @@ impl Transaction<'_> {
 /// have its name by now.
 fn move_entry(point: &'static str, from: &Path, to: &Path) -> Result<()> {
     match look(from)? {
-        Some(found) if !found.is_dir() => {
-            // After a power cut it may have both names: a rename would leave it both.
-            match look(to)?.is_some_and(|there| identity(&there) == identity(&found)) {
-                true => Ok(disk::remove_file(point, from)?),
-                false => Ok(disk::rename(point, from, to)?),
-            }
-        }
+        Some(found) if !found.is_dir() => Ok(disk::rename(point, from, to)?),
         _ => Ok(()),
     }
 }

@@ -117,3 +117,16 @@ fn a_note_that_was_cut_off_while_it_was_written_is_swept_away() {
     assert!(recover(&place.data, &Silent).unwrap().is_none());
     assert_eq!(std::fs::read_dir(&private).unwrap().count(), 0);
 }
+
+#[test]
+fn a_journal_that_a_power_cut_left_under_both_names_ends() {
+    let (place, backup) = changed();
+    let restored = restore(&place, &backup).unwrap();
+    let new = state(&place.data);
+    let journal = place.data.join(".piton/restore.json");
+    std::fs::hard_link(restored.undo.join("record.json"), &journal).unwrap();
+    recover(&place.data, &Silent).unwrap().unwrap();
+    assert_eq!(state(&place.data), new);
+    assert!(!journal.exists());
+    assert!(restored.undo.join("record.json").exists());
+}
