@@ -48,7 +48,7 @@ pub fn open(path: &Path, access: Access, busy: Duration) -> Result<Connection> {
             (flags | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, "")
         }
     };
-    if access != Access::Create && !path.exists() {
+    if access != Access::Create && !disk::exists(path)? {
         return Err(DatabaseError::Missing { path: path.into() }.into());
     }
     if access == Access::Read {

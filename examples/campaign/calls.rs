@@ -2,6 +2,7 @@
 
 use crate::tracer::Point;
 use nix::libc;
+use std::path::{Path, PathBuf};
 
 /// Calls that change the file system, with `openat` only where it creates or empties a file.
 const CHANGING: &[&str] = &[
@@ -122,27 +123,34 @@ pub fn is_changing(point: &Point) -> bool {
 
 /// The call with the files that it is about, to show what a trial did.
 pub fn shown(point: &Point) -> String {
-    let name = name(point);
+    let paths: Vec<String> = paths(point).iter().map(|path| path.display().to_string()).collect();
+    format!("{} {}", name(point), paths.join(" "))
+}
+
+/// Whether the call is about something below a folder, which is the process's own.
+pub fn concerns(point: &Point, folder: &Path) -> bool {
+    let inside = |path: &PathBuf| path.is_relative() || path.starts_with(folder);
+    !name(point).is_empty() && paths(point).iter().any(inside)
+}
+
+/// The files that a call is about.
+fn paths(point: &Point) -> Vec<PathBuf> {
     let process = point.process;
-    let file = |descriptor: u64| {
-        let opened = format!("/proc/{process}/fd/{descriptor}");
-        std::fs::read_link(opened).map_or("?".into(), |path| path.display().to_string())
-    };
-    let text = |address: u64| text_at(process, address).unwrap_or("?".into());
+    let text = |address: u64| text_at(process, address).map(PathBuf::from);
     let [first, second, third, fourth, ..] = point.arguments;
-    match name {
-        "rename" | "link" | "symlink" => format!("{name} {} {}", text(first), text(second)),
-        "renameat" | "renameat2" | "linkat" => format!("{name} {} {}", text(second), text(fourth)),
-        "symlinkat" => format!("{name} {} {}", text(first), text(third)),
-        "unlink" | "rmdir" | "mkdir" | "chmod" | "lchown" | "chown" => {
-            format!("{name} {}", text(first))
-        }
-        "creat-open" if point.number == libc::SYS_openat => format!("{name} {}", text(second)),
-        "unlinkat" | "mkdirat" | "fchmodat" | "fchownat" | "utimensat" => {
-            format!("{name} {}", text(second))
-        }
-        _ => format!("{name} {}", file(first)),
-    }
+    let found = match name(point) {
+        "rename" | "link" | "symlink" => vec![text(first), text(second)],
+        "renameat" | "renameat2" | "linkat" => vec![text(second), text(fourth)],
+        "symlinkat" => vec![text(first), text(third)],
+        "unlink" | "rmdir" | "mkdir" | "chmod" | "lchown" | "chown" | "stat" | "lstat"
+        | "readlink" | "statfs" => vec![text(first)],
+        "creat-open" | "openat" if point.number != libc::SYS_openat => vec![text(first)],
+        "creat-open" | "openat" | "unlinkat" | "mkdirat" | "fchmodat" | "fchownat"
+        | "utimensat" | "statx" => vec![text(second)],
+        "other" | "mmap" | "sync" => Vec::new(),
+        _ => vec![std::fs::read_link(format!("/proc/{process}/fd/{first}")).ok()],
+    };
+    found.into_iter().flatten().filter(|path| !path.as_os_str().is_empty()).collect()
 }
 
 /// A text in the memory of a process that stands still.

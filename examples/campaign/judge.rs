@@ -82,6 +82,26 @@ impl Judge {
         Ok(outcome)
     }
 
+    /// Holds the state that a command left to the code with which it ended, before anything else
+    /// is done about it.
+    pub fn code(&self, scenario: &Scenario, place: &Project, ended: &Ended) -> Judged<()> {
+        let found = State::read(&place.data(), &self.scratch);
+        match ended.code {
+            Some(0) => Ok(()),
+            // The state before a recovery is half a restore, and so is what a failed one leaves.
+            Some(5 | 7) if scenario.kind == Kind::Recover => says_why(ended),
+            Some(7) => says_why(ended),
+            Some(2 | 4 | 5 | 6 | 10) => {
+                says_why(ended)?;
+                match found.difference(&scenario.old) {
+                    None => Ok(()),
+                    Some(difference) => Err(format!("everything is not as before: {difference}")),
+                }
+            }
+            _ => Err("no such exit code is documented for that".into()),
+        }
+    }
+
     /// Back, or again, or both.
     fn go_on(
         &mut self,
@@ -144,7 +164,8 @@ impl Judge {
         if outcome != Outcome::Old && !begun {
             return Err("data has changed and no run is noted".into());
         }
-        if begun && choice.is_multiple_of(2) {
+        let noted = String::from_utf8(note(place).unwrap_or_default()).map_err(text)?;
+        if begun && !noted.contains("\"as-before\"") && choice.is_multiple_of(2) {
             back("the rollback of the interrupted run")?;
             self.require(&scenario.old, place, "the rollback of the interrupted run")?;
         }
@@ -221,6 +242,13 @@ impl Judge {
             self.read.insert(digest.clone(), contents);
         }
         Ok(&self.read[&digest])
+    }
+}
+
+fn says_why(ended: &Ended) -> Judged<()> {
+    match ended.output.contains("error: ") {
+        true => Ok(()),
+        false => Err("it does not say what failed".into()),
     }
 }
 

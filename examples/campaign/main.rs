@@ -8,7 +8,9 @@
 mod archive;
 mod calls;
 mod cut;
+mod errors;
 mod files;
+mod full;
 mod judge;
 mod kill;
 mod model;
@@ -31,7 +33,7 @@ use std::{
 };
 use tally::Tally;
 
-pub(crate) const CAMPAIGNS: [&str; 2] = ["kill", "cut"];
+pub(crate) const CAMPAIGNS: [&str; 4] = ["kill", "cut", "errors", "full"];
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -74,6 +76,8 @@ fn run(options: Options) -> Made<usize> {
         match campaign.as_str() {
             "kill" => kill::run(&mut tally, &scenarios, trials(20_000), folder.path())?,
             "cut" => cut::run(&mut tally, &scenarios, trials(9_000), folder.path())?,
+            "errors" => errors::run(&mut tally, &scenarios, trials(12_000), folder.path())?,
+            "full" => full::run(&mut tally, &scenarios, trials(2_000), folder.path())?,
             other => return Err(format!("there is no campaign `{other}`").into()),
         }
     }

@@ -8,6 +8,8 @@ usage: campaign [CAMPAIGN…] [OPTION…]
 campaigns, all of them where none is named:
   kill      killed before every system call, and killed again while it recovers
   cut       the power fails at every change of the disk: a model, ext4, XFS
+  errors    the n-th call of each kind fails
+  full      the disk fills up in the middle, to a multiple of 64 KiB
 
 options:
   --trials N     how many trials of each campaign

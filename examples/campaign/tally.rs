@@ -37,8 +37,8 @@ pub struct Tally {
     saved: Instant,
 }
 
-/// More violations than these are counted and not shown.
-const SHOWN: usize = 20;
+/// More violations of a row than these are counted and not shown.
+const SHOWN: usize = 5;
 
 impl Tally {
     pub fn open(options: Options) -> Result<Self, String> {
@@ -86,7 +86,9 @@ impl Tally {
         match verdict {
             Verdict::Held(word) => *row.outcomes.entry(word).or_default() += 1,
             Verdict::Broken(what) => {
-                println!("VIOLATION {name}, trial {trial}: {what}");
+                if row.violations.len() < SHOWN {
+                    println!("VIOLATION {name}, trial {trial}: {what}");
+                }
                 row.violations.push((trial, what));
             }
         }

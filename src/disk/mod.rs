@@ -12,7 +12,7 @@ pub use attributes::{set_mode, set_modified, set_owner};
 
 use crate::error::DiskError;
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -258,6 +258,46 @@ pub fn write_at(point: &'static str, path: &Path, offset: u64, bytes: &[u8]) -> 
     })
 }
 
+/// Whether something has this name; a link counts as what it leads to.
+///
+/// `Path::exists` takes a path that cannot be looked at for one that is not there. What is decided
+/// by that is whether a backup is taken, and which file is the old one.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn exists(path: &Path) -> Result<bool> {
+    Ok(look(path, fs::metadata(path))?.is_some())
+}
+
+/// Whether a folder has this name.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn is_folder(path: &Path) -> Result<bool> {
+    Ok(look(path, fs::metadata(path))?.is_some_and(|found| found.is_dir()))
+}
+
+/// What has this name, itself and not what it leads to; nothing where the name is not there.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn find(path: &Path) -> Result<Option<Metadata>> {
+    look(path, fs::symlink_metadata(path))
+}
+
+/// Where a parent is a file or missing, the path is as absent as where only its name is.
+fn look(path: &Path, found: io::Result<Metadata>) -> Result<Option<Metadata>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(failed("read", path)(error)),
+    }
+}
+
 /// Bytes that an unprivileged process may still write to the file system of a path.
 ///
 /// # Errors
@@ -293,5 +333,26 @@ fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
         _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{exists, find, is_folder};
+
+    #[test]
+    fn what_cannot_be_looked_at_is_not_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let endless = folder.path().join("endless");
+        std::os::unix::fs::symlink("endless", &endless).unwrap();
+        assert!(exists(&endless).is_err() && is_folder(&endless).is_err());
+        assert!(exists(&endless.join("below")).is_err() && find(&endless.join("below")).is_err());
+        assert!(find(&endless).unwrap().is_some());
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(exists(&file).unwrap() && !is_folder(&file).unwrap());
+        for absent in [folder.path().join("absent"), file.join("below")] {
+            assert!(!exists(&absent).unwrap() && find(&absent).unwrap().is_none());
+        }
     }
 }

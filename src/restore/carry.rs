@@ -192,7 +192,7 @@ pub(super) fn fold_all<'a>(
     let mut damaged = Vec::new();
     for path in databases {
         let live = path.below(data);
-        let is_file = std::fs::symlink_metadata(&live).is_ok_and(|found| found.is_file());
+        let is_file = disk::find(&live)?.is_some_and(|found| found.is_file());
         if !is_file || !database::sniff(&live)? {
             continue;
         }

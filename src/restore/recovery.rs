@@ -15,6 +15,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -32,7 +33,8 @@ pub struct Recovered {
 /// so that a command that only reads needs no lock.
 #[must_use]
 pub fn is_interrupted(data: &Path) -> bool {
-    Area::new(data).journal().exists()
+    // What cannot be looked at is found out, and said, by whoever takes the lock for it.
+    disk::exists(&Area::new(data).journal()).unwrap_or(true)
 }
 
 /// The backups that an interrupted restore still needs.
@@ -103,9 +105,15 @@ pub fn undo(
         return Err(RestoreError::UndoHot { safety }.into());
     }
     let tree = area.undo_tree(&last.id);
-    let kept = |path: &StoredPath| {
-        fs::symlink_metadata(path.below(&tree)).is_ok_and(|found| !found.is_dir())
-    };
+    let mut kept = BTreeSet::new();
+    for action in &last.actions {
+        if let Action::Place { path, .. } = action
+            && disk::find(&path.below(&tree))?.is_some_and(|found| !found.is_dir())
+        {
+            kept.insert(path.clone());
+        }
+    }
+    let kept = |path: &StoredPath| kept.contains(path);
     let staged = Path::new("undo").join(last.id.as_str()).join("tree");
     let mut journal = Journal::new(BackupId::new(now, random), last.backup.clone(), staged);
     journal.actions = last.actions.iter().rev().map(|action| action.reversed(kept)).collect();
@@ -132,7 +140,7 @@ pub(super) fn sweep(area: &Area, journal: &Journal, direction: Direction) {
 fn remove_leftovers(area: &Area) -> Result<()> {
     remove_partial(area)?;
     let staging = area.staging();
-    if staging.exists() {
+    if disk::exists(&staging)? {
         disk::remove_tree("sweep-staging", &staging)?;
     }
     for id in area.undo_areas()? {
@@ -182,6 +190,7 @@ fn remove_empty_folders(folder: &Path) -> Result<()> {
 fn is_staged(area: &Area, journal: &Journal, path: &StoredPath) -> bool {
     let placing = |action: &Action| matches!(action, Action::Place { path: it, .. } if it == path);
     let staged = path.below(&area.private.join(&journal.staged));
-    let waits = fs::symlink_metadata(staged).is_ok();
+    // What cannot be looked at may wait.
+    let waits = disk::find(&staged).map_or(true, |found| found.is_some());
     waits || !journal.actions.iter().any(placing)
 }

@@ -55,7 +55,7 @@ impl Store {
             // A partial file of somebody else is none of our business.
             let id = Form::of_name(whole).map(|(id, _)| id).or_else(of_manifest);
             let Some(id) = id else { continue };
-            if !self.archive_path(&id).exists() {
+            if !disk::exists(&self.archive_path(&id))? {
                 disk::remove_file("sweep-manifest", &self.manifest_path(&id))?;
             }
             disk::remove_file("sweep-partial", &path)?;
@@ -128,7 +128,7 @@ impl Session<'_> {
         if read.is_err() {
             // Best effort: what stays is swept by the next session.
             self.discard(written);
-            if !self.store.archive_path(backup.id()).exists() {
+            if disk::exists(&self.store.archive_path(backup.id())).is_ok_and(|there| !there) {
                 let beside = self.store.manifest_path(backup.id());
                 drop(disk::remove_file("publish-discard", &beside));
             }
