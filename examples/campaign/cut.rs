@@ -69,9 +69,12 @@ fn on(
     let mut bench = Bench { judge: Judge::new(folder), place, after: folder.join("after"), disk };
     let share = trials.div_ceil(scenarios.len().max(1) as u32);
     for scenario in scenarios {
+        let name = format!("cut {kind} {}", scenario.name);
+        if !tally.wants(&name) {
+            continue;
+        }
         let calls = count(scenario, &folder.join("place"))?;
         let seed = tally.options.seed;
-        let name = format!("cut {kind} {}", scenario.name);
         tally.run(&name, share, &mut |trial| {
             bench.one(scenario, calls, (seed, trial)).unwrap_or_else(|error| {
                 Verdict::Broken(format!("the trial itself failed: {error}"))

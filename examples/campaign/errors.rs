@@ -104,10 +104,13 @@ pub fn run(
     let place = folder.join("place");
     let share = trials.div_ceil(scenarios.len().max(1) as u32);
     for scenario in scenarios {
+        let name = format!("errors {}", scenario.name);
+        if !tally.wants(&name) {
+            continue;
+        }
         let faults = faults(scenario, &place)?;
         let count = faults.len() as u32;
         let seed = tally.options.seed;
-        let name = format!("errors {}", scenario.name);
         tally.run(&name, share, &mut |trial| {
             // More trials than faults find the same ones again: the threads may run otherwise.
             let fault = faults[crate::kill::spread(trial % count, count) as usize];
@@ -170,5 +173,5 @@ fn one(
 
 /// The exit code as a word of the table.
 pub fn word(ended: &Ended) -> String {
-    ended.code.map_or("killed".into(), |code| format!("code {code}"))
+    ended.code.map_or("killed by the kernel".into(), |code| format!("code {code}"))
 }

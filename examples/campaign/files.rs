@@ -30,12 +30,13 @@ pub fn fill_folder(from: &Path, to: &Path) -> io::Result<()> {
                 fs::create_dir(&target)?;
             }
             folders.push((target, found));
-        } else if entry.path_is_symlink() {
-            std::os::unix::fs::symlink(fs::read_link(entry.path())?, &target)?;
         } else if let Some(first) = names.get(&found.ino()) {
             fs::hard_link(first, &target)?;
         } else {
-            copy_file(entry.path(), &target)?;
+            match entry.path_is_symlink() {
+                true => std::os::unix::fs::symlink(fs::read_link(entry.path())?, &target)?,
+                false => copy_file(entry.path(), &target)?,
+            }
             names.insert(found.ino(), target);
         }
     }

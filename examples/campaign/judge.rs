@@ -2,7 +2,7 @@
 
 use crate::{
     archive,
-    files::names,
+    files::{copy_folder, names},
     project::{Ended, Project},
     scenario::{Kind, Scenario, archives},
     state::State,
@@ -70,7 +70,7 @@ impl Judge {
         }
         self.backups(scenario, place, choice)?;
         if outcome == Outcome::New && !matches!(scenario.kind, Kind::Backup | Kind::Prune) {
-            self.old_is_reachable(scenario, place)?;
+            self.old_is_reachable(scenario, place, ended)?;
         }
         if acknowledged && scenario.kind == Kind::Backup {
             self.require_backup_of(&scenario.old, place)?;
@@ -91,7 +91,7 @@ impl Judge {
             // The state before a recovery is half a restore, and so is what a failed one leaves.
             Some(5 | 7) if scenario.kind == Kind::Recover => says_why(ended),
             Some(7) => says_why(ended),
-            Some(2 | 4 | 5 | 6 | 10) => {
+            Some(2 | 4 | 5 | 6 | 9 | 10) => {
                 says_why(ended)?;
                 match found.difference(&scenario.old) {
                     None => Ok(()),
@@ -215,7 +215,18 @@ impl Judge {
     }
 
     /// Before a restore is acknowledged, and after it, the way back is there as a backup too.
-    fn old_is_reachable(&mut self, scenario: &Scenario, place: &Project) -> Judged<()> {
+    fn old_is_reachable(
+        &mut self,
+        scenario: &Scenario,
+        place: &Project,
+        ended: &Ended,
+    ) -> Judged<()> {
+        if ended.output.contains("no safety backup") {
+            let copy = place.at(&self.scratch.join("undone"));
+            copy_folder(&place.folder, &copy.folder).map_err(text)?;
+            copy.run("restore --undo --yes").map_err(text)?.expect(0, "the undo")?;
+            return self.require(&scenario.old, &copy, "the undo");
+        }
         // The undo of an undo lies in the undo area alone.
         if scenario.words.contains("--undo") {
             return Ok(());

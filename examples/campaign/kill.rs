@@ -36,9 +36,12 @@ pub fn run(
     let place = folder.join("place");
     let share = trials.div_ceil(scenarios.len().max(1) as u32);
     for scenario in scenarios {
+        let name = format!("kill {}", scenario.name);
+        if !tally.wants(&name) {
+            continue;
+        }
         let calls = count(scenario, &place)?;
         let seed = tally.options.seed;
-        let name = format!("kill {}", scenario.name);
         tally.run(&name, share, &mut |trial| match one(
             scenario,
             calls,

@@ -81,6 +81,10 @@ fn run(options: Options) -> Made<usize> {
             other => return Err(format!("there is no campaign `{other}`").into()),
         }
     }
+    if options.trial.is_some() {
+        println!("everything is left in {}", folder.keep().display());
+        return Ok(0);
+    }
     Ok(tally.print())
 }
 

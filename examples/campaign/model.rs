@@ -210,13 +210,16 @@ fn lay_out(
     target: &Path,
     laid: &mut BTreeMap<u64, PathBuf>,
 ) -> io::Result<()> {
+    if let Some(first) = laid.get(&number) {
+        return fs::hard_link(first, target);
+    }
     match nodes.get(&number) {
         None => Ok(()),
-        Some(Node::Link(to)) => std::os::unix::fs::symlink(to, target),
+        Some(Node::Link(to)) => {
+            laid.insert(number, target.into());
+            std::os::unix::fs::symlink(to, target)
+        }
         Some(Node::File { mode, content }) => {
-            if let Some(first) = laid.get(&number) {
-                return fs::hard_link(first, target);
-            }
             laid.insert(number, target.into());
             fs::write(target, content)?;
             fs::set_permissions(target, fs::Permissions::from_mode(*mode))

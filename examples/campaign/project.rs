@@ -2,7 +2,7 @@
 
 use crate::{
     calls::{self, is_changing},
-    tracer::{Moment, Point, Then, trace},
+    tracer::{End, Moment, Point, Then, trace},
 };
 use std::{
     fs, io,
@@ -90,7 +90,7 @@ impl Project {
         let mut command = self.command(words);
         command.stdout(talk.try_clone()?).stderr(talk);
         let mut number = 0;
-        let code = trace(&mut command, &mut |point| {
+        let end = trace(&mut command, &mut |point| {
             if self.showing == Showing::Changes && is_changing(point) {
                 number += u32::from(point.moment == Moment::Before);
                 if point.moment == Moment::Before {
@@ -99,7 +99,14 @@ impl Project {
             }
             meet(point)
         })?;
-        let output = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
+        let mut output = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
+        let code = match end {
+            End::Code(code) => Some(code),
+            End::Signal(signal) => {
+                output.push_str(signal.as_str());
+                None
+            }
+        };
         Ok(Ended { code, output })
     }
 

@@ -59,11 +59,13 @@ impl Tally {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
+    /// Whether a row of the table was asked for.
+    pub fn wants(&self, name: &str) -> bool {
+        self.options.only.as_ref().is_none_or(|only| only == name)
+    }
+
     /// Runs the trials of one row, from the one at which it stopped.
     pub fn run(&mut self, name: &str, trials: u32, run: &mut dyn FnMut(u32) -> Verdict) {
-        if self.options.only.as_ref().is_some_and(|only| *only != name) {
-            return;
-        }
         if let Some(trial) = self.options.trial {
             println!("{name}, trial {trial}: {:?}", run(trial));
             return;

@@ -49,11 +49,15 @@ pub enum Then {
     Fail(i32),
 }
 
-/// Runs a command to its end; gives its exit code, nothing where it was killed.
-pub fn trace(
-    command: &mut Command,
-    meet: &mut dyn FnMut(&Point) -> Then,
-) -> io::Result<Option<i32>> {
+/// How the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Code(i32),
+    Signal(Signal),
+}
+
+/// Runs a command to its end.
+pub fn trace(command: &mut Command, meet: &mut dyn FnMut(&Point) -> Then) -> io::Result<End> {
     become_traced(command);
     let child = command.spawn()?;
     let process = Pid::from_raw(child.id().cast_signed());
@@ -68,8 +72,8 @@ pub fn trace(
         Tracing { process, meet, threads: BTreeSet::from([process]), calls: BTreeMap::new() };
     loop {
         match waitpid(None, Some(WaitPidFlag::__WALL))? {
-            WaitStatus::Exited(it, code) if it == process => return Ok(Some(code)),
-            WaitStatus::Signaled(it, ..) if it == process => return Ok(None),
+            WaitStatus::Exited(it, code) if it == process => return Ok(End::Code(code)),
+            WaitStatus::Signaled(it, signal, _) if it == process => return Ok(End::Signal(signal)),
             status => tracing.step(status)?,
         }
     }
