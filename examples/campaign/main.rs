@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod archive;
+mod archives;
 mod calls;
 mod cut;
 mod errors;
@@ -21,6 +22,7 @@ mod scenario;
 mod setup;
 mod state;
 mod tally;
+mod tarball;
 mod tracer;
 
 use options::Options;
@@ -33,7 +35,7 @@ use std::{
 };
 use tally::Tally;
 
-pub(crate) const CAMPAIGNS: [&str; 4] = ["kill", "cut", "errors", "full"];
+pub(crate) const CAMPAIGNS: [&str; 5] = ["kill", "cut", "errors", "full", "archives"];
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -78,6 +80,7 @@ fn run(options: Options) -> Made<usize> {
             "cut" => cut::run(&mut tally, &scenarios, trials(9_000), folder.path())?,
             "errors" => errors::run(&mut tally, &scenarios, trials(12_000), folder.path())?,
             "full" => full::run(&mut tally, &scenarios, trials(2_000), folder.path())?,
+            "archives" => archives::run(&mut tally, &piton, trials(100_000), folder.path())?,
             other => return Err(format!("there is no campaign `{other}`").into()),
         }
     }

@@ -10,6 +10,7 @@ campaigns, all of them where none is named:
   cut       the power fails at every change of the disk: a model, ext4, XFS
   errors    the n-th call of each kind fails
   full      the disk fills up in the middle, to a multiple of 64 KiB
+  archives  bytes flipped, cut short, and rewritten archives
 
 options:
   --trials N     how many trials of each campaign

@@ -152,3 +152,13 @@ fn as_if_killed(path: &Path, connection: Connection) -> Made<()> {
     }
     Ok(())
 }
+
+/// A project whose one backup is small enough that each of its bytes can be changed.
+pub fn small(project: &Project) -> Made<()> {
+    project.write("data/uploads/a.txt", "first a")?;
+    project.write("data/uploads/empty", "")?;
+    std::os::unix::fs::symlink("uploads/a.txt", project.data().join("link"))?;
+    Connection::open(project.data().join("app.db"))?.execute_batch(NOTES)?;
+    project.run("backup")?.expect(0, "the backup")?;
+    Ok(())
+}
