@@ -18,11 +18,13 @@ use std::{
 };
 
 /// Where trials are run and judged.
-struct Bench<'a> {
+pub struct Bench<'a> {
     judge: Judge,
     place: PathBuf,
     after: PathBuf,
     disk: Disk<'a>,
+    /// Another binary than that of the scenarios.
+    mutant: Option<Project>,
 }
 
 /// What forgets.
@@ -66,7 +68,8 @@ fn on(
         Disk::Model => folder.join("place"),
         Disk::Real(power) => power.folder().join("place"),
     };
-    let mut bench = Bench { judge: Judge::new(folder), place, after: folder.join("after"), disk };
+    let (judge, after) = (Judge::new(folder), folder.join("after"));
+    let mut bench = Bench { judge, place, after, disk, mutant: None };
     let share = trials.div_ceil(scenarios.len().max(1) as u32);
     for scenario in scenarios {
         let name = format!("cut {kind} {}", scenario.name);
@@ -85,6 +88,17 @@ fn on(
 }
 
 impl Bench<'_> {
+    /// Cuts in the model, of a binary that is not the one of the scenarios.
+    pub fn in_model(folder: &Path, mutant: Project) -> Self {
+        Self {
+            judge: Judge::new(folder),
+            place: folder.join("place"),
+            after: folder.join("after"),
+            disk: Disk::Model,
+            mutant: Some(mutant),
+        }
+    }
+
     fn one(
         &mut self,
         scenario: &Scenario,
@@ -97,9 +111,19 @@ impl Bench<'_> {
             true => spread(trial, all) + 1,
             false => (chance(seed, trial, 4) % u64::from(all)) as u32 + 1,
         };
-        let choice = chance(seed, trial, 5);
+        self.cut(scenario, (nth, all), chance(seed, trial, 5))
+    }
+
+    /// Cuts before one of so many changes; `choice` says what of the rest is lost, and what comes
+    /// after.
+    pub fn cut(
+        &mut self,
+        scenario: &Scenario,
+        (nth, all): (u32, u32),
+        choice: u64,
+    ) -> io::Result<Verdict> {
         let (place, ended) = match self.disk {
-            Disk::Model => self.in_model(scenario, nth, choice)?,
+            Disk::Model => self.forgetting(scenario, nth, choice)?,
             Disk::Real(power) => self.on_disk(scenario, nth, power)?,
         };
         Ok(match self.judge.judge(scenario, &place, &ended, choice >> 8) {
@@ -111,8 +135,16 @@ impl Bench<'_> {
         })
     }
 
-    fn in_model(&self, scenario: &Scenario, nth: u32, choice: u64) -> io::Result<(Project, Ended)> {
-        let project = scenario.fresh(&self.place)?;
+    fn forgetting(
+        &self,
+        scenario: &Scenario,
+        nth: u32,
+        choice: u64,
+    ) -> io::Result<(Project, Ended)> {
+        let mut project = scenario.fresh(&self.place)?;
+        if let Some(mutant) = &self.mutant {
+            project = Project { folder: project.folder, ..mutant.clone() };
+        }
         let mut model = Model::new(&self.place)?;
         let mut trouble = None;
         let mut left = nth;

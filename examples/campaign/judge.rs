@@ -60,6 +60,9 @@ impl Judge {
         ended: &Ended,
         choice: u64,
     ) -> Judged<Outcome> {
+        if matches!(scenario.kind, Kind::Restore | Kind::Undo | Kind::Recover) {
+            whole_files(scenario, &State::read(&place.data(), &self.scratch))?;
+        }
         place.run("recover").map_err(text)?.expect(0, "`recover`")?;
         let found = State::read(&place.data(), &self.scratch);
         let outcome = outcome(scenario, &found)?;
@@ -317,6 +320,22 @@ fn outcome(scenario: &Scenario, found: &State) -> Judged<Outcome> {
         }
     }
     Ok(Outcome::Between)
+}
+
+/// Whatever the order in which files are replaced, each name is one whole old or new file.
+fn whole_files(scenario: &Scenario, found: &State) -> Judged<()> {
+    let (old, new) = (scenario.old.contents(), scenario.new.contents());
+    for (path, content) in found.contents() {
+        let known = [old.get(path), new.get(path)];
+        if !known.contains(&Some(&content)) && content != "folder" {
+            return Err(format!("before the recovery `{path}` is neither old nor new"));
+        }
+    }
+    let everywhere = old.keys().filter(|path| new.contains_key(*path));
+    match everywhere.into_iter().find(|path| !found.entries.contains_key(**path)) {
+        Some(path) => Err(format!("before the recovery `{path}` is not there")),
+        None => Ok(()),
+    }
 }
 
 /// Nothing stays but what is documented.

@@ -12,13 +12,16 @@ mod cut;
 mod errors;
 mod files;
 mod full;
+mod holder;
 mod judge;
 mod kill;
 mod model;
+mod mutants;
 mod options;
 mod power;
 mod project;
 mod scenario;
+mod service;
 mod setup;
 mod state;
 mod tally;
@@ -35,10 +38,17 @@ use std::{
 };
 use tally::Tally;
 
-pub(crate) const CAMPAIGNS: [&str; 5] = ["kill", "cut", "errors", "full", "archives"];
+pub(crate) const CAMPAIGNS: [&str; 7] =
+    ["kill", "cut", "errors", "full", "service", "archives", "mutants"];
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
+    if words.first().is_some_and(|word| word == holder::ARGUMENT) {
+        return match holder::serve(&words[1..]) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     if words.iter().any(|word| word == "--help" || word == "-h") {
         print!("{}", options::USAGE);
         return ExitCode::SUCCESS;
@@ -61,14 +71,14 @@ fn run(options: Options) -> Made<usize> {
         None => built(&[])?,
     };
     let folder = tempfile::Builder::new().prefix("piton-campaign-").tempdir()?;
-    let piton = Project {
+    let plain = Project {
         piton,
         folder: folder.path().into(),
         variables: Vec::new(),
         showing: Showing::Nothing,
     };
     let mut tally = Tally::open(options.clone())?;
-    let mut scenarios = scenario::all(&piton, &folder.path().join("templates"))?;
+    let mut scenarios = scenario::all(&plain, &folder.path().join("templates"))?;
     if options.trial.is_some() {
         // A single trial is one that somebody looks into.
         scenarios.iter_mut().for_each(|it| it.template.showing = Showing::Changes);
@@ -80,7 +90,16 @@ fn run(options: Options) -> Made<usize> {
             "cut" => cut::run(&mut tally, &scenarios, trials(9_000), folder.path())?,
             "errors" => errors::run(&mut tally, &scenarios, trials(12_000), folder.path())?,
             "full" => full::run(&mut tally, &scenarios, trials(2_000), folder.path())?,
-            "archives" => archives::run(&mut tally, &piton, trials(100_000), folder.path())?,
+            "service" => service::run(&mut tally, &plain, trials(3_000), folder.path())?,
+            "archives" => archives::run(&mut tally, &plain, trials(100_000), folder.path())?,
+            "mutants" => {
+                let piton = match &options.mutants {
+                    Some(piton) => piton.canonicalize()?,
+                    None => built(&["faults"])?,
+                };
+                let mutable = Project { piton, ..plain.clone() };
+                mutants::run(&mut tally, &scenarios, &mutable, trials(150), folder.path())?;
+            }
             other => return Err(format!("there is no campaign `{other}`").into()),
         }
     }

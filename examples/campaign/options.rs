@@ -10,7 +10,9 @@ campaigns, all of them where none is named:
   cut       the power fails at every change of the disk: a model, ext4, XFS
   errors    the n-th call of each kind fails
   full      the disk fills up in the middle, to a multiple of 64 KiB
+  service   a process holds databases open and writes
   archives  bytes flipped, cut short, and rewritten archives
+  mutants   with each sync, rename, lock and fold left out, one of these finds it
 
 options:
   --trials N     how many trials of each campaign
@@ -20,6 +22,7 @@ options:
   --trial N      only this trial, to repeat a violation
   --minutes M    stop after so many minutes
   --piton FILE   use this binary instead of building one
+  --mutants FILE use this one, with the feature `faults`, for the mutants
 ";
 
 /// What was asked for.
@@ -33,6 +36,7 @@ pub struct Options {
     pub trial: Option<u32>,
     pub minutes: Option<u64>,
     pub piton: Option<PathBuf>,
+    pub mutants: Option<PathBuf>,
 }
 
 impl Options {
@@ -49,6 +53,7 @@ impl Options {
                 "--trial" => options.trial = Some(number(&value()?)?),
                 "--minutes" => options.minutes = Some(number(&value()?)?),
                 "--piton" => options.piton = Some(value()?.into()),
+                "--mutants" => options.mutants = Some(value()?.into()),
                 name if crate::CAMPAIGNS.contains(&name) => options.campaigns.push(word),
                 _ => return Err(format!("`{word}` is not understood")),
             }

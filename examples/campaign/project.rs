@@ -8,7 +8,7 @@ use std::{
     fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 /// The binary, and where it is run.
@@ -81,6 +81,11 @@ impl Project {
         let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.push_str(&String::from_utf8_lossy(&output.stderr));
         Ok(Ended { code: output.status.code(), output: text })
+    }
+
+    /// Starts piton in the background.
+    pub fn start(&self, words: &str) -> io::Result<Child> {
+        self.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
     }
 
     /// Runs piton and meets each of its system calls.

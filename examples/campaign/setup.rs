@@ -162,3 +162,20 @@ pub fn small(project: &Project) -> Made<()> {
     project.run("backup")?.expect(0, "the backup")?;
     Ok(())
 }
+
+/// Databases for a service that writes numbers to them, and migrations of which the second fails
+/// after the first is committed.
+pub fn served(project: &Project, databases: &[&str]) -> Made<()> {
+    for name in databases {
+        let path = project.data().join(name);
+        fs::create_dir_all(path.parent().expect("a database lies in a folder"))?;
+        Connection::open(path)?.execute_batch(
+            "CREATE TABLE acknowledged (number INTEGER PRIMARY KEY);\n\
+             INSERT INTO acknowledged VALUES (1), (2), (3);",
+        )?;
+    }
+    project.write("migrations/001_more.sql", "CREATE TABLE more (id INTEGER PRIMARY KEY);\n")?;
+    project.write("migrations/002_fails.sh", "#!/bin/sh\nexit 1\n")?;
+    project.run("backup")?.expect(0, "the backup")?;
+    Ok(())
+}

@@ -66,6 +66,9 @@ impl Tally {
 
     /// Runs the trials of one row, from the one at which it stopped.
     pub fn run(&mut self, name: &str, trials: u32, run: &mut dyn FnMut(u32) -> Verdict) {
+        if !self.wants(name) {
+            return;
+        }
         if let Some(trial) = self.options.trial {
             println!("{name}, trial {trial}: {:?}", run(trial));
             return;
@@ -121,22 +124,22 @@ impl Tally {
         let outcomes: Vec<String> =
             row.outcomes.iter().map(|(word, count)| format!("{count} {word}")).collect();
         let violations = row.violations.len();
-        println!("{name:<24} {:>7} {violations:>6}  {}", row.trials, outcomes.join(", "));
+        println!("{name:<32} {:>7} {violations:>6}  {}", row.trials, outcomes.join(", "));
     }
 
     /// Prints the table, and how to repeat each violation; gives how many there are.
     pub fn print(&self) -> usize {
-        println!("\n{:<24} {:>7} {:>6}  ended", "fault", "trials", "broken");
+        println!("\n{:<32} {:>7} {:>6}  ended", "fault", "trials", "broken");
         let (mut trials, mut broken) = (0, 0);
         for (name, row) in &self.rows {
             match &row.skipped {
-                Some(reason) if row.trials == 0 => println!("{name:<24}  left out: {reason}"),
+                Some(reason) if row.trials == 0 => println!("{name:<32}  left out: {reason}"),
                 _ => self.print_row(name),
             }
             trials += row.trials;
             broken += row.violations.len();
         }
-        println!("{:<24} {trials:>7} {broken:>6}", "in all");
+        println!("{:<32} {trials:>7} {broken:>6}", "in all");
         for (name, row) in &self.rows {
             let campaign = name.split(' ').next().unwrap_or(name);
             for (trial, what) in row.violations.iter().take(SHOWN) {

@@ -36,16 +36,43 @@ impl Draw {
 
 /// Names that an archive must not bring.
 const NAMES: &[&str] = &[
-    "../evil", "data/../../evil", "/evil", "data//evil", "data/./evil", "evil", "data/", "", "data",
-    "data/link/evil", "data/app.db-wal", "data/app.db", "data/APP.DB", "data/.piton/lock",
-    "manifest.json", "data/uploads/a.txt/evil", "data/\u{202E}evil", "data/evil\n", "..", ".",
+    "../evil",
+    "data/../../evil",
+    "/evil",
+    "data//evil",
+    "data/./evil",
+    "evil",
+    "data/",
+    "",
+    "data",
+    "data/link/evil",
+    "data/app.db-wal",
+    "data/app.db",
+    "data/APP.DB",
+    "data/.piton/lock",
+    "manifest.json",
+    "data/uploads/a.txt/evil",
+    "data/\u{202E}evil",
+    "data/evil\n",
+    "..",
+    ".",
 ];
 const LINKS: &[&str] = &["/etc/passwd", "../../evil", "data/app.db", "app.db", "..", ""];
 const TYPES: &[u8] = b"0123456789gxLKSDMNVX\0\xff";
 const PAX: &[&str] = &[
-    "path=../../evil", "linkpath=/etc", "size=1", "size=99999999999999999999", "size=-1",
-    "GNU.sparse.realsize=9999999999", "path=data/app.db", "uid=0", "mtime=-1", "charset=BINARY",
-    "GNU.sparse.name=../evil", "=", "path",
+    "path=../../evil",
+    "linkpath=/etc",
+    "size=1",
+    "size=99999999999999999999",
+    "size=-1",
+    "GNU.sparse.realsize=9999999999",
+    "path=data/app.db",
+    "uid=0",
+    "mtime=-1",
+    "charset=BINARY",
+    "GNU.sparse.name=../evil",
+    "=",
+    "path",
 ];
 
 /// Changes an unpacked archive in one to three ways.
@@ -103,8 +130,7 @@ pub fn packed(tar: &[u8], draw: &mut Draw) -> Vec<u8> {
     loop {
         let count = if several { draw.below(rest.len() + 1).max(1) } else { rest.len() };
         let (member, more) = rest.split_at(count.min(rest.len()));
-        let mut encoder =
-            flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(member).expect("memory takes everything");
         bytes.extend(encoder.finish().expect("memory takes everything"));
         rest = more;
@@ -150,8 +176,12 @@ fn change_header(entries: &mut [Entry], draw: &mut Draw) {
         }
         5 => {
             let sizes: [&[u8]; 6] = [
-                b"00000000000\0", b"77777777777\0", b"\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff",
-                b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"-0000000001\0", b"99999999999 ",
+                b"00000000000\0",
+                b"77777777777\0",
+                b"\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff",
+                b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+                b"-0000000001\0",
+                b"99999999999 ",
             ];
             put(bytes, 124..136, draw.one_of(&sizes));
         }

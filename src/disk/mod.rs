@@ -33,13 +33,27 @@ pub fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Di
     move |source| DiskError { action, path, source }
 }
 
-fn step<T>(
+fn step(
     point: &'static str,
     action: &'static str,
     path: &Path,
-    act: impl FnOnce() -> io::Result<T>,
-) -> Result<T> {
-    fault::check(point).and_then(|()| act()).map_err(failed(action, path))
+    act: impl FnOnce() -> io::Result<()>,
+) -> Result<()> {
+    let done = fault::check(point).and_then(|meeting| match meeting {
+        fault::Meeting::Act => act(),
+        fault::Meeting::LeaveOut => Ok(()),
+    });
+    done.map_err(failed(action, path))
+}
+
+/// A step without whose result nothing can go on.
+fn open(
+    point: &'static str,
+    action: &'static str,
+    path: &Path,
+    act: impl FnOnce() -> io::Result<File>,
+) -> Result<File> {
+    fault::check(point).and_then(|_| act()).map_err(failed(action, path))
 }
 
 /// Creates a folder and its parents with mode 0700; one that exists is left as it is.
@@ -65,7 +79,7 @@ pub fn create_folders(point: &'static str, path: &Path) -> Result<()> {
 /// # Errors
 /// The system's, with the path.
 pub fn create_private_file(point: &'static str, path: &Path) -> Result<File> {
-    step(point, "create", path, || {
+    open(point, "create", path, || {
         OpenOptions::new().write(true).read(true).create_new(true).mode(PRIVATE_FILE).open(path)
     })
 }
@@ -75,7 +89,7 @@ pub fn create_private_file(point: &'static str, path: &Path) -> Result<File> {
 /// # Errors
 /// The system's, with the path.
 pub fn open_lock_file(point: &'static str, path: &Path) -> Result<File> {
-    step(point, "open the lock file", path, || {
+    open(point, "open the lock file", path, || {
         OpenOptions::new()
             .read(true)
             .write(true)
@@ -124,7 +138,9 @@ pub fn write_atomic(point: &'static str, path: &Path, mode: u32, bytes: &[u8]) -
             OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&partial)?;
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(bytes)?;
-        file.sync_all()?;
+        if !fault::is_left_out(point, "sync") {
+            file.sync_all()?;
+        }
         fs::rename(&partial, path)
     });
     if written.is_err() {
@@ -132,7 +148,10 @@ pub fn write_atomic(point: &'static str, path: &Path, mode: u32, bytes: &[u8]) -
         drop(fs::remove_file(&partial));
     }
     written?;
-    sync_parent(point, path)
+    match fault::is_left_out(point, "sync-folder") {
+        true => Ok(()),
+        false => sync_parent(point, path),
+    }
 }
 
 /// Flushes a file's content and metadata to the disk.

@@ -130,11 +130,24 @@ pub(super) fn sweep(area: &Area, journal: &Journal, direction: Direction) {
     let staged = area.private.join(&journal.staged);
     if staged == area.staging() {
         drop(disk::remove_tree("sweep-staging", &staged));
-    } else if let (Direction::Forward, Some(undone)) = (direction, staged.parent()) {
+    } else if let (Direction::Forward, Some(undone)) = (direction, undone(area, journal)) {
         // The undo area whose files are all in place again.
-        drop(disk::remove_tree("sweep-undone", undone));
+        drop(remove_undo(area, &undone));
     }
     drop(remove_empty_folders(&area.undo(&journal.id)));
+}
+
+/// The restore that a journal undoes.
+fn undone(area: &Area, journal: &Journal) -> Option<BackupId> {
+    let areas = area.undo_areas().unwrap_or_default();
+    areas.into_iter().find(|id| area.undo_tree(id) == area.private.join(&journal.staged))
+}
+
+/// Removes an undo area, its record last: what is left of it is still known for what it is.
+pub(super) fn remove_undo(area: &Area, id: &BackupId) -> Result<()> {
+    disk::remove_tree("undo-remove", &area.undo_tree(id))?;
+    disk::sync_folder("undo-remove-sync", &area.undo(id))?;
+    Ok(disk::remove_tree("undo-remove", &area.undo(id))?)
 }
 
 fn remove_leftovers(area: &Area) -> Result<()> {
