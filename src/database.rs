@@ -57,13 +57,20 @@ pub fn open(path: &Path, access: Access, busy: Duration) -> Result<Connection> {
     let connection =
         Connection::open_with_flags(uri(path, query), flags).map_err(failed("open", path))?;
     connection.busy_timeout(busy).map_err(failed("open", path))?;
-    if matches!(access, Access::Write | Access::Create) {
-        // A commit is the removal of its journal. Without this its folder is not synced, and a
-        // power cut brings the journal back, which takes back what was acknowledged.
-        connection.pragma_update(None, "synchronous", "EXTRA").map_err(failed("open", path))?;
-    }
     // The bundled SQLite has them on: a table rebuild would delete the children's rows.
     connection.pragma_update(None, "foreign_keys", false).map_err(failed("open", path))?;
+    Ok(connection)
+}
+
+/// Opens a database for commits that a power cut does not take back.
+///
+/// # Errors
+/// [`DatabaseError`], with the path; it is read, and so may be locked.
+pub fn open_to_commit(path: &Path, access: Access, busy: Duration) -> Result<Connection> {
+    let connection = open(path, access, busy)?;
+    // In rollback-journal mode a commit is the removal of the journal. Without this its folder is
+    // not synced, and the journal may come back and take back what was acknowledged.
+    connection.pragma_update(None, "synchronous", "EXTRA").map_err(failed("open", path))?;
     Ok(connection)
 }
 
@@ -196,7 +203,7 @@ fn uri(path: &Path, query: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::{Access, open};
+    use super::{Access, open_to_commit};
     use std::time::Duration;
 
     #[test]
@@ -204,7 +211,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("app.db");
         for access in [Access::Create, Access::Write] {
-            let connection = open(&path, access, Duration::ZERO).unwrap();
+            let connection = open_to_commit(&path, access, Duration::ZERO).unwrap();
             connection.execute_batch("CREATE TABLE IF NOT EXISTS t (id)").unwrap();
             let level = connection.pragma_query_value(None, "synchronous", |row| row.get(0));
             // 3 is EXTRA (SQLite, "PRAGMA synchronous").

@@ -28,8 +28,9 @@ mod tally;
 mod tarball;
 mod tracer;
 
-use options::Options;
+use options::{Length, Options};
 use project::{Project, Showing};
+use scenario::Scenario;
 use setup::Made;
 use std::{
     env,
@@ -84,24 +85,7 @@ fn run(options: Options) -> Made<usize> {
         scenarios.iter_mut().for_each(|it| it.template.showing = Showing::Changes);
     }
     for campaign in &options.campaigns {
-        let trials = |default| options.trials.unwrap_or(default);
-        match campaign.as_str() {
-            "kill" => kill::run(&mut tally, &scenarios, trials(20_000), folder.path())?,
-            "cut" => cut::run(&mut tally, &scenarios, trials(9_000), folder.path())?,
-            "errors" => errors::run(&mut tally, &scenarios, trials(12_000), folder.path())?,
-            "full" => full::run(&mut tally, &scenarios, trials(2_000), folder.path())?,
-            "service" => service::run(&mut tally, &plain, trials(3_000), folder.path())?,
-            "archives" => archives::run(&mut tally, &plain, trials(100_000), folder.path())?,
-            "mutants" => {
-                let piton = match &options.mutants {
-                    Some(piton) => piton.canonicalize()?,
-                    None => built(&["faults"])?,
-                };
-                let mutable = Project { piton, ..plain.clone() };
-                mutants::run(&mut tally, &scenarios, &mutable, trials(150), folder.path())?;
-            }
-            other => return Err(format!("there is no campaign `{other}`").into()),
-        }
+        one(campaign, &mut tally, &scenarios, &plain)?;
     }
     if options.trial.is_some() {
         println!("everything is left in {}", folder.keep().display());
@@ -110,19 +94,48 @@ fn run(options: Options) -> Made<usize> {
     Ok(tally.print())
 }
 
-/// Builds the binary and keeps it where no later build replaces it.
+fn one(campaign: &str, tally: &mut Tally, scenarios: &[Scenario], plain: &Project) -> Made<()> {
+    let folder = &plain.folder;
+    let options = tally.options.clone();
+    let trials = |long, short| {
+        let default = if options.length == Length::Short { short } else { long };
+        options.trials.unwrap_or(default)
+    };
+    match campaign {
+        "kill" => kill::run(tally, scenarios, trials(20_000, 130), folder)?,
+        "cut" => cut::run(tally, scenarios, trials(9_000, 120), folder)?,
+        "errors" => errors::run(tally, scenarios, trials(12_000, 120), folder)?,
+        "full" => full::run(tally, scenarios, trials(2_000, 36), folder)?,
+        "service" => service::run(tally, plain, trials(3_000, 30), folder)?,
+        "archives" => archives::run(tally, plain, trials(100_000, 300), folder)?,
+        "mutants" => {
+            let piton = match &options.mutants {
+                Some(piton) => piton.canonicalize()?,
+                None => built(&["faults"])?,
+            };
+            let mutable = Project { piton, ..plain.clone() };
+            mutants::run(tally, scenarios, &mutable, trials(150, 20), folder)?;
+        }
+        other => return Err(format!("there is no campaign `{other}`").into()),
+    }
+    Ok(())
+}
+
+/// Builds the binary in the profile of this program, and keeps it where no later build replaces
+/// it.
 fn built(features: &[&str]) -> Made<PathBuf> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
-    command.args(["build", "--release", "--quiet", "--bin", "piton"]);
-    if !features.is_empty() {
-        command.arg("--features").arg(features.join(","));
+    command.args(["build", "--quiet", "--bin", "piton"]);
+    // Where debug assertions are on, faults can be armed anyway.
+    if !cfg!(debug_assertions) {
+        command.arg("--release").arg("--features").arg(features.join(","));
     }
     if !command.current_dir(env!("CARGO_MANIFEST_DIR")).status()?.success() {
         return Err("the binary does not build".into());
     }
     let here = env::current_exe()?;
-    let release = here.parent().and_then(Path::parent).ok_or("the example lies nowhere")?;
-    let kept = release.join(["piton-campaign", features.join("-").as_str()].join("-"));
-    std::fs::copy(release.join("piton"), &kept)?;
+    let folder = here.parent().and_then(Path::parent).ok_or("the example lies nowhere")?;
+    let kept = folder.join(format!("piton-campaign-{}", features.join("-")));
+    std::fs::copy(folder.join("piton"), &kept)?;
     Ok(kept)
 }

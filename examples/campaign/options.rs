@@ -15,6 +15,7 @@ campaigns, all of them where none is named:
   mutants   with each sync, rename, lock and fold left out, one of these finds it
 
 options:
+  --short        some hundred trials, without the mutants, in about a minute
   --trials N     how many trials of each campaign
   --seed S       another choice of random trials
   --resume FILE  go on where the file says, and note the progress in it
@@ -29,6 +30,7 @@ options:
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     pub campaigns: Vec<String>,
+    pub length: Length,
     pub trials: Option<u32>,
     pub seed: u64,
     pub resume: Option<PathBuf>,
@@ -39,6 +41,14 @@ pub struct Options {
     pub mutants: Option<PathBuf>,
 }
 
+/// How many trials there are where no number is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Length {
+    #[default]
+    Long,
+    Short,
+}
+
 impl Options {
     pub fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut options = Self::default();
@@ -46,6 +56,7 @@ impl Options {
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or(format!("`{word}` needs a value"));
             match word.as_str() {
+                "--short" => options.length = Length::Short,
                 "--trials" => options.trials = Some(number(&value()?)?),
                 "--seed" => options.seed = number(&value()?)?,
                 "--resume" => options.resume = Some(value()?.into()),
@@ -60,6 +71,8 @@ impl Options {
         }
         if options.campaigns.is_empty() {
             options.campaigns = crate::CAMPAIGNS.map(String::from).to_vec();
+            // Each mutant is a campaign of its own.
+            options.campaigns.retain(|it| options.length == Length::Long || it != "mutants");
         }
         Ok(options)
     }

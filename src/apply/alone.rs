@@ -118,7 +118,8 @@ impl Runner<'_> {
         // Scripts sync nothing. The row that says that it ran is synced, and must not outlive what
         // the script wrote.
         disk::sync_file_system("script-sync", &self.folder())?;
-        let connection = database::open(&self.run.plan.path, Access::Write, self.run.busy)?;
+        let connection =
+            database::open_to_commit(&self.run.plan.path, Access::Write, self.run.busy)?;
         let after = Introspector::default().read(&connection).map_err(self.failed("read"))?;
         row.objects = changed_objects(&before, &after);
         declared(&connection, migration, "`verify:`", &migration.header.verify)?;
