@@ -1,7 +1,7 @@
 //! Killed before every system call, then before one of its recovery; then judged.
 
 use crate::{
-    calls::is_changing,
+    calls::{is_changing, name},
     judge::Judge,
     project::{Ended, Project, Showing},
     scenario::{Kind, Scenario},
@@ -36,13 +36,13 @@ pub fn run(
     let place = folder.join("place");
     let share = trials.div_ceil(scenarios.len().max(1) as u32);
     for scenario in scenarios {
-        let name = format!("kill {}", scenario.name);
-        if !tally.wants(&name) {
+        let title = format!("kill {}", scenario.name);
+        if !tally.wants(&title) {
             continue;
         }
         let calls = count(scenario, &place)?;
         let seed = tally.options.seed;
-        tally.run(&name, share, &mut |trial| match one(
+        tally.run(&title, share, &mut |trial| match one(
             scenario,
             calls,
             &place,
@@ -68,6 +68,22 @@ pub fn count(scenario: &Scenario, place: &Path) -> io::Result<Calls> {
         Then::Go
     })?;
     Ok(calls)
+}
+
+/// The changes that are syncs: before each of them the most is at risk.
+pub fn syncs(scenario: &Scenario, place: &Path) -> io::Result<Vec<u32>> {
+    let project = Project { showing: Showing::Nothing, ..scenario.fresh(place)? };
+    let (mut changes, mut syncs) = (0, Vec::new());
+    project.traced(&scenario.words, &mut |point| {
+        if point.moment == Moment::Before && is_changing(point) {
+            changes += 1;
+            if name(point).contains("sync") {
+                syncs.push(changes);
+            }
+        }
+        Then::Go
+    })?;
+    Ok(syncs)
 }
 
 /// Every call once, spread so that a few trials come from everywhere; from then on, changes of the

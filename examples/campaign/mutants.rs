@@ -137,10 +137,14 @@ impl Hunt<'_> {
         let all = kill::count(scenario, &self.folder.join("place"))?.changing + 1;
         let tries: Vec<u32> = match part {
             0 => vec![all; 4],
-            _ => (0..self.trials.min(2 * all)).map(|it| kill::spread(it % all, all) + 1).collect(),
+            _ => {
+                let syncs = kill::syncs(scenario, &self.folder.join("place"))?;
+                let rounds = (self.trials as usize).div_ceil(syncs.len().max(1));
+                syncs.iter().copied().cycle().take(rounds * syncs.len()).collect()
+            }
         };
         for (number, nth) in (0..).zip(tries) {
-            let choice = chance(self.seed, number, 14).wrapping_add(u64::from(number % 2));
+            let choice = chance(self.seed, number, 14);
             if let Verdict::Broken(what) = bench.cut(scenario, (nth, all), choice)? {
                 return Ok(Some(what));
             }

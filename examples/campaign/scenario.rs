@@ -106,7 +106,7 @@ const RECOVERIES: &[(&str, u32, Way)] = &[
     ("recover-first", 2, Way::Forward),
     ("recover-half", 5, Way::Forward),
     ("recover-last", 8, Way::Forward),
-    ("recover-back", 5, Way::Back),
+    ("recover-back", 12, Way::Back),
 ];
 
 /// Which way a restore was going when it was cut off.
@@ -133,7 +133,8 @@ fn interrupted(project: &Project, words: &str, nth: u32, way: Way) -> Made<()> {
                 failed = true;
                 Then::Fail(nix::libc::EIO)
             }
-            (Way::Back, it) if it < nth + 4 => Then::Go,
+            // The journal is written anew, and then nothing has gone back yet.
+            (Way::Back, it) if it < nth + 2 => Then::Go,
             _ => Then::Kill,
         }
     })?;
