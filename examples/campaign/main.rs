@@ -102,12 +102,12 @@ fn one(campaign: &str, tally: &mut Tally, scenarios: &[Scenario], plain: &Projec
         options.trials.unwrap_or(default)
     };
     match campaign {
-        "kill" => kill::run(tally, scenarios, trials(20_000, 130), folder)?,
-        "cut" => cut::run(tally, scenarios, trials(9_000, 120), folder)?,
-        "errors" => errors::run(tally, scenarios, trials(12_000, 120), folder)?,
+        "kill" => kill::run(tally, scenarios, trials(20_000, 96), folder)?,
+        "cut" => cut::run(tally, scenarios, trials(9_000, 108), folder)?,
+        "errors" => errors::run(tally, scenarios, trials(12_000, 96), folder)?,
         "full" => full::run(tally, scenarios, trials(2_000, 36), folder)?,
         "service" => service::run(tally, plain, trials(3_000, 30), folder)?,
-        "archives" => archives::run(tally, plain, trials(100_000, 300), folder)?,
+        "archives" => archives::run(tally, plain, trials(100_000, 200), folder)?,
         "mutants" => {
             let piton = match &options.mutants {
                 Some(piton) => piton.canonicalize()?,

@@ -252,7 +252,7 @@ impl Stage {
             if lost.is_empty() {
                 continue;
             }
-            let kept = self.kept(database)?;
+            let kept = self.kept(database, ended)?;
             let gone = lost.iter().filter(|it| !kept.contains(it)).count();
             if gone > 0 {
                 return Err(format!(
@@ -267,9 +267,16 @@ impl Stage {
         Ok(())
     }
 
-    /// What the backups that this command took hold of a database.
-    fn kept(&self, database: &str) -> Made<BTreeSet<u32>> {
+    /// What the backups that this command took hold of a database. Where a run failed and nobody
+    /// was asked, also what an undo brings back.
+    fn kept(&self, database: &str, ended: &Ended) -> Made<BTreeSet<u32>> {
         let mut kept = BTreeSet::new();
+        if ended.code == Some(6) {
+            let copy = self.place.at(&self.folder.join("undone"));
+            copy_folder(&self.place.folder, &copy.folder)?;
+            copy.run("restore --undo --yes")?;
+            kept.extend(self.numbers(&copy.data()).remove(database).unwrap_or_default());
+        }
         for name in archives(&self.place.backups()) {
             kept.extend(self.unpacked(&name)?.remove(database).unwrap_or_default());
         }

@@ -33,8 +33,11 @@ pub struct Recovered {
 /// so that a command that only reads needs no lock.
 #[must_use]
 pub fn is_interrupted(data: &Path) -> bool {
-    // What cannot be looked at is found out, and said, by whoever takes the lock for it.
-    disk::exists(&Area::new(data).journal()).unwrap_or(true)
+    disk::exists(&Area::new(data).journal()).unwrap_or_else(|error| {
+        // Who may not look into the private folder can recover nothing, and may still read the
+        // data. Any other trouble is found and said by what recovers.
+        error.source.kind() != std::io::ErrorKind::PermissionDenied
+    })
 }
 
 /// The backups that an interrupted restore still needs.
