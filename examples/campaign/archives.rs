@@ -213,6 +213,9 @@ fn changed_text(text: &str, draw: &mut Draw) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for _ in 0..=draw.below(3) {
         let at = draw.below(bytes.len());
+        if bytes.is_empty() {
+            break;
+        }
         match draw.below(4) {
             0 => bytes[at] ^= 1 << draw.below(8),
             1 => bytes[at] = b"0123456789{}[]\",:./ "[draw.below(20)],

@@ -105,7 +105,7 @@ pub fn open_lock_file(point: &'static str, path: &Path) -> Result<File> {
 /// # Errors
 /// The system's, with the path.
 pub fn open_log_file(point: &'static str, path: &Path) -> Result<File> {
-    step(point, "open", path, || {
+    open(point, "open", path, || {
         OpenOptions::new().append(true).create(true).mode(PRIVATE_FILE).open(path)
     })
 }
@@ -115,7 +115,7 @@ pub fn open_log_file(point: &'static str, path: &Path) -> Result<File> {
 /// # Errors
 /// The system's, with the path.
 pub fn begin_log(point: &'static str, path: &Path) -> Result<File> {
-    step(point, "begin the log", path, || {
+    open(point, "begin the log", path, || {
         // The standard library refuses to empty a file while opening it for appending.
         let file = OpenOptions::new().append(true).create(true).mode(PRIVATE_FILE).open(path)?;
         file.set_len(0)?;
