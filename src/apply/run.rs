@@ -139,13 +139,14 @@ impl Runner<'_> {
             disk::create_folders("database-folder", folder)?;
         }
         if let Some(image) = &self.run.plan.image {
-            let mut connection = database::open(&self.run.plan.path, access, self.run.busy)?;
+            let mut connection =
+                database::open_to_commit(&self.run.plan.path, access, self.run.busy)?;
             self.refuse_changed(&connection)?;
             return self.write_image(&mut connection, image, &items);
         }
         let mut first = true;
         for stage in items.chunk_by(same_stage) {
-            let connection = database::open(&self.run.plan.path, access, self.run.busy)?;
+            let connection = database::open_to_commit(&self.run.plan.path, access, self.run.busy)?;
             if first {
                 self.refuse_changed(&connection)?;
             }

@@ -36,7 +36,7 @@ impl Project {
         patience: Patience,
         observer: &dyn Observer,
     ) -> Result<backup::Taken> {
-        if !self.config.data.exists() {
+        if !crate::disk::exists(&self.config.data)? {
             let data = self.config.data.clone();
             return Err(crate::error::BackupError::NoData { data }.into());
         }

@@ -112,7 +112,7 @@ impl Project {
     /// Takes the lock and puts right what an interrupted restore left.
     fn begin(&self, patience: Patience, observer: &dyn Observer) -> Result<Lock> {
         let data = self.config.data.clone();
-        if data.exists() && !data.is_dir() {
+        if crate::disk::exists(&data)? && !crate::disk::is_folder(&data)? {
             return Err(crate::error::BackupError::NoData { data }.into());
         }
         let lock = lock::acquire(&data, lock::Scope::Data, &self.world.holder, patience, observer)?;

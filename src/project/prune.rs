@@ -51,7 +51,7 @@ impl Project {
     /// The system's, with the path; what was removed until then stays removed.
     pub fn prune(&self, patience: Patience, observer: &dyn Observer) -> Result<PruneReport> {
         // A restore that reads a backup holds the lock.
-        let _lock = match self.config.data.exists() {
+        let _lock = match disk::exists(&self.config.data)? {
             true => Some(self.begin(patience, observer)?),
             false => None,
         };

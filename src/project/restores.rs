@@ -85,7 +85,7 @@ impl Project {
         {
             // Going back once more would go back to before the run before.
             run.ending = Ending::AsBefore;
-            last_run::write(&self.config.data, &run)?;
+            last_run::note(&self.config.data, &run, observer);
         }
         self.prune_after(Some(backup.id()), observer);
         Ok(RestoreReport { backup, preview, restored: Some(restored) })
@@ -120,7 +120,7 @@ impl Project {
         if let Some(mut run) = last_run::read(data) {
             // What the run did may be back: going back to before it must be possible.
             run.ending = Ending::Done;
-            last_run::write(data, &run)?;
+            last_run::note(data, &run, observer);
         }
         Ok(restored)
     }
@@ -135,7 +135,7 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<Option<Recovered>> {
         // Where no piton has worked, none was interrupted.
-        if !self.config.data.join(PRIVATE_FOLDER).exists() {
+        if !crate::disk::exists(&self.config.data.join(PRIVATE_FOLDER))? {
             return Ok(None);
         }
         let holder = &self.world.holder;

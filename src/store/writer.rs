@@ -127,6 +127,9 @@ impl<'a> Draft<'a> {
             .into_inner()
             .map_err(|error| failed("write", &self.partial)(error.into_error()))?;
         disk::sync_file("archive-sync", &self.partial, &file)?;
+        // Its name too, before that of its manifest: a manifest alone would look like a damaged
+        // backup for good.
+        disk::sync_parent("archive-sync-name", &self.partial)?;
         let sealed = self.keys.encrypts().then(|| self.keys.seal(manifest)).transpose()?;
         // Taken, so that dropping the draft does not remove the file.
         let partial = std::mem::take(&mut self.partial);
