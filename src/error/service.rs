@@ -112,6 +112,7 @@ impl ServiceError {
             | Self::NoTool { .. }
             | Self::Path { .. }
             | Self::NoRights { .. } => Kind::Usage,
+            Self::Interrupted { .. } => Kind::Interrupted,
             _ => Kind::Failed,
         }
     }
