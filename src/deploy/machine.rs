@@ -285,7 +285,10 @@ impl Machine<'_> {
             self.record.running = Some(service.running()?);
             state::write(self.deploy.data, self.record)?;
         }
-        service.prepare_fence()?;
+        if self.entry == Entry::Resumed {
+            // What was prepared may have gone with a reboot.
+            service.prepare_fence()?;
+        }
         service.raise_fence()?;
         let stopped = service.stop()?;
         self.warn_of_killed(&stopped);
@@ -332,6 +335,10 @@ impl Machine<'_> {
 
     fn back_up_running(&mut self) -> Result<String> {
         self.record.backup = self.deploy.operations.back_up(Moment::Running, self.observer)?;
+        if self.record.work == Work::Migrate {
+            // Here it costs no downtime; it stops nobody until it is raised.
+            self.deploy.service.prepare_fence()?;
+        }
         Ok(self
             .record
             .backup
