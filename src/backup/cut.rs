@@ -6,6 +6,7 @@
 use crate::{
     Error, Result,
     database::{self, Access, failed},
+    disk,
     error::{BackupError, DatabaseError},
     store::{Cut, StoredPath},
 };
@@ -47,7 +48,8 @@ pub(crate) fn cut(
     paths: &[StoredPath],
     limit: Duration,
 ) -> Result<(Vec<Pinned>, Cut)> {
-    allow_descriptors(paths.len());
+    // Two connections to each, with database, log and index.
+    disk::allow_descriptors(paths.len() as u64 * 6);
     let reason = match behind_barrier(data, paths, limit) {
         Ok(pinned) => return Ok((pinned, Cut::All)),
         Err(Obstacle::Other(error)) => return Err(error),
@@ -58,19 +60,6 @@ pub(crate) fn cut(
     // One database is one instant whatever else happens.
     let cut = if paths.len() < 2 { Cut::All } else { Cut::PerDatabase { reason } };
     Ok((pinned, cut))
-}
-
-/// Raises the soft limit of open files where so many databases need it: two connections to each,
-/// with database, log and index. The hard limit, which is the administrator's, stays as it is.
-fn allow_descriptors(databases: usize) {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let needed = databases as u64 * 6 + 64;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_some_and(|current| current < needed) {
-        let raised = maximum.map_or(needed, |maximum| maximum.min(needed));
-        // Where it is refused, opening the databases says what is missing.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum });
-    }
 }
 
 enum Obstacle {

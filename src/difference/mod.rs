@@ -49,6 +49,9 @@ pub struct Difference {
     pub databases: Vec<DatabaseDifference>,
     /// The files that differ.
     pub files: FileDifference,
+    /// The content of every database of the second side that was compared.
+    #[serde(skip)]
+    pub second: BTreeMap<StoredPath, Digest>,
 }
 
 impl Difference {
@@ -215,6 +218,7 @@ pub fn find(
     Ok(Difference {
         databases: databases(ours, theirs, depth.keys),
         files: files::compare(ours, theirs),
+        second: theirs.databases.iter().map(|(path, it)| (path.clone(), it.sha256)).collect(),
     })
 }
 

@@ -7,8 +7,10 @@
 
 mod attributes;
 pub mod fault;
+mod range_lock;
 
 pub use attributes::{set_mode, set_modified, set_owner};
+pub use range_lock::{Claim, lock_range};
 
 use crate::error::DiskError;
 use std::{
@@ -194,6 +196,20 @@ pub fn open_to_read(path: &Path) -> Result<File> {
         .map_err(failed("read", path))
 }
 
+/// Opens an ordinary file for a lock, never through a symbolic link; nothing is written to it.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn open_to_lock(path: &Path) -> Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+        .map_err(failed("lock", path))
+}
+
 /// Creates one folder with mode 0700; its parent must exist and it must not.
 ///
 /// # Errors
@@ -220,6 +236,19 @@ pub fn free_space(path: &Path) -> Result<u64> {
     let stat = rustix::fs::statvfs(path)
         .map_err(|error| failed("read the free space of", path)(error.into()))?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Raises the soft limit of open files where this many more need it. The hard limit, which is the
+/// administrator's, stays as it is.
+pub fn allow_descriptors(more: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let needed = more.saturating_add(64);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_some_and(|current| current < needed) {
+        let raised = maximum.map_or(needed, |maximum| maximum.min(needed));
+        // Where it is refused, opening the files says what is missing.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum });
+    }
 }
 
 /// Bytes of a file, or of all files below a folder; links count as themselves.

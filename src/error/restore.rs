@@ -36,6 +36,14 @@ pub enum RestoreError {
         /// The database.
         database: PathBuf,
     },
+    /// The data is no longer what the preview has shown.
+    #[error("the data has changed since it was looked at: {}", names(changed))]
+    Changed {
+        /// What has changed, relative to the data directory.
+        changed: Vec<PathBuf>,
+        /// The backup that was to be put back.
+        backup: String,
+    },
     /// SQLite cannot copy into a live database of another page size.
     #[error("`{}` has pages of {live} bytes, the backup of {backup}: it cannot be restored while open", database.display())]
     PageSize {
@@ -124,9 +132,11 @@ impl RestoreError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::InUse { .. } | Self::HeldUnseen { .. } => Kind::InUse,
+            Self::Changed { .. } => Kind::Refused,
             Self::PageSize { .. } | Self::OtherFileSystem { .. } => Kind::Refused,
             Self::NotEmpty { .. } | Self::NothingMatches { .. } => Kind::Usage,
             Self::NothingToUndo { .. } | Self::UndoHot { .. } => Kind::Refused,
+            Self::RolledBack { cause } if cause.kind() == Kind::InUse => Kind::InUse,
             Self::RolledBack { .. } => Kind::Failed,
             Self::BadJournal { .. }
             | Self::Stuck { .. }
@@ -145,6 +155,9 @@ impl RestoreError {
             Self::HeldUnseen { .. } => {
                 Some("stop the service first; run as root to see who it is".into())
             }
+            Self::Changed { backup, .. } => Some(format!(
+                "stop what writes to it; `piton restore {backup}` shows what would be lost now"
+            )),
             Self::PageSize { .. } => Some("stop the service and restore without `--hot`".into()),
             Self::OtherFileSystem { path } => Some(format!(
                 "unmount `{0}` or restore beside it with `--to DIR` and copy by hand",
@@ -173,6 +186,16 @@ impl RestoreError {
             }
         }
     }
+}
+
+fn names(paths: &[PathBuf]) -> String {
+    const SHOWN: usize = 5;
+    let mut names: Vec<String> =
+        paths.iter().take(SHOWN).map(|path| format!("`{}`", path.display())).collect();
+    if paths.len() > SHOWN {
+        names.push(format!("and {} more", paths.len() - SHOWN));
+    }
+    names.join(", ")
 }
 
 fn list(holders: &[FileHolder]) -> String {

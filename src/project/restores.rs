@@ -10,7 +10,7 @@ use crate::{
     event::Observer,
     ledger,
     lock::{PRIVATE_FOLDER, Patience},
-    restore::{self, Gate, Preview, Recovered, Restored},
+    restore::{self, Gate, Preview, Recovered, Restored, Seen},
     store::{Backup, BackupId, Filter, Reason, Selector},
 };
 use std::path::{Path, PathBuf};
@@ -77,7 +77,36 @@ impl Project {
         let _lock = self.begin(options.patience, observer)?;
         // Counting the rows that get lost is for whoever decides, and takes its time.
         let preview = self.preview(&backup, options, None)?;
-        let restored = self.carry_out_restore(&backup, options, Safety::Take, observer)?;
+        self.put_in_place(backup, preview, options, Safety::Take(None), observer)
+    }
+
+    /// Puts back the backup of a preview, as [`Self::restore`] does, but takes away only what that
+    /// has named: it stops where the data has changed since.
+    ///
+    /// # Errors
+    /// Those of [`Self::restore`], and [`crate::error::RestoreError::Changed`].
+    pub fn restore_previewed(
+        &self,
+        previewed: RestoreReport,
+        options: &RestoreOptions,
+        observer: &dyn Observer,
+    ) -> Result<RestoreReport> {
+        let RestoreReport { backup, preview, .. } = previewed;
+        let _lock = self.begin(options.patience, observer)?;
+        let seen = preview.seen.clone();
+        self.put_in_place(backup, preview, options, Safety::Take(Some(&seen)), observer)
+    }
+
+    /// Carries a restore out and keeps its books; the caller holds the lock.
+    fn put_in_place(
+        &self,
+        backup: Backup,
+        preview: Preview,
+        options: &RestoreOptions,
+        safety: Safety<'_>,
+        observer: &dyn Observer,
+    ) -> Result<RestoreReport> {
+        let restored = self.carry_out_restore(&backup, options, safety, observer)?;
         if let Some(mut run) = last_run::read(&self.config.data)
             && options.only.is_empty()
             && backup.manifest.created <= run.started
@@ -241,7 +270,7 @@ impl Project {
         &self,
         backup: &Backup,
         options: &RestoreOptions,
-        safety: Safety,
+        safety: Safety<'_>,
         observer: &dyn Observer,
     ) -> Result<Restored> {
         crate::disk::create_folders("data-folder", &self.config.data)?;
@@ -255,7 +284,7 @@ impl Project {
         &self,
         backup: &Backup,
         options: &RestoreOptions,
-        safety: Safety,
+        safety: Safety<'_>,
         act: impl FnOnce(&restore::Request<'_>, &backup::Request<'_>) -> Result<T>,
     ) -> Result<T> {
         self.with_backup_request(Reason::Safety, None, |of_now, store| {
@@ -269,7 +298,11 @@ impl Project {
                 excluded: &excluded,
                 left_out: &[],
                 gate: options.gate,
-                safety: (safety == Safety::Take).then_some(of_now),
+                seen: match safety {
+                    Safety::Take(seen) => seen,
+                    Safety::Skip => None,
+                },
+                safety: matches!(safety, Safety::Take(_)).then_some(of_now),
                 now: of_now.now,
                 random: of_now.random,
             };
@@ -279,10 +312,10 @@ impl Project {
 }
 
 /// Whether the state before a restore is backed up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Safety {
-    /// It is.
-    Take,
+#[derive(Clone, Copy)]
+enum Safety<'a> {
+    /// It is, and it must be what a preview has seen, where there was one.
+    Take(Option<&'a Seen>),
     /// It is a half-done run, worth nothing.
     Skip,
 }

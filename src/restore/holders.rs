@@ -7,8 +7,8 @@ use crate::{database::SIDE_SUFFIXES, error::FileHolder, store::StoredPath};
 use std::{
     collections::{BTreeSet, HashMap},
     fs,
-    os::unix::fs::MetadataExt,
-    path::Path,
+    os::{fd::RawFd, unix::fs::MetadataExt},
+    path::{Path, PathBuf},
 };
 
 /// Whether every process could be looked into.
@@ -21,20 +21,26 @@ pub enum View {
     Partial,
 }
 
-/// The processes that hold one of these databases or its logs, this one included.
-pub(crate) fn holders<'a>(
-    data: &Path,
-    databases: impl Iterator<Item = &'a StoredPath>,
-) -> (Vec<FileHolder>, View) {
-    let mut wanted: HashMap<(u64, u64), &StoredPath> = HashMap::new();
+/// Files by device and inode, each with the database that it belongs to.
+pub(crate) type Wanted = HashMap<(u64, u64), PathBuf>;
+
+/// These databases and their logs.
+pub(crate) fn wanted<'a>(data: &Path, databases: impl Iterator<Item = &'a StoredPath>) -> Wanted {
+    let mut wanted = HashMap::new();
     for path in databases {
         let sides = SIDE_SUFFIXES.iter().map(|suffix| path.with_suffix(suffix));
         for name in [path.clone()].into_iter().chain(sides) {
             if let Ok(found) = fs::metadata(name.below(data)) {
-                wanted.insert((found.dev(), found.ino()), path);
+                wanted.insert((found.dev(), found.ino()), path.as_path().to_path_buf());
             }
         }
     }
+    wanted
+}
+
+/// The processes that hold one of these files, this one included, but for descriptors of its own
+/// that are named.
+pub(crate) fn holders(wanted: &Wanted, own: &[RawFd]) -> (Vec<FileHolder>, View) {
     if wanted.is_empty() {
         return (Vec::new(), View::Whole);
     }
@@ -54,22 +60,30 @@ pub(crate) fn holders<'a>(
         };
         let mut held = BTreeSet::new();
         for descriptor in descriptors.flatten() {
+            if pid == std::process::id() && is_one_of(own, &descriptor.path()) {
+                continue;
+            }
             // Follows the link to the open file itself, also when its name is gone.
             if let Ok(found) = fs::metadata(descriptor.path())
                 && let Some(path) = wanted.get(&(found.dev(), found.ino()))
             {
-                held.insert(*path);
+                held.insert(path);
             }
         }
         let command = || command_of(&process.path());
         holders.extend(held.into_iter().map(|path| FileHolder {
             pid,
             command: command(),
-            database: path.as_path().into(),
+            database: path.clone(),
         }));
     }
     holders.sort_by(|one, other| (&one.database, one.pid).cmp(&(&other.database, other.pid)));
     (holders, view)
+}
+
+fn is_one_of(own: &[RawFd], descriptor: &Path) -> bool {
+    let name = descriptor.file_name().and_then(|name| name.to_str());
+    name.and_then(|name| name.parse().ok()).is_some_and(|number: RawFd| own.contains(&number))
 }
 
 fn command_of(process: &Path) -> String {

@@ -3,8 +3,12 @@
 //! It is atomic for each database and not over several; there is nothing to undo it with but the
 //! safety backup.
 
+use super::{
+    Request,
+    journal::{Area, Journal},
+};
 use crate::{
-    Result,
+    Error, Result,
     database::{self, Access, failed},
     error::RestoreError,
     store,
@@ -19,11 +23,34 @@ use std::{path::Path, thread, time::Duration};
 const ATTEMPTS: u32 = 1000;
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// Restores all open databases of a journal, one after the other.
+///
+/// # Errors
+/// Those of the first; [`RestoreError::HalfHot`] where others have their new content by then.
+pub(super) fn restore_all(request: &Request<'_>, area: &Area, journal: &Journal) -> Result<()> {
+    for (done, path) in journal.hot.iter().enumerate() {
+        let (staged, live) = (path.below(&area.staging()), path.below(request.data));
+        restore(&staged, &live, path.as_path()).map_err(|error| match done {
+            0 => error,
+            // The open databases before this one have their new content, and no old files.
+            _ => half_done(journal, &error),
+        })?;
+    }
+    Ok(())
+}
+
+/// What is said where the open databases have their new content and the rest failed.
+pub(super) fn half_done(journal: &Journal, cause: &Error) -> Error {
+    let cause = cause.to_string();
+    let safety = journal.safety.as_ref().map(ToString::to_string);
+    RestoreError::HalfHot { cause, safety }.into()
+}
+
 /// Writes the staged content into the live database, in one transaction.
 ///
 /// # Errors
 /// [`RestoreError::PageSize`]; [`RestoreError::HeldUnseen`] where the database stays locked.
-pub(super) fn restore(staged: &Path, live: &Path, shown: &Path) -> Result<()> {
+fn restore(staged: &Path, live: &Path, shown: &Path) -> Result<()> {
     let source = store::open_copy(staged)?;
     let mut target = database::open(live, Access::Write, Duration::ZERO)?;
     let page_size = |connection: &Connection| {

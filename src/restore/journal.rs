@@ -85,6 +85,14 @@ pub(crate) enum What {
 }
 
 impl Action {
+    /// The file, link or database that it is about; folders are none.
+    pub(crate) fn entry(&self) -> Option<&StoredPath> {
+        match self {
+            Self::Place { path, .. } | Self::Displace { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
     /// What puts the data back; `kept` tells whether the undo area has an old file of that path.
     pub(crate) fn reversed(&self, kept: impl Fn(&StoredPath) -> bool) -> Self {
         match self.clone() {

@@ -1,7 +1,7 @@
 //! Which rows a restore would lose: those of the live databases that the backup does not have, and
 //! those that it has otherwise.
 
-use super::{DatabaseChange, Preview, Request};
+use super::{DatabaseChange, Preview, Request, seen};
 use crate::{
     backup,
     difference::{self, DatabaseDifference, Depth, Difference, Source},
@@ -22,8 +22,18 @@ pub fn count_losses(
     let sides = (Source::Backup(request.backup), Source::Live(live));
     let depth = Depth { only: request.only, keys: 0 };
     match difference::find(request.store, sides, depth, observer) {
-        Ok(difference) => preview.databases.iter_mut().for_each(|it| add(it, &difference)),
-        Err(error) => preview.uncounted = Some(error.to_string()),
+        Ok(difference) => {
+            preview.databases.iter_mut().for_each(|it| add(it, &difference));
+            preview.seen.add_contents(difference.second);
+        }
+        Err(error) => {
+            preview.uncounted = Some(error.to_string());
+            let databases = preview.databases.iter().map(|it| &it.path);
+            match seen::sights(request.data, databases) {
+                Ok(raw) => preview.seen.add_raw(raw),
+                Err(error) => preview.uncounted = Some(error.to_string()),
+            }
+        }
     }
 }
 

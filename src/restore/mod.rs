@@ -8,12 +8,15 @@
 mod arrange;
 mod carry;
 mod fold;
+mod hold;
 mod holders;
 mod hot;
 mod journal;
 mod losses;
+mod prepare;
 mod preview;
 mod recovery;
+mod seen;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -24,6 +27,7 @@ pub use journal::Direction;
 pub use losses::count_losses;
 pub use preview::{Change, DatabaseChange, Preview, Rows, plan};
 pub use recovery::{Recovered, is_interrupted, needed_backups, recover, undo};
+pub use seen::Seen;
 
 use crate::{
     Result, backup, disk,
@@ -54,6 +58,8 @@ pub struct Request<'a> {
     pub left_out: &'a [PathBuf],
     /// What to do about open databases.
     pub gate: Gate,
+    /// What the preview has seen, where there was one: the restore stops if that has changed.
+    pub seen: Option<&'a Seen>,
     /// How to back up the present state first; nothing where it is worth nothing.
     pub safety: Option<&'a backup::Request<'a>>,
     /// The time now.

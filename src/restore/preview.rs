@@ -1,7 +1,7 @@
 //! What a restore would change, found out without touching anything.
 
 use super::{
-    Request, View, arrange, holders,
+    Request, Seen, View, arrange, holders,
     journal::{Action, What},
     selected,
 };
@@ -35,6 +35,9 @@ pub struct Preview {
     pub view: View,
     /// Why the rows that would be lost could not be counted.
     pub uncounted: Option<String>,
+    /// What a restore that follows this preview must find.
+    #[serde(skip)]
+    pub seen: Seen,
 }
 
 /// What would happen to a database.
@@ -101,7 +104,7 @@ pub fn plan(
         | Action::Place { path, what: What::Database } => Some(path),
         _ => None,
     });
-    let (holders, view) = holders::holders(request.data, affected);
+    let (holders, view) = holders::holders(&holders::wanted(request.data, affected), &[]);
     let displaced = |wanted: What| {
         actions.iter().filter_map(move |action| match action {
             Action::Displace { path, what } if *what == wanted => Some(path),
@@ -132,6 +135,7 @@ pub fn plan(
         holders,
         view,
         uncounted: None,
+        seen: Seen::files(&live, &actions),
     })
 }
 

@@ -2,9 +2,11 @@
 
 use super::{
     Restored,
-    carry::{commit, fold_all, go_back, require_idle, restored, stuck},
+    carry::{commit, go_back, restored, stuck},
+    hold::Hold,
     is_absent,
     journal::{Action, Area, Direction, Journal},
+    prepare::{fold_all, require_idle},
     transaction::Transaction,
 };
 use crate::{
@@ -62,10 +64,15 @@ pub fn recover(data: &Path, observer: &dyn Observer) -> Result<Option<Recovered>
     if direction == Direction::Forward {
         let staged = |path: &StoredPath| is_staged(&area, &journal, path);
         // A service that ran in between may have left a log beside what is still to be replaced.
+        let transaction = Transaction { area: &area, journal: &journal };
         let finished = fold_all(data, journal.databases().filter(|path| staged(path)), observer)
-            .and_then(|_| Transaction { area: &area, journal: &journal }.prepare())
-            .and_then(|()| Transaction { area: &area, journal: &journal }.forward())
-            .and_then(|()| area.end_forward(&journal));
+            .and_then(|_| transaction.prepare())
+            .and_then(|()| Hold::take(&area, &journal))
+            .and_then(|hold| {
+                transaction.forward()?;
+                hold.require_old_unheld()?;
+                area.end_forward(&journal)
+            });
         if let Err(cause) = finished {
             match go_back(&area, &journal, cause) {
                 Error::Restore(RestoreError::RolledBack { .. }) => direction = Direction::Back,
@@ -111,7 +118,8 @@ pub fn undo(
     journal.actions = last.actions.iter().rev().map(|action| action.reversed(kept)).collect();
     require_idle(data, &journal)?;
     let damaged = fold_all(data, journal.databases(), observer)?;
-    let undo = commit(&area, &journal, observer, || Ok(None))?;
+    let hold = Hold::take(&area, &journal)?;
+    let undo = commit(&area, &journal, &hold, observer, || Ok(None))?;
     sweep(&area, &journal, Direction::Forward);
     Ok(restored(&journal, undo, damaged))
 }

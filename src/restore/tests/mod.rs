@@ -1,6 +1,7 @@
 //! Restores of real directories.
 #![allow(clippy::disallowed_methods)]
 
+mod consent;
 mod faults;
 
 use super::{Change, Gate, Request, Restored, carry_out, plan, recover, to_directory, undo};
@@ -112,6 +113,7 @@ fn request<'a>(place: &'a Place, backup: &'a Backup, none: &'a Filter) -> Reques
         excluded: none,
         left_out: &[],
         gate: Gate::Refuse,
+        seen: None,
         safety: None,
         now: now(),
         random: [0; 3],

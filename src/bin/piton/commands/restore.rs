@@ -68,11 +68,8 @@ fn put_back(context: &Context, source: &Source, only: &[String], back: &Back) ->
             "nothing was touched\n".into(),
         ));
     }
-    // What was confirmed is put back, whatever `latest` means by now.
-    let source = Source::Named(selector(previewed.backup.id().as_str())?);
-    let mut report = context.project.restore(&source, &options, &context.teller)?;
-    // This one has counted the rows.
-    report.preview = previewed.preview;
+    // What was confirmed is put back, whatever `latest` means by now, and only what was named goes.
+    let report = context.project.restore_previewed(previewed, &options, &context.teller)?;
     if let Some(restored) = &report.restored {
         human.push_str(&closing(restored));
     }
