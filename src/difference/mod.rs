@@ -4,11 +4,15 @@
 //! into the private staging area of the store, and the copies are compared.
 
 mod files;
+mod literal;
+mod lost;
 mod rows;
 #[cfg(test)]
 mod tests;
 
 pub use files::FileDifference;
+pub use lost::Lost;
+pub(crate) use lost::{Sides, write_lost};
 
 use crate::{
     Result, backup,

@@ -66,6 +66,14 @@ pub enum RestoreError {
         /// The folder.
         path: PathBuf,
     },
+    /// The rows that get lost cannot be saved there.
+    #[error("the rows that get lost cannot be saved to `{}`: {reason}", path.display())]
+    SaveTo {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
     /// Nothing in the backup answers to the filter.
     #[error("nothing in backup `{backup}` matches `{pattern}`")]
     NothingMatches {
@@ -134,7 +142,9 @@ impl RestoreError {
             Self::InUse { .. } | Self::HeldUnseen { .. } => Kind::InUse,
             Self::Changed { .. } => Kind::Refused,
             Self::PageSize { .. } | Self::OtherFileSystem { .. } => Kind::Refused,
-            Self::NotEmpty { .. } | Self::NothingMatches { .. } => Kind::Usage,
+            Self::NotEmpty { .. } | Self::SaveTo { .. } | Self::NothingMatches { .. } => {
+                Kind::Usage
+            }
             Self::NothingToUndo { .. } | Self::UndoHot { .. } => Kind::Refused,
             Self::RolledBack { cause } if cause.kind() == Kind::InUse => Kind::InUse,
             Self::RolledBack { .. } => Kind::Failed,
@@ -164,6 +174,9 @@ impl RestoreError {
                 path.display()
             )),
             Self::NotEmpty { .. } => Some("name a folder that is empty or does not exist".into()),
+            Self::SaveTo { .. } => {
+                Some("name a file that does not exist, in a folder that does".into())
+            }
             Self::NothingMatches { .. } => {
                 Some("`piton backups ID --json` lists the paths in a backup".into())
             }

@@ -77,11 +77,18 @@ impl Project {
         let _lock = self.begin(options.patience, observer)?;
         // Counting the rows that get lost is for whoever decides, and takes its time.
         let preview = self.preview(&backup, options, None)?;
-        self.put_in_place(backup, preview, options, Safety::Take(None), observer)
+        self.put_in_place(
+            backup,
+            preview,
+            options,
+            Safety::Take { seen: None, save_lost: None },
+            observer,
+        )
     }
 
     /// Puts back the backup of a preview, as [`Self::restore`] does, but takes away only what that
-    /// has named: it stops where the data has changed since.
+    /// has named: it stops where the data has changed since. The rows that get lost are saved as SQL
+    /// where a file for them is named.
     ///
     /// # Errors
     /// Those of [`Self::restore`], and [`crate::error::RestoreError::Changed`].
@@ -89,12 +96,14 @@ impl Project {
         &self,
         previewed: RestoreReport,
         options: &RestoreOptions,
+        save_lost: Option<&Path>,
         observer: &dyn Observer,
     ) -> Result<RestoreReport> {
         let RestoreReport { backup, preview, .. } = previewed;
         let _lock = self.begin(options.patience, observer)?;
         let seen = preview.seen.clone();
-        self.put_in_place(backup, preview, options, Safety::Take(Some(&seen)), observer)
+        let safety = Safety::Take { seen: Some(&seen), save_lost };
+        self.put_in_place(backup, preview, options, safety, observer)
     }
 
     /// Carries a restore out and keeps its books; the caller holds the lock.
@@ -290,6 +299,10 @@ impl Project {
         self.with_backup_request(Reason::Safety, None, |of_now, store| {
             let (only, excluded) =
                 (Filter::new(&options.only)?, Filter::new(&self.config.exclude)?);
+            let (taken, seen, save_lost) = match safety {
+                Safety::Take { seen, save_lost } => (true, seen, save_lost),
+                Safety::Skip => (false, None, None),
+            };
             let request = restore::Request {
                 data: &self.config.data,
                 store,
@@ -298,11 +311,9 @@ impl Project {
                 excluded: &excluded,
                 left_out: &[],
                 gate: options.gate,
-                seen: match safety {
-                    Safety::Take(seen) => seen,
-                    Safety::Skip => None,
-                },
-                safety: matches!(safety, Safety::Take(_)).then_some(of_now),
+                seen,
+                save_lost,
+                safety: taken.then_some(of_now),
                 now: of_now.now,
                 random: of_now.random,
             };
@@ -314,8 +325,13 @@ impl Project {
 /// Whether the state before a restore is backed up.
 #[derive(Clone, Copy)]
 enum Safety<'a> {
-    /// It is, and it must be what a preview has seen, where there was one.
-    Take(Option<&'a Seen>),
+    /// It is.
+    Take {
+        /// What a preview has seen; the state must still be that.
+        seen: Option<&'a Seen>,
+        /// Where the rows that get lost are saved.
+        save_lost: Option<&'a Path>,
+    },
     /// It is a half-done run, worth nothing.
     Skip,
 }

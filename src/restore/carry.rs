@@ -5,13 +5,14 @@ use super::{
     hold::Hold,
     hot,
     journal::{Action, Area, Direction, Journal},
+    lost,
     prepare::{Prepared, prepare, stage},
     recovery::sweep,
     require_match, selected,
     transaction::Transaction,
 };
 use crate::{
-    Error, Result, disk,
+    Error, Kind, Result, disk,
     error::RestoreError,
     event::{Event, Observer, Work},
     store::{self, BackupId, FileKind, FileRecord, Item, StoredPath},
@@ -31,7 +32,7 @@ pub fn carry_out(request: &Request<'_>, observer: &dyn Observer) -> Result<Resto
     let items = selected(request, &excluded);
     let begun = stage(request, &area, &items, observer)
         .and_then(|()| prepare(request, &area, &items, &excluded, observer));
-    let Prepared { journal, damaged, hold } = match begun {
+    let Prepared { journal, damaged, hold, saved } = match begun {
         Ok(prepared) => prepared,
         Err(error) => {
             // Nothing live was touched; what was unpacked is of no more use.
@@ -41,12 +42,17 @@ pub fn carry_out(request: &Request<'_>, observer: &dyn Observer) -> Result<Resto
     };
     let kept = commit(&area, &journal, &hold, observer, || compare(request, &journal, &items));
     let kept = kept.map_err(|error| match journal.hot.is_empty() {
-        true => error,
+        true => {
+            if error.kind() != Kind::NotRestored {
+                request.save_lost.into_iter().for_each(lost::discard);
+            }
+            error
+        }
         false => hot::half_done(&journal, &error),
     })?;
     drop(hold);
     remove_older(&area, &journal.id, observer);
-    Ok(restored(&journal, kept, damaged))
+    Ok(Restored { saved, ..restored(&journal, kept, damaged) })
 }
 
 /// What is reported of a journal that was carried out.
@@ -64,6 +70,7 @@ pub(super) fn restored(journal: &Journal, undo: PathBuf, damaged: Vec<StoredPath
         displaced: displaced.collect(),
         damaged,
         hot: journal.hot.clone(),
+        saved: None,
     }
 }
 

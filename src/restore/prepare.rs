@@ -6,7 +6,9 @@ use super::{
     hold::Hold,
     holders, hot,
     journal::{Action, Area, Journal},
-    left_out, require_space,
+    left_out,
+    lost::{self, Moment, Saved},
+    require_space,
     seen::{changed_since, sights},
 };
 use crate::{
@@ -30,6 +32,7 @@ pub(super) fn stage(
     observer: &dyn Observer,
 ) -> Result<()> {
     let sizes = items.iter().filter_map(|item| item.content()).map(|(size, _)| size);
+    request.save_lost.map_or(Ok(()), lost::require_free)?;
     // It may be gone altogether.
     disk::create_folders("data-folder", request.data)?;
     require_space(request.data, sizes.fold(0, u64::saturating_add))?;
@@ -55,6 +58,7 @@ pub(super) struct Prepared {
     /// Live databases that cannot be read.
     pub(super) damaged: Vec<StoredPath>,
     pub(super) hold: Hold,
+    pub(super) saved: Option<Saved>,
 }
 
 /// Everything between unpacking and the first change of the live data.
@@ -107,8 +111,23 @@ pub(super) fn prepare(
             journal.actions.iter().filter_map(Action::entry).chain(&journal.hot).collect();
         refuse(request, seen.changed(&live, &entries, contents.as_ref()))?;
     }
-    hot::restore_all(request, area, &journal)?;
-    Ok(Prepared { journal, damaged, hold })
+    let moment = Moment {
+        area,
+        journal: &journal,
+        live: &live,
+        damaged: &damaged,
+        safety: journal.safety.as_ref(),
+        contents: contents.as_ref(),
+    };
+    let save = |target: &Path| lost::save(request, &moment, target, observer);
+    let saved = request.save_lost.map(save).transpose()?;
+    if let Err(error) = hot::restore_all(request, area, &journal) {
+        if error.kind() != Kind::NotRestored {
+            request.save_lost.into_iter().for_each(lost::discard);
+        }
+        return Err(error);
+    }
+    Ok(Prepared { journal, damaged, hold, saved })
 }
 
 fn refuse(request: &Request<'_>, changed: Vec<PathBuf>) -> Result<()> {
@@ -141,7 +160,8 @@ pub(super) fn require_idle(data: &Path, journal: &Journal) -> Result<()> {
     }
 }
 
-type Contents = BTreeMap<StoredPath, Digest>;
+/// What databases contain.
+pub(super) type Contents = BTreeMap<StoredPath, Digest>;
 
 /// Backs up what is there; gives the backup, and what the databases contain.
 fn take_safety(

@@ -6,6 +6,7 @@ use super::{
     hold::Hold,
     is_absent,
     journal::{Action, Area, Direction, Journal},
+    lost,
     prepare::{fold_all, require_idle},
     transaction::Transaction,
 };
@@ -138,6 +139,7 @@ pub(super) fn sweep(area: &Area, journal: &Journal, direction: Direction) {
 }
 
 fn remove_leftovers(area: &Area) -> Result<()> {
+    lost::sweep(area)?;
     let staging = area.staging();
     if staging.exists() {
         disk::remove_tree("sweep-staging", &staging)?;

@@ -39,6 +39,7 @@ mod recover;
 mod restore;
 mod rollback;
 mod run;
+mod save_lost;
 mod several;
 mod status;
 mod tenants;

@@ -114,6 +114,7 @@ fn request<'a>(place: &'a Place, backup: &'a Backup, none: &'a Filter) -> Reques
         left_out: &[],
         gate: Gate::Refuse,
         seen: None,
+        save_lost: None,
         safety: None,
         now: now(),
         random: [0; 3],

@@ -8,7 +8,7 @@ use crate::{
 use anyhow::Result;
 use piton::{
     project::{Outcome, RestoreOptions, RestoreReport, Source},
-    restore::{Change, DatabaseChange, Gate, Preview, Restored, Rows},
+    restore::{Change, DatabaseChange, Gate, Preview, Restored, Rows, Saved, SavedRows},
 };
 use serde_json::json;
 
@@ -69,7 +69,12 @@ fn put_back(context: &Context, source: &Source, only: &[String], back: &Back) ->
         ));
     }
     // What was confirmed is put back, whatever `latest` means by now, and only what was named goes.
-    let report = context.project.restore_previewed(previewed, &options, &context.teller)?;
+    let report = context.project.restore_previewed(
+        previewed,
+        &options,
+        back.save_lost.as_deref(),
+        &context.teller,
+    )?;
     if let Some(restored) = &report.restored {
         human.push_str(&closing(restored));
     }
@@ -164,10 +169,32 @@ fn closing(restored: &Restored) -> String {
     for path in &restored.hot {
         human.push_str(&format!("  {path} was written into while open\n"));
     }
+    if let Some(saved) = &restored.saved {
+        human.push_str(&saved_rows(saved));
+    }
     if let Some(safety) = &restored.safety {
         human.push_str(&format!("  the state before it is backup {safety}\n"));
     }
     human.push_str(&text::next("piton status; to take it back: piton restore --undo"));
+    human
+}
+
+fn saved_rows(saved: &Saved) -> String {
+    if saved.databases.is_empty() {
+        return format!("  no row was lost; {} says so\n", saved.path.display());
+    }
+    let mut human = String::new();
+    for SavedRows { database, file, lost } in &saved.databases {
+        let all = usize::try_from(lost.rows + lost.changed).unwrap_or(usize::MAX);
+        human.push_str(&format!(
+            "  {} of {database} saved in {}\n",
+            text::count(all, "row", "rows"),
+            file.display()
+        ));
+        for reason in &lost.left_out {
+            human.push_str(&format!("    {} {reason}\n", text::styled(text::NOTICE, "but:")));
+        }
+    }
     human
 }
 
