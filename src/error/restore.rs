@@ -20,6 +20,31 @@ impl fmt::Display for FileHolder {
     }
 }
 
+/// How far a restore into open databases has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HotParts {
+    /// Those that have their new content.
+    pub done: Vec<PathBuf>,
+    /// The one that was being written: it is all old or all new.
+    pub writing: Vec<PathBuf>,
+    /// Those that are as before.
+    pub left: Vec<PathBuf>,
+}
+
+impl fmt::Display for HotParts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            (&self.done, "has the content of the backup"),
+            (&self.writing, "has the one or the other"),
+            (&self.left, "is as before"),
+        ];
+        for (paths, text) in parts.iter().filter(|(paths, _)| !paths.is_empty()) {
+            write!(formatter, "{} {text}, ", names(paths))?;
+        }
+        formatter.write_str("what was not open is as before")
+    }
+}
+
 /// A restore that was refused, or that could not be finished.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -74,6 +99,17 @@ pub enum RestoreError {
         /// Why.
         reason: &'static str,
     },
+    /// It was killed, or the power failed.
+    #[error("it was interrupted")]
+    Interrupted,
+    /// An open database stayed locked.
+    #[error("`{}` stayed locked for {seconds} s by whoever has it open, and cannot be written to", database.display())]
+    HotBusy {
+        /// The database.
+        database: PathBuf,
+        /// How long it was tried.
+        seconds: u64,
+    },
     /// Nothing in the backup answers to the filter.
     #[error("nothing in backup `{backup}` matches `{pattern}`")]
     NothingMatches {
@@ -117,9 +153,13 @@ pub enum RestoreError {
         undo: PathBuf,
     },
     /// Some open databases have their new content, and the rest failed.
-    #[error("only a part of the open databases was restored: {cause}")]
+    #[error("the restore into open databases stopped in the middle: {parts}: {cause}")]
     HalfHot {
-        /// Why the rest failed.
+        /// Which is what.
+        parts: Box<HotParts>,
+        /// The backup that was being put back.
+        backup: String,
+        /// Why it stopped.
         cause: String,
         /// The safety backup that holds the state before, where there is one.
         safety: Option<String>,
@@ -139,7 +179,7 @@ impl RestoreError {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::InUse { .. } | Self::HeldUnseen { .. } => Kind::InUse,
+            Self::InUse { .. } | Self::HeldUnseen { .. } | Self::HotBusy { .. } => Kind::InUse,
             Self::Changed { .. } => Kind::Refused,
             Self::PageSize { .. } | Self::OtherFileSystem { .. } => Kind::Refused,
             Self::NotEmpty { .. } | Self::SaveTo { .. } | Self::NothingMatches { .. } => {
@@ -149,6 +189,7 @@ impl RestoreError {
             Self::RolledBack { cause } if cause.kind() == Kind::InUse => Kind::InUse,
             Self::RolledBack { .. } => Kind::Failed,
             Self::BadJournal { .. }
+            | Self::Interrupted
             | Self::Stuck { .. }
             | Self::HalfHot { .. }
             | Self::Differs { .. } => Kind::NotRestored,
@@ -183,9 +224,20 @@ impl RestoreError {
             Self::NothingToUndo { .. } => {
                 Some("`piton backups` lists the safety backups that restores took".into())
             }
-            Self::UndoHot { safety } | Self::HalfHot { safety, .. } => safety
+            Self::UndoHot { safety } => safety
                 .as_ref()
                 .map(|id| format!("put its safety backup back: `piton restore {id}`")),
+            Self::HalfHot { backup, safety, .. } => Some(match safety {
+                Some(_) => format!(
+                    "`piton restore {backup} --hot` does it again, `piton restore --undo` takes it back"
+                ),
+                None => format!("`piton restore {backup} --hot` does it again"),
+            }),
+            Self::Interrupted => None,
+            Self::HotBusy { .. } => Some(
+                "end what reads or writes it for so long, or stop the service and restore without `--hot`"
+                    .into(),
+            ),
             Self::BadJournal { .. } => {
                 Some("the old files lie beside it in `undo`; move the journal away to go on".into())
             }

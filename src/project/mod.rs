@@ -103,8 +103,16 @@ impl Project {
         Store::new(self.config.backups.clone())
     }
 
-    /// Takes the lock and puts right what an interrupted restore left.
+    /// Takes the lock and puts right what an interrupted restore left; refuses where that needs
+    /// another restore.
     fn begin(&self, patience: Patience, observer: &dyn Observer) -> Result<Lock> {
+        let lock = self.begin_restore(patience, observer)?;
+        restore::require_whole(&self.config.data)?;
+        Ok(lock)
+    }
+
+    /// The same for a restore, which makes whole what another one has left in parts.
+    fn begin_restore(&self, patience: Patience, observer: &dyn Observer) -> Result<Lock> {
         let data = self.config.data.clone();
         if data.exists() && !data.is_dir() {
             return Err(crate::error::BackupError::NoData { data }.into());
@@ -118,9 +126,9 @@ impl Project {
     /// lock otherwise.
     fn settle(&self, observer: &dyn Observer) -> Result<()> {
         if restore::is_interrupted(&self.config.data) {
-            drop(self.begin(Patience::Wait, observer)?);
+            drop(self.begin_restore(Patience::Wait, observer)?);
         }
-        Ok(())
+        restore::require_whole(&self.config.data)
     }
 
     /// The targets that a selection names.

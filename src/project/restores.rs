@@ -10,7 +10,7 @@ use crate::{
     event::Observer,
     ledger,
     lock::{PRIVATE_FOLDER, Patience},
-    restore::{self, Gate, Preview, Recovered, Restored, Seen},
+    restore::{self, Gate, HotUndo, Preview, Recovered, Restored, Seen},
     store::{Backup, BackupId, Filter, Reason, Selector},
 };
 use std::path::{Path, PathBuf};
@@ -57,7 +57,9 @@ impl Project {
         options: &RestoreOptions,
         observer: &dyn Observer,
     ) -> Result<RestoreReport> {
-        self.settle(observer)?;
+        if restore::is_interrupted(&self.config.data) {
+            drop(self.begin_restore(Patience::Wait, observer)?);
+        }
         let backup = self.source(source)?;
         let preview = self.preview(&backup, options, Some(observer))?;
         Ok(RestoreReport { backup, preview, restored: None })
@@ -74,7 +76,7 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<RestoreReport> {
         let backup = self.source(source)?;
-        let _lock = self.begin(options.patience, observer)?;
+        let _lock = self.begin_restore(options.patience, observer)?;
         // Counting the rows that get lost is for whoever decides, and takes its time.
         let preview = self.preview(&backup, options, None)?;
         self.put_in_place(
@@ -100,7 +102,7 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<RestoreReport> {
         let RestoreReport { backup, preview, .. } = previewed;
-        let _lock = self.begin(options.patience, observer)?;
+        let _lock = self.begin_restore(options.patience, observer)?;
         let seen = preview.seen.clone();
         let safety = Safety::Take { seen: Some(&seen), save_lost };
         self.put_in_place(backup, preview, options, safety, observer)
@@ -150,9 +152,18 @@ impl Project {
     /// # Errors
     /// Those of [`restore::undo`].
     pub fn undo_restore(&self, patience: Patience, observer: &dyn Observer) -> Result<Restored> {
-        let _lock = self.begin(patience, observer)?;
+        let _lock = self.begin_restore(patience, observer)?;
         let data = &self.config.data;
-        let restored = restore::undo(data, (self.world.clock)(), (self.world.random)(), observer)?;
+        let restored = match restore::last_hot(data)? {
+            // There are no old files of open databases: the safety backup has what was there.
+            Some(HotUndo { safety: Some(safety), only }) => {
+                let backup = self.store().load(&safety)?;
+                let options = RestoreOptions { only, gate: Gate::Hot, patience };
+                let taken = Safety::Take { seen: None, save_lost: None };
+                self.carry_out_restore(&backup, &options, taken, observer)?
+            }
+            _ => restore::undo(data, (self.world.clock)(), (self.world.random)(), observer)?,
+        };
         if let Some(mut run) = last_run::read(data) {
             // What the run did may be back: going back to before it must be possible.
             run.ending = Ending::Done;
@@ -176,7 +187,9 @@ impl Project {
         }
         let holder = &self.world.holder;
         let _lock = crate::lock::acquire(&self.config.data, holder, patience, observer)?;
-        restore::recover(&self.config.data, observer)
+        let recovered = restore::recover(&self.config.data, observer)?;
+        restore::require_whole(&self.config.data)?;
+        Ok(recovered)
     }
 
     /// Puts a backup of this very run back; the caller holds the lock.

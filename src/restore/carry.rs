@@ -3,7 +3,7 @@
 use super::{
     Request, Restored, excluded,
     hold::Hold,
-    hot,
+    hot_note,
     journal::{Action, Area, Direction, Journal},
     lost,
     prepare::{Prepared, prepare, stage},
@@ -48,8 +48,9 @@ pub fn carry_out(request: &Request<'_>, observer: &dyn Observer) -> Result<Resto
             }
             error
         }
-        false => hot::half_done(&journal, &error),
+        false => hot_note::after_all(&journal, &error),
     })?;
+    hot_note::remove(&area)?;
     drop(hold);
     remove_older(&area, &journal.id, observer);
     Ok(Restored { saved, ..restored(&journal, kept, damaged) })

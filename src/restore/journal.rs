@@ -32,6 +32,9 @@ pub(crate) struct Journal {
     pub(crate) direction: Direction,
     /// Where the new files wait, relative to the private folder.
     pub(crate) staged: PathBuf,
+    /// The patterns that the restore is limited to.
+    #[serde(default)]
+    pub(crate) only: Vec<String>,
     /// Databases that were restored while open; there are no old files of them.
     pub(crate) hot: Vec<StoredPath>,
     pub(crate) actions: Vec<Action>,
@@ -118,6 +121,7 @@ impl Journal {
             safety: None,
             direction: Direction::Forward,
             staged,
+            only: Vec::new(),
             hot: Vec::new(),
             actions: Vec::new(),
         }
@@ -148,6 +152,11 @@ impl Area {
     /// Where backups are unpacked.
     pub(crate) fn staging(&self) -> PathBuf {
         self.private.join("staging")
+    }
+
+    /// Where copies lie for as long as it takes to read them.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.private.join("scratch")
     }
 
     /// What one restore has replaced.

@@ -89,8 +89,7 @@ pub(super) fn save(
     name.push(target.file_name().unwrap_or_default());
     name.push(".partial");
     let partial = target.with_file_name(name);
-    // Beside staging, which it must not be taken for.
-    let copies = moment.area.private.join("lost");
+    let copies = moment.area.scratch();
     disk::remove_tree("lost-sweep", &partial)?;
     disk::remove_tree("lost-sweep", &copies)?;
     let saved = disk::create_private_folder("lost-folder", &partial)
@@ -249,7 +248,7 @@ fn folder_of(path: &Path) -> &Path {
 
 /// Removes the copies that an interrupted restore has left in the private folder.
 pub(super) fn sweep(area: &Area) -> Result<()> {
-    match disk::remove_tree("lost-sweep", &area.private.join("lost")) {
+    match disk::remove_tree("lost-sweep", &area.scratch()) {
         Err(error) if is_absent(&error) => Ok(()),
         other => Ok(other?),
     }

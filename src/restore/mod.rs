@@ -11,6 +11,7 @@ mod fold;
 mod hold;
 mod holders;
 mod hot;
+mod hot_note;
 mod journal;
 mod losses;
 mod lost;
@@ -24,6 +25,7 @@ mod transaction;
 
 pub use carry::carry_out;
 pub use holders::View;
+pub use hot_note::{HotUndo, last_hot, require_whole};
 pub use journal::Direction;
 pub use losses::count_losses;
 pub use lost::{Saved, SavedRows};

@@ -87,6 +87,7 @@ pub(super) fn prepare(
         Ok((live, actions))
     };
     let (live, _) = arranged(&[])?;
+    journal.only = request.only.texts();
     if request.gate == Gate::Hot {
         journal.hot = both_have(items, &live);
     }
@@ -121,7 +122,7 @@ pub(super) fn prepare(
     };
     let save = |target: &Path| lost::save(request, &moment, target, observer);
     let saved = request.save_lost.map(save).transpose()?;
-    if let Err(error) = hot::restore_all(request, area, &journal) {
+    if let Err(error) = hot::restore_all(request, area, &journal, contents.as_ref(), observer) {
         if error.kind() != Kind::NotRestored {
             request.save_lost.into_iter().for_each(lost::discard);
         }

@@ -4,7 +4,7 @@ use super::{
     Restored,
     carry::{commit, go_back, restored, stuck},
     hold::Hold,
-    is_absent,
+    hot_note, is_absent,
     journal::{Action, Area, Direction, Journal},
     lost,
     prepare::{fold_all, require_idle},
@@ -43,8 +43,10 @@ pub fn is_interrupted(data: &Path) -> bool {
 /// # Errors
 /// [`RestoreError::BadJournal`]; the system's, with the path.
 pub fn needed_backups(data: &Path) -> Result<Vec<BackupId>> {
-    let journal = Area::new(data).read_journal()?;
-    Ok(journal.map_or_else(Vec::new, |it| [it.backup].into_iter().chain(it.safety).collect()))
+    let area = Area::new(data);
+    let journal = area.read_journal()?;
+    let of_journal = journal.into_iter().flat_map(|it| [it.backup].into_iter().chain(it.safety));
+    Ok(of_journal.chain(hot_note::needed(&area)?).collect())
 }
 
 /// Finishes an interrupted restore, or puts the old state back where that is not possible; nothing

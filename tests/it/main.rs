@@ -27,6 +27,7 @@ mod diff;
 mod docs;
 mod generated;
 mod history;
+mod hot;
 mod init;
 mod json;
 mod laws;

@@ -3,6 +3,7 @@
 
 mod consent;
 mod faults;
+mod hot;
 
 use super::{Change, Gate, Request, Restored, carry_out, plan, recover, to_directory, undo};
 use crate::{
