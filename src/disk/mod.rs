@@ -150,6 +150,30 @@ pub fn hard_link(point: &'static str, from: &Path, to: &Path) -> Result<()> {
     step(point, "link", from, || fs::hard_link(from, to))
 }
 
+/// Copies a file's content to a new private file, synced.
+///
+/// # Errors
+/// The system's, with the old path.
+pub fn copy_file(point: &'static str, from: &Path, to: &Path) -> Result<()> {
+    let mut source = open_to_read(from)?;
+    let mut copy = create_private_file(point, to)?;
+    io::copy(&mut source, &mut copy).map_err(failed("copy", from))?;
+    sync_file(point, to, &copy)
+}
+
+/// Which mount a path belongs to, where the kernel tells: one file system can be mounted in several
+/// places, and nothing can be renamed from one of them to another.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn mount_of(path: &Path) -> Result<Option<u64>> {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+    let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MNT_ID);
+    let found = found.map_err(|error| failed("read", path)(error.into()))?;
+    let told = found.stx_mask & StatxFlags::MNT_ID.bits() != 0;
+    Ok(told.then_some(found.stx_mnt_id))
+}
+
 /// Creates a symbolic link.
 ///
 /// # Errors

@@ -211,7 +211,7 @@ impl RestoreError {
             )),
             Self::PageSize { .. } => Some("stop the service and restore without `--hot`".into()),
             Self::OtherFileSystem { path } => Some(format!(
-                "unmount `{0}` or restore beside it with `--to DIR` and copy by hand",
+                "unmount `{}`, or restore the rest with `--only GLOB`, or look at all with `--to DIR`",
                 path.display()
             )),
             Self::NotEmpty { .. } => Some("name a folder that is empty or does not exist".into()),

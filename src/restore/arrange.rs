@@ -4,6 +4,7 @@ use super::journal::{Action, What};
 use crate::{
     Result,
     backup::scan::{self, Tree},
+    disk,
     error::RestoreError,
     store::{Attributes, FileKind, FileRecord, Item, Manifest, StoredPath},
 };
@@ -114,21 +115,32 @@ fn displaced(
 /// # Errors
 /// [`RestoreError::OtherFileSystem`] with the first such path.
 pub(super) fn require_one_file_system(data: &Path, live: &Tree, actions: &[Action]) -> Result<()> {
-    let device = std::fs::metadata(data).map_err(crate::disk::failed("read", data))?.dev();
+    let device = std::fs::metadata(data).map_err(disk::failed("read", data))?.dev();
+    let mount = disk::mount_of(&data.join("."))?;
     let mut touched = BTreeSet::new();
     for action in actions {
-        if let Action::Place { path, .. } | Action::Displace { path, .. } = action {
-            touched.extend(path.parent());
-            touched.insert(path.clone());
+        match action {
+            Action::Place { path, .. }
+            | Action::Displace { path, .. }
+            | Action::RemoveFolder { path, .. }
+            | Action::MakeFolder { path, .. } => {
+                touched.extend(path.parent());
+                touched.insert(path.clone());
+            }
+            Action::DressFolder { .. } => {}
         }
     }
-    let all = [&live.databases, &live.files, &live.folders];
-    let elsewhere = all
-        .iter()
-        .flat_map(|part| part.iter())
-        .find(|(path, found)| found.dev() != device && touched.contains(path));
-    match elsewhere {
-        None => Ok(()),
-        Some((path, _)) => Err(RestoreError::OtherFileSystem { path: path.below(data) }.into()),
+    // Folders first: a mount point says more than what lies in it.
+    let all = [&live.folders, &live.databases, &live.files];
+    for (path, found) in all.iter().flat_map(|part| part.iter()) {
+        if !touched.contains(path) {
+            continue;
+        }
+        let path = path.below(data);
+        // The same file system may be mounted here once more.
+        if found.dev() != device || disk::mount_of(&path)? != mount {
+            return Err(RestoreError::OtherFileSystem { path }.into());
+        }
     }
+    Ok(())
 }

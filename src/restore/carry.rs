@@ -98,6 +98,7 @@ pub(super) fn commit(
     let differing = compare();
     area.end_forward(journal).map_err(|error| stuck(area, journal, &error, "it is complete"))?;
     drop(disk::remove_tree("staging-end", &area.private.join(&journal.staged)));
+    drop(disk::remove_tree("scratch-end", &area.scratch()));
     observer.event(Event::WorkEnded { work: Work::Publish });
     match differing {
         Ok(None) => Ok(undo),

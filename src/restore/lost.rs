@@ -4,7 +4,7 @@
 //! a folder of that name, with the files under the names of their databases, where there are more.
 
 use super::{
-    Request, is_absent,
+    Request,
     journal::{Action, Area, Journal, What},
     prepare::Contents,
 };
@@ -243,13 +243,5 @@ fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    }
-}
-
-/// Removes the copies that an interrupted restore has left in the private folder.
-pub(super) fn sweep(area: &Area) -> Result<()> {
-    match disk::remove_tree("lost-sweep", &area.scratch()) {
-        Err(error) if is_absent(&error) => Ok(()),
-        other => Ok(other?),
     }
 }

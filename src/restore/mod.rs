@@ -18,6 +18,7 @@ mod lost;
 mod prepare;
 mod preview;
 mod recovery;
+mod second_name;
 mod seen;
 #[cfg(test)]
 mod tests;

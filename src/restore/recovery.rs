@@ -6,7 +6,6 @@ use super::{
     hold::Hold,
     hot_note, is_absent,
     journal::{Action, Area, Direction, Journal},
-    lost,
     prepare::{fold_all, require_idle},
     transaction::Transaction,
 };
@@ -130,6 +129,7 @@ pub fn undo(
 /// Removes what a restore that has ended leaves in the private folder; what cannot be removed
 /// takes room and harms nothing.
 pub(super) fn sweep(area: &Area, journal: &Journal, direction: Direction) {
+    drop(disk::remove_tree("sweep-scratch", &area.scratch()));
     let staged = area.private.join(&journal.staged);
     if staged == area.staging() {
         drop(disk::remove_tree("sweep-staging", &staged));
@@ -141,7 +141,7 @@ pub(super) fn sweep(area: &Area, journal: &Journal, direction: Direction) {
 }
 
 fn remove_leftovers(area: &Area) -> Result<()> {
-    lost::sweep(area)?;
+    disk::remove_tree("sweep-scratch", &area.scratch())?;
     let staging = area.staging();
     if staging.exists() {
         disk::remove_tree("sweep-staging", &staging)?;

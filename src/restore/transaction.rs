@@ -4,7 +4,10 @@
 //! instead of remembering. A name is always one whole old or one whole new file: the old one gets a
 //! second name in the undo area, then the new one is renamed over it.
 
-use super::journal::{Action, Area, Journal, What};
+use super::{
+    journal::{Action, Area, Journal, What},
+    second_name,
+};
 use crate::{
     Result,
     database::{SIDE_SUFFIXES, side_file},
@@ -158,13 +161,13 @@ impl Transaction<'_> {
             None => {
                 // There unless the live file has come since the restore was prepared.
                 disk::create_private_folders("undo-folder", &parent(&places.undo))?;
-                disk::hard_link("keep", &places.live, &places.undo)?;
+                self.second_name(["keep", "keep-copy"], &places.live, &places.undo)?;
             }
-            Some(kept) if identity(&kept) == identity(&live) => {}
+            Some(_) if second_name::is_same(&places.undo, &places.live)? => {}
             // Somebody has replaced it since the interruption: that one is kept as well.
             Some(_) => {
                 let later = later_name(&places.undo)?;
-                disk::hard_link("keep-later", &places.live, &later)?;
+                self.second_name(["keep-later", "keep-later-copy"], &places.live, &later)?;
             }
         }
         move_logs("keep-log", what, &places.live, &places.undo)
@@ -173,24 +176,34 @@ impl Transaction<'_> {
     fn take_back(&self, places: &Places, what: What) -> Result<()> {
         let (staged, live) = (look(&places.staged)?, look(&places.live)?);
         let kept = look(&places.undo)?.filter(|kept| !kept.is_dir());
-        let same = |one: &Metadata, other: &Metadata| identity(one) == identity(other);
+        let unkeep = || disk::remove_file("back-unkeep", &places.undo);
+        let put_back = || disk::rename("back-place", &places.undo, &places.live);
         match (staged, live, kept) {
-            (_, None, Some(_)) => disk::rename("back-place", &places.undo, &places.live)?,
+            (_, None, Some(_)) => put_back()?,
             (None, Some(_), Some(_)) => {
-                disk::hard_link("back-keep", &places.live, &places.staged)?;
-                disk::rename("back-place", &places.undo, &places.live)?;
-            }
-            (Some(staged), Some(live), Some(_)) if same(&staged, &live) => {
-                disk::rename("back-place", &places.undo, &places.live)?;
+                let points = ["back-keep", "back-keep-copy"];
+                self.second_name(points, &places.live, &places.staged)?;
+                put_back()?;
             }
             (None, Some(_), None) => disk::rename("back-new", &places.live, &places.staged)?,
             // Two names of one file: renaming one over the other would leave both.
-            (Some(_), Some(live), Some(kept)) if same(&live, &kept) => {
-                disk::remove_file("back-unkeep", &places.undo)?;
+            (Some(_), Some(live), Some(kept)) if identity(&live) == identity(&kept) => unkeep()?,
+            (Some(staged), Some(live), Some(_)) if identity(&staged) == identity(&live) => {
+                put_back()?;
+            }
+            (Some(_), Some(_), Some(_)) if second_name::is_same(&places.live, &places.undo)? => {
+                unkeep()?;
+            }
+            (Some(_), Some(_), Some(_)) if second_name::is_same(&places.staged, &places.live)? => {
+                put_back()?;
             }
             _ => {}
         }
         move_logs("back-log", what, &places.undo, &places.live)
+    }
+
+    fn second_name(&self, points: [&'static str; 2], from: &Path, to: &Path) -> Result<()> {
+        second_name::give(points, from, to, &self.area.scratch())
     }
 
     fn places(&self, path: &crate::store::StoredPath) -> Places {
@@ -248,13 +261,13 @@ fn move_logs(point: &'static str, what: What, from: &Path, to: &Path) -> Result<
 }
 
 /// A folder that is not empty has something that is excluded, or came later: it stays. So does a
-/// file that has its name by now.
+/// file that has its name by now, and a folder on which something has been mounted.
 fn remove_if_empty(point: &'static str, path: &Path) -> Result<()> {
     match disk::remove_empty_folder(point, path) {
         Err(error)
             if matches!(
                 error.source.kind(),
-                ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory
+                ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory | ErrorKind::ResourceBusy
             ) =>
         {
             Ok(())

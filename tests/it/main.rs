@@ -33,6 +33,7 @@ mod json;
 mod laws;
 mod layers;
 mod lock;
+mod mounts;
 mod new;
 mod plan;
 mod prune;
