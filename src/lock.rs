@@ -73,6 +73,13 @@ pub fn acquire(
     Ok(Lock { _file: file })
 }
 
+/// Whether somebody holds the lock of a data directory; nothing is created.
+#[must_use]
+pub fn is_held(data: &Path) -> bool {
+    let file = File::open(data.join(PRIVATE_FOLDER).join("lock"));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 fn write_holder(file: &mut File, holder: &Holder) -> std::io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;

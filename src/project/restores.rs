@@ -261,7 +261,7 @@ impl Project {
         found.ok_or_else(|| ProjectError::NothingToRollBack.into())
     }
 
-    fn database_paths(&self) -> Vec<PathBuf> {
+    pub(super) fn database_paths(&self) -> Vec<PathBuf> {
         let Ok(targets) = self.selected(&Selection::default()) else {
             return vec![self.config.database.clone()];
         };

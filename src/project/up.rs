@@ -9,7 +9,7 @@ use crate::{
     Error, Kind, Result,
     apply::{self, Done, Failure, Lasting},
     database, disk,
-    event::Observer,
+    event::{Event, Observer},
     lock::Patience,
     plan::DatabasePlan,
     store::{BackupId, Reason},
@@ -100,8 +100,17 @@ impl Project {
             Some(plans) if plans.iter().all(|plan| !plan.path.exists()) => plans,
             _ => planned()?,
         };
+        let cut_off = self.run_cut_off();
         if let Some(outcome) = without_a_run(&plans, &targets) {
+            // Cut off at its very end: everything that it was to do is done.
+            if outcome == Outcome::NothingToDo && cut_off.is_some() && is_whole(&options.selection)
+            {
+                self.end_run(Ending::Done)?;
+            }
             return Ok(report(outcome, plans));
+        }
+        if let Some(run) = cut_off {
+            observer.event(Event::Warning { text: format!("{run}; this one goes on from there") });
         }
         for plan in plans.iter().filter(|plan| plan.acts()) {
             databases::require_in_backups(config, &plan.database)?;
@@ -118,6 +127,14 @@ impl Project {
             self.prune_after(report.backup.as_ref(), observer);
         }
         Ok(report)
+    }
+
+    /// Notes how the last run ended after all.
+    fn end_run(&self, ending: Ending) -> Result<()> {
+        match last_run::read(&self.config.data) {
+            Some(run) => last_run::write(&self.config.data, &LastRun { ending, ..run }),
+            None => Ok(()),
+        }
     }
 
     /// Notes that a run begins, so that a crash in it is noticed.
@@ -302,7 +319,6 @@ impl Project {
     }
 }
 
-/// How plans end that are refused, or that have nothing to do.
 /// How a run ends that does nothing. A refused database of a pattern stops only itself.
 fn without_a_run(plans: &[DatabasePlan], targets: &Targets) -> Option<Outcome> {
     let refused = plans.iter().filter(|plan| is_refused(plan));
@@ -314,6 +330,11 @@ fn without_a_run(plans: &[DatabasePlan], targets: &Targets) -> Option<Outcome> {
         (.., false) => Some(Outcome::NothingToDo),
         _ => None,
     }
+}
+
+/// Whether nothing of the histories is left out.
+fn is_whole(selection: &Selection) -> bool {
+    selection.targets.is_empty() && selection.settings.last.is_none()
 }
 
 fn is_refused(plan: &DatabasePlan) -> bool {
