@@ -18,6 +18,12 @@ pub const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Suffixes of the files that SQLite keeps beside a database.
 pub const SIDE_SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
 
+/// All bytes by which SQLite locks a database: pending, reserved, and 510 shared ones
+/// (SQLite file format, 1.3, "the lock-byte page").
+pub const FIRST_LOCK_BYTE: i64 = 0x4000_0000;
+/// How many of them there are.
+pub const LOCK_BYTES: i64 = 512;
+
 /// What a connection may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {

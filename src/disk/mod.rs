@@ -10,7 +10,7 @@ pub mod fault;
 mod range_lock;
 
 pub use attributes::{set_mode, set_modified, set_owner};
-pub use range_lock::{Claim, lock_range};
+pub use range_lock::{Claim, Owner, lock_range, range_owner};
 
 use crate::error::DiskError;
 use std::{

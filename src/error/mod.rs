@@ -19,7 +19,7 @@ pub use disk::DiskError;
 pub use history::HistoryError;
 pub use place::Place;
 pub use project::ProjectError;
-pub use restore::{FileHolder, HotParts, RestoreError};
+pub use restore::{FileHolder, Held, HotParts, Limit, RestoreError};
 pub use store::StoreError;
 
 use std::path::PathBuf;

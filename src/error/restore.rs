@@ -12,11 +12,56 @@ pub struct FileHolder {
     pub command: String,
     /// The database, relative to the data directory.
     pub database: PathBuf,
+    /// What of it.
+    pub held: Held,
+}
+
+/// In which way a process holds a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Held {
+    /// It has the database or a log of it open.
+    Open,
+    /// It has a file open that had its name and is deleted.
+    Deleted,
+    /// It has locked it; what it has open cannot be seen.
+    Locked,
+}
+
+/// Why not every process can be looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// Only root may look into the processes of other users.
+    OtherUsers,
+    /// `/proc` does not even list them.
+    Hidden,
+    /// Processes outside of this container or process namespace have no number here.
+    Namespace,
+    /// There is no `/proc`.
+    NoProc,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::OtherUsers => "only root may look into processes of other users",
+            Self::Hidden => "`/proc` hides processes of other users (hidepid)",
+            Self::Namespace => "processes outside of this container cannot be seen",
+            Self::NoProc => "there is no `/proc`",
+        })
+    }
 }
 
 impl fmt::Display for FileHolder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "`{}` by pid {} ({})", self.database.display(), self.pid, self.command)
+        let Self { pid, command, database, held } = self;
+        write!(formatter, "`{}` by pid {pid} ({command})", database.display())?;
+        match held {
+            Held::Open => Ok(()),
+            Held::Deleted => formatter.write_str(", which works on a deleted file of that name"),
+            Held::Locked => formatter.write_str(", which has locked it"),
+        }
     }
 }
 
@@ -56,10 +101,12 @@ pub enum RestoreError {
         holders: Vec<FileHolder>,
     },
     /// A database is held, but by whom cannot be seen from here.
-    #[error("`{}` is in use by a process that cannot be seen from here", database.display())]
+    #[error("`{}` is in use by a process that cannot be seen from here{}", database.display(), because(limits))]
     HeldUnseen {
         /// The database.
         database: PathBuf,
+        /// Why.
+        limits: Vec<Limit>,
     },
     /// The data is no longer what the preview has shown.
     #[error("the data has changed since it was looked at: {}", names(changed))]
@@ -203,9 +250,15 @@ impl RestoreError {
             Self::InUse { .. } => Some(
                 "stop the service first, or add `--hot` to restore into the open databases".into(),
             ),
-            Self::HeldUnseen { .. } => {
-                Some("stop the service first; run as root to see who it is".into())
-            }
+            Self::HeldUnseen { limits, .. } => Some(match limits.first() {
+                Some(Limit::OtherUsers | Limit::Hidden) => {
+                    "stop the service first; run as root to see who it is".into()
+                }
+                Some(Limit::Namespace) => {
+                    "stop the service first; run it on the host to see who it is".into()
+                }
+                _ => "stop the service first".into(),
+            }),
             Self::Changed { backup, .. } => Some(format!(
                 "stop what writes to it; `piton restore {backup}` shows what would be lost now"
             )),
@@ -251,6 +304,11 @@ impl RestoreError {
             }
         }
     }
+}
+
+fn because(limits: &[Limit]) -> String {
+    let texts: Vec<String> = limits.iter().map(|limit| format!("; {limit}")).collect();
+    texts.concat()
 }
 
 fn names(paths: &[PathBuf]) -> String {

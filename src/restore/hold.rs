@@ -5,34 +5,31 @@
 //! file then, and whoever has one open after the exchange is found by looking.
 
 use super::{
-    holders, is_absent,
+    holders::{self, Wanted},
+    is_absent,
     journal::{Action, Area, Journal, What},
 };
 use crate::{
     Result,
     backup::scan::identity,
+    database::{FIRST_LOCK_BYTE, LOCK_BYTES},
     disk::{self, Claim},
     error::RestoreError,
     store::StoredPath,
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     fs::File,
     os::fd::{AsRawFd, RawFd},
-    path::{Path, PathBuf},
+    path::Path,
 };
-
-/// All bytes by which SQLite locks a database: pending, reserved, and 510 shared ones
-/// (SQLite file format, 1.3, "the lock-byte page").
-const FIRST_LOCK_BYTE: i64 = 0x4000_0000;
-const LOCK_BYTES: i64 = 512;
 
 /// The locks, held until this is dropped.
 pub(super) struct Hold {
     files: Vec<File>,
     known: HashSet<(u64, u64)>,
     /// The files that are being replaced.
-    old: HashMap<(u64, u64), PathBuf>,
+    old: Wanted,
 }
 
 impl Hold {
@@ -51,7 +48,7 @@ impl Hold {
             })
         };
         disk::allow_descriptors(databases().count() as u64 * 2 + 64);
-        let mut hold = Self { files: Vec::new(), known: HashSet::new(), old: HashMap::new() };
+        let mut hold = Self { files: Vec::new(), known: HashSet::new(), old: Wanted::default() };
         for (path, is_placed) in databases() {
             let new = path.below(&staged);
             // After an interruption, what is live may be the new one already.
@@ -80,10 +77,10 @@ impl Hold {
         }
         let claim = disk::lock_range("hold", file, &opened, FIRST_LOCK_BYTE, LOCK_BYTES)?;
         if claim == Claim::Taken {
-            return Err(RestoreError::HeldUnseen { database: path.as_path().into() }.into());
+            return Err(holders::locked(file, path.as_path()).into());
         }
         if age == Age::Old {
-            self.old.insert(identity(&found), path.as_path().into());
+            self.old.files.insert(identity(&found), path.as_path().into());
         }
         self.files.push(opened);
         Ok(())
@@ -93,7 +90,7 @@ impl Hold {
     /// writes would be lost with it.
     pub(super) fn require_old_unheld(&self) -> Result<()> {
         let own: Vec<RawFd> = self.files.iter().map(AsRawFd::as_raw_fd).collect();
-        let (holders, _) = holders::holders(&self.old, &own);
+        let holders = holders::holders(&self.old, &own).holders;
         match holders.is_empty() {
             true => Ok(()),
             false => Err(RestoreError::InUse { holders }.into()),

@@ -154,7 +154,7 @@ fn both_have(items: &[Item<'_>], live: &scan::Tree) -> Vec<StoredPath> {
 /// Refuses where a process holds a database that would be replaced or moved.
 pub(super) fn require_idle(data: &Path, journal: &Journal) -> Result<()> {
     let databases = journal.databases().filter(|path| !journal.hot.contains(path));
-    let (holders, _) = holders::holders(&holders::wanted(data, databases), &[]);
+    let holders = holders::holders(&holders::wanted(data, databases), &[]).holders;
     match holders.is_empty() {
         true => Ok(()),
         false => Err(RestoreError::InUse { holders }.into()),

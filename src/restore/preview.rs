@@ -9,7 +9,7 @@ use crate::{
     Result,
     backup::scan::{self, Tree},
     database::{self, Access, SIDE_SUFFIXES},
-    error::FileHolder,
+    error::{FileHolder, Limit},
     store::{self, BackupId, DatabaseRecord, FileKind, Item, StoredPath},
 };
 use rusqlite::Connection;
@@ -33,6 +33,8 @@ pub struct Preview {
     pub holders: Vec<FileHolder>,
     /// Whether every process could be looked into.
     pub view: View,
+    /// Why not.
+    pub limits: Vec<Limit>,
     /// Why the rows that would be lost could not be counted.
     pub uncounted: Option<String>,
     /// What a restore that follows this preview must find.
@@ -104,7 +106,7 @@ pub fn plan(
         | Action::Place { path, what: What::Database } => Some(path),
         _ => None,
     });
-    let (holders, view) = holders::holders(&holders::wanted(request.data, affected), &[]);
+    let found = holders::holders(&holders::wanted(request.data, affected), &[]);
     let displaced = |wanted: What| {
         actions.iter().filter_map(move |action| match action {
             Action::Displace { path, what } if *what == wanted => Some(path),
@@ -132,8 +134,9 @@ pub fn plan(
         databases,
         files_restored,
         files_displaced: displaced(What::File).cloned().collect(),
-        holders,
-        view,
+        view: found.view(),
+        limits: found.limits,
+        holders: found.holders,
         uncounted: None,
         seen: Seen::files(&live, &actions),
     })

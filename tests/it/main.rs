@@ -28,6 +28,7 @@ mod docs;
 mod generated;
 mod history;
 mod hot;
+mod in_use;
 mod init;
 mod json;
 mod laws;

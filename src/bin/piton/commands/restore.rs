@@ -147,6 +147,12 @@ fn preview(preview: &Preview) -> String {
     if let Some(reason) = &preview.uncounted {
         human.push_str(&format!("  the rows that would be lost are not counted: {reason}\n"));
     }
+    if !preview.databases.is_empty() {
+        for limit in &preview.limits {
+            let what = "who has a database open is seen only in part:";
+            human.push_str(&format!("  {} {limit}\n", text::styled(text::NOTICE, what)));
+        }
+    }
     for holder in &preview.holders {
         human.push_str(&format!("  {} {holder}\n", text::styled(text::NOTICE, "open:")));
     }
