@@ -10,7 +10,7 @@ use crate::{
     error::{BackupError, DatabaseError},
     store::{Cut, StoredPath},
 };
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, config::DbConfig};
 use std::{
     path::{Path, PathBuf},
     thread,
@@ -136,7 +136,16 @@ fn pin(data: &Path, path: &StoredPath, deadline: Instant) -> Result<Pinned> {
 }
 
 fn open_source(path: &Path, access: Access) -> Result<Connection> {
-    database::open(path, access, Duration::ZERO)
+    let connection = database::open(path, access, Duration::ZERO)?;
+    let log = database::side_file(path, "-wal");
+    if std::fs::metadata(log).is_ok_and(|found| found.len() > 0) {
+        // The last one that closes folds the log; a look leaves it as it was found, because a crash
+        // may have left it, and nobody has said yet that it belongs to this database.
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+            .map_err(failed("open", path))?;
+    }
+    Ok(connection)
 }
 
 fn begin(

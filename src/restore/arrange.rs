@@ -4,6 +4,7 @@ use super::journal::{Action, What};
 use crate::{
     Result,
     backup::scan::{self, Tree},
+    database::SIDE_SUFFIXES,
     disk,
     error::RestoreError,
     store::{Attributes, FileKind, FileRecord, Item, Manifest, StoredPath},
@@ -57,12 +58,24 @@ pub(super) fn arrange(
         }
     }
     actions.extend(kept_folders(live, manifest, folders));
+    actions.extend(orphans(live, &wanted, &actions));
     actions.extend(wanted.into_iter().map(|(path, what)| {
         // A live database that the backup has as a file still has logs to take along.
         let what = if live.databases.contains_key(path) { What::Database } else { what };
         Action::Place { path: path.clone(), what }
     }));
     actions
+}
+
+/// Logs whose database is gone: they must not lie beside the one that comes, whatever the filter
+/// says of them.
+fn orphans(live: &Tree, wanted: &BTreeMap<&StoredPath, What>, actions: &[Action]) -> Vec<Action> {
+    let databases = wanted.iter().filter(|(_, what)| **what == What::Database);
+    let logs = databases.flat_map(|(path, _)| SIDE_SUFFIXES.map(|it| path.with_suffix(it)));
+    logs.filter(|path| live.files.contains_key(path) && !wanted.contains_key(path))
+        .filter(|path| !actions.iter().any(|action| action.entry() == Some(path)))
+        .map(|path| Action::Displace { path, what: What::File })
+        .collect()
 }
 
 /// The folders that are to be there: made where they are missing, else given the attributes listed.

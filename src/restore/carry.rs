@@ -37,6 +37,7 @@ pub fn carry_out(request: &Request<'_>, observer: &dyn Observer) -> Result<Resto
         Err(error) => {
             // Nothing live was touched; what was unpacked is of no more use.
             drop(disk::remove_tree("staging-discard", &area.staging()));
+            drop(disk::remove_tree("raw-discard", &area.raw()));
             return Err(error);
         }
     };
@@ -99,6 +100,7 @@ pub(super) fn commit(
     area.end_forward(journal).map_err(|error| stuck(area, journal, &error, "it is complete"))?;
     drop(disk::remove_tree("staging-end", &area.private.join(&journal.staged)));
     drop(disk::remove_tree("scratch-end", &area.scratch()));
+    drop(disk::remove_tree("raw-end", &area.raw()));
     observer.event(Event::WorkEnded { work: Work::Publish });
     match differing {
         Ok(None) => Ok(undo),

@@ -32,6 +32,10 @@ pub(crate) struct Journal {
     pub(crate) direction: Direction,
     /// Where the new files wait, relative to the private folder.
     pub(crate) staged: PathBuf,
+    /// Databases of which the undo area gets the files as they were found, not as SQLite left them
+    /// after it folded their logs.
+    #[serde(default)]
+    pub(crate) raw: Vec<StoredPath>,
     /// The patterns that the restore is limited to.
     #[serde(default)]
     pub(crate) only: Vec<String>,
@@ -121,6 +125,7 @@ impl Journal {
             safety: None,
             direction: Direction::Forward,
             staged,
+            raw: Vec::new(),
             only: Vec::new(),
             hot: Vec::new(),
             actions: Vec::new(),
@@ -157,6 +162,11 @@ impl Area {
     /// Where copies lie for as long as it takes to read them.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.private.join("scratch")
+    }
+
+    /// Where databases are kept as they were found, until they go to the undo area.
+    pub(crate) fn raw(&self) -> PathBuf {
+        self.private.join("raw")
     }
 
     /// What one restore has replaced.

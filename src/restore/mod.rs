@@ -17,6 +17,7 @@ mod losses;
 mod lost;
 mod prepare;
 mod preview;
+mod raw;
 mod recovery;
 mod second_name;
 mod seen;

@@ -5,11 +5,12 @@ use super::{
     fold::{self, Folded},
     hold::Hold,
     holders, hot,
-    journal::{Action, Area, Journal},
+    journal::{Action, Area, Journal, What},
     left_out,
     lost::{self, Moment, Saved},
+    raw::{self, Left},
     require_space,
-    seen::{changed_since, sights},
+    seen::{Seen, changed_since, sights},
 };
 use crate::{
     Error, Kind, Result, backup,
@@ -21,6 +22,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -96,11 +98,27 @@ pub(super) fn prepare(
     if let Some(seen) = request.seen {
         refuse(request, seen.changed_raw(request.data, journal.databases().chain(&journal.hot))?)?;
     }
+    disk::remove_tree("raw-sweep", &area.raw())?;
+    journal.raw = keep_raw(area, &journal, observer)?;
     // Folded first: then each database is one file, of which every later write shows.
-    let damaged = fold_all(request.data, journal.databases(), observer)?;
+    let mut damaged = fold_all(request.data, journal.databases(), observer)?;
+    for path in
+        journal.raw.iter().filter(|path| !damaged.contains(path)).cloned().collect::<Vec<_>>()
+    {
+        if let Some(reason) = raw::damage(&path.below(request.data)) {
+            observer.event(Event::Warning { text: reason });
+            damaged.push(path);
+        }
+    }
     let still = sights(request.data, journal.databases())?;
-    let (safety, contents) = take_safety(request, observer)?;
+    let (safety, mut contents) = take_safety(request, &damaged, observer)?;
     journal.safety = safety;
+    if let (None, Some(backup)) = (&contents, request.safety)
+        && request.seen.is_some_and(Seen::has_contents)
+    {
+        // A damaged database that could be copied for the preview can be once more.
+        contents = Some(contents_now(request, area, backup)?);
+    }
     // The backup took its time: look again at what is there, and at who holds it.
     let (live, actions) = arranged(&journal.hot)?;
     journal.actions = actions;
@@ -140,6 +158,28 @@ fn refuse(request: &Request<'_>, changed: Vec<PathBuf>) -> Result<()> {
     }
 }
 
+/// Keeps the databases that a crash has left with a log as they were found.
+fn keep_raw(area: &Area, journal: &Journal, observer: &dyn Observer) -> Result<Vec<StoredPath>> {
+    let mut kept = Vec::new();
+    let placed = journal.actions.iter().filter_map(|action| match action {
+        Action::Place { path, what: What::Database } => Some(path),
+        _ => None,
+    });
+    for path in placed {
+        match raw::keep(area, path) {
+            Ok(Left::Nothing) => {}
+            Ok(Left::Log | Left::Journal) => kept.push(path.clone()),
+            Err(Error::Disk(error)) if error.source.kind() == ErrorKind::StorageFull => {
+                let text = format!("`{path}` is not kept as it was found: {error}");
+                observer.event(Event::Warning { text });
+                disk::remove_tree("raw-sweep", &path.below(&area.raw()))?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(kept)
+}
+
 /// The databases that are live and in the backup.
 fn both_have(items: &[Item<'_>], live: &scan::Tree) -> Vec<StoredPath> {
     let both = |item: &Item<'_>| match item {
@@ -164,12 +204,42 @@ pub(super) fn require_idle(data: &Path, journal: &Journal) -> Result<()> {
 /// What databases contain.
 pub(super) type Contents = BTreeMap<StoredPath, Digest>;
 
+/// What the databases contain now, by copies that are of no other use.
+fn contents_now(
+    request: &Request<'_>,
+    area: &Area,
+    backup: &backup::Request<'_>,
+) -> Result<Contents> {
+    let folder = area.scratch();
+    disk::remove_tree("contents-sweep", &folder)?;
+    disk::create_private_folder("contents-folder", &folder)?;
+    let copied = backup::copy_databases(backup, request.store, &folder);
+    let digests = copied.and_then(|copies| {
+        let copies = copies.databases.into_iter();
+        let digest = |(path, file): (StoredPath, PathBuf)| {
+            let (digest, _) = store::digest_of(disk::open_to_read(&file)?)
+                .map_err(disk::failed("read", &file))?;
+            Ok((path, digest))
+        };
+        copies.map(digest).collect()
+    });
+    disk::remove_tree("contents-end", &folder)?;
+    digests
+}
+
 /// Backs up what is there; gives the backup, and what the databases contain.
 fn take_safety(
     request: &Request<'_>,
+    damaged: &[StoredPath],
     observer: &dyn Observer,
 ) -> Result<(Option<BackupId>, Option<Contents>)> {
     let Some(safety) = request.safety else { return Ok((None, None)) };
+    if !damaged.is_empty() {
+        // To try would open it, and change what is to be kept.
+        let text = "no safety backup of a damaged database: the old files are kept as they are";
+        observer.event(Event::Warning { text: text.into() });
+        return Ok((None, None));
+    }
     match backup::take(safety, request.store, observer) {
         Ok(taken) => {
             let Backup { manifest, .. } = taken.backup;

@@ -130,6 +130,7 @@ pub fn undo(
 /// takes room and harms nothing.
 pub(super) fn sweep(area: &Area, journal: &Journal, direction: Direction) {
     drop(disk::remove_tree("sweep-scratch", &area.scratch()));
+    drop(disk::remove_tree("sweep-raw", &area.raw()));
     let staged = area.private.join(&journal.staged);
     if staged == area.staging() {
         drop(disk::remove_tree("sweep-staging", &staged));
@@ -142,6 +143,7 @@ pub(super) fn sweep(area: &Area, journal: &Journal, direction: Direction) {
 
 fn remove_leftovers(area: &Area) -> Result<()> {
     disk::remove_tree("sweep-scratch", &area.scratch())?;
+    disk::remove_tree("sweep-raw", &area.raw())?;
     let staging = area.staging();
     if staging.exists() {
         disk::remove_tree("sweep-staging", &staging)?;

@@ -75,6 +75,11 @@ impl Seen {
         Self { files: found.collect(), ..Self::default() }
     }
 
+    /// Whether it knows what the databases contain.
+    pub(super) fn has_contents(&self) -> bool {
+        !self.contents.is_empty()
+    }
+
     /// Adds what the databases contain.
     pub(super) fn add_contents(&mut self, contents: BTreeMap<StoredPath, Digest>) {
         self.contents = contents;

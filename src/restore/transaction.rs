@@ -12,7 +12,7 @@ use crate::{
     Result,
     database::{SIDE_SUFFIXES, side_file},
     disk,
-    store::{Attributes, Bare, dress},
+    store::{Attributes, Bare, StoredPath, dress},
 };
 use std::{
     collections::BTreeSet,
@@ -70,7 +70,7 @@ impl Transaction<'_> {
         // Second names for all old files first, and durable: only then may one be replaced.
         for action in actions {
             match action {
-                Action::Place { path, what } => self.keep(&self.places(path), *what)?,
+                Action::Place { path, what } => self.keep(path, *what)?,
                 Action::Displace { path, what } => {
                     let places = self.places(path);
                     move_entry("displace", &places.live, &places.undo)?;
@@ -117,7 +117,7 @@ impl Transaction<'_> {
         let actions = &self.journal.actions;
         for action in actions.iter().rev() {
             if let Action::Place { path, what } = action {
-                self.take_back(&self.places(path), *what)?;
+                self.take_back(path, *what)?;
             }
         }
         for action in actions.iter().rev() {
@@ -149,10 +149,22 @@ impl Transaction<'_> {
     }
 
     /// Gives the old file a second name in the undo area, and moves its logs there.
-    fn keep(&self, places: &Places, what: What) -> Result<()> {
-        let (Some(staged), Some(live)) = (look(&places.staged)?, look(&places.live)?) else {
-            return Ok(());
+    fn keep(&self, path: &StoredPath, what: What) -> Result<()> {
+        let places = &self.places(path);
+        let Some(staged) = look(&places.staged)? else { return Ok(()) };
+        let Some(live) = look(&places.live)? else {
+            // Logs whose database is gone must not lie beside the one that comes.
+            return move_logs("keep-log", what, &places.live, &places.undo);
         };
+        if self.journal.raw.contains(path) && !live.is_dir() {
+            // What the live file has by now is what SQLite made of it and its log.
+            disk::create_private_folders("undo-folder", &parent(&places.undo))?;
+            let raw = path.below(&self.area.raw());
+            move_entry("keep-raw", &raw, &places.undo)?;
+            move_logs("keep-raw-log", what, &raw, &places.undo)?;
+            // Empty by now, and of another database than the one that comes.
+            return remove_logs("keep-raw-end", &places.live);
+        }
         // A folder goes by actions of its own.
         if identity(&staged) == identity(&live) || live.is_dir() {
             return Ok(());
@@ -173,7 +185,8 @@ impl Transaction<'_> {
         move_logs("keep-log", what, &places.live, &places.undo)
     }
 
-    fn take_back(&self, places: &Places, what: What) -> Result<()> {
+    fn take_back(&self, path: &StoredPath, what: What) -> Result<()> {
+        let places = &self.places(path);
         let (staged, live) = (look(&places.staged)?, look(&places.live)?);
         let kept = look(&places.undo)?.filter(|kept| !kept.is_dir());
         let unkeep = || disk::remove_file("back-unkeep", &places.undo);
@@ -191,6 +204,11 @@ impl Transaction<'_> {
             (Some(staged), Some(live), Some(_)) if identity(&staged) == identity(&live) => {
                 put_back()?;
             }
+            // The live one is still the old one, with its log folded.
+            (Some(_), Some(_), Some(_)) if self.journal.raw.contains(path) => {
+                unkeep()?;
+                return remove_logs("back-unkeep", &places.undo);
+            }
             (Some(_), Some(_), Some(_)) if second_name::is_same(&places.live, &places.undo)? => {
                 unkeep()?;
             }
@@ -206,7 +224,7 @@ impl Transaction<'_> {
         second_name::give(points, from, to, &self.area.scratch())
     }
 
-    fn places(&self, path: &crate::store::StoredPath) -> Places {
+    fn places(&self, path: &StoredPath) -> Places {
         Places {
             live: path.below(&self.area.data),
             staged: path.below(&self.area.private.join(&self.journal.staged)),
@@ -256,6 +274,13 @@ fn move_logs(point: &'static str, what: What, from: &Path, to: &Path) -> Result<
         for suffix in SIDE_SUFFIXES {
             move_entry(point, &side_file(from, suffix), &side_file(to, suffix))?;
         }
+    }
+    Ok(())
+}
+
+fn remove_logs(point: &'static str, main: &Path) -> Result<()> {
+    for suffix in SIDE_SUFFIXES {
+        disk::remove_file(point, &side_file(main, suffix))?;
     }
     Ok(())
 }

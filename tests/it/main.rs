@@ -22,6 +22,7 @@ mod cells;
 mod chinook;
 mod completions;
 mod crash;
+mod damaged;
 mod deploy;
 mod diff;
 mod docs;

@@ -88,6 +88,53 @@ fn a_restore_without_links_that_dies_at_any_call_is_wholly_done_or_never_happene
     assert!(results[0] > 10 && results[1] > 10, "{results:?}");
 }
 
+/// With a log that a crash has left, of which the very files are kept.
+#[test]
+fn a_restore_over_a_left_log_that_dies_at_any_call_loses_nothing() {
+    let crashed = || {
+        let (place, backup) = changed();
+        let live = place.data.join("app.db");
+        let service = super::database(&live, "wal", 10);
+        let names = ["", "-wal"].map(|suffix| place.data.join(format!("app.db{suffix}")));
+        let files = names.map(|name| (std::fs::read(&name).unwrap(), name));
+        drop(service);
+        for (bytes, name) in &files {
+            std::fs::write(name, bytes).unwrap();
+        }
+        (place, backup, files)
+    };
+    let count = |place: &super::Place| -> i64 {
+        let service = rusqlite::Connection::open(place.data.join("app.db")).unwrap();
+        service.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap()
+    };
+    let mut results = [0, 0];
+    for nth in 1.. {
+        let (place, backup, files) = crashed();
+        arm_here(ANY_POINT, nth, Fault::Crash);
+        let result = restore(&place, &backup);
+        let ended = disarm();
+        arm_here(ANY_POINT, nth % 7 + 1, Fault::Crash);
+        let _ = recover(&place.data, &Silent);
+        disarm();
+        recover(&place.data, &Silent).unwrap();
+        let found = count(&place);
+        assert!(found == 17 || found == 3, "call {nth}: {found}");
+        results[usize::from(found == 3)] += 1;
+        assert!(result.is_err() || found == 3, "call {nth}: it was acknowledged");
+        if found == 3 {
+            undo(&place.data, now(), [0; 3], &Silent).unwrap();
+            for (bytes, name) in &files {
+                assert_eq!(std::fs::read(name).unwrap(), *bytes, "call {nth}: {}", name.display());
+            }
+            assert_eq!(count(&place), 17, "call {nth}");
+        }
+        if ended {
+            break;
+        }
+    }
+    assert!(results[0] > 10 && results[1] > 10, "{results:?}");
+}
+
 /// One that fails goes back, also without links.
 #[test]
 fn a_restore_without_links_that_fails_goes_back() {
