@@ -61,6 +61,7 @@ pub fn run(job: &Job<'_>, observer: &dyn Observer) -> Result<String> {
     let how = match ended {
         Ended::Status(status) if status.success() => return Ok(kept),
         Ended::Status(status) => describe(status),
+        Ended::Interrupted => "was stopped, because piton was interrupted".into(),
         Ended::TooLong => format!("ran longer than {} s and was stopped", job.limit.as_secs()),
         Ended::Lost(error) => format!("could not be waited for: {error}"),
     };
@@ -133,6 +134,7 @@ fn forward(stream: impl Read + Send + 'static, sender: Sender<String>) {
 enum Ended {
     Status(ExitStatus),
     TooLong,
+    Interrupted,
     Lost(std::io::Error),
 }
 
@@ -144,6 +146,7 @@ fn wait(
     observer: &dyn Observer,
 ) -> Ended {
     let mut asked: Option<Instant> = None;
+    let mut interrupted = false;
     loop {
         match lines.recv_timeout(Duration::from_millis(20)) {
             Ok(line) => keep(kept, line, observer),
@@ -157,14 +160,19 @@ fn wait(
                     keep(kept, line, observer);
                 }
                 signal(child, Signal::KILL);
-                return if asked.is_some() { Ended::TooLong } else { Ended::Status(status) };
+                return match asked {
+                    Some(_) if interrupted => Ended::Interrupted,
+                    Some(_) => Ended::TooLong,
+                    None => Ended::Status(status),
+                };
             }
             Ok(None) => {}
             Err(error) => return Ended::Lost(error),
         }
         let now = Instant::now();
         match asked {
-            None if now >= deadline => {
+            None if now >= deadline || observer.is_interrupted() => {
+                interrupted = now < deadline;
                 signal(child, Signal::TERM);
                 asked = Some(now);
             }

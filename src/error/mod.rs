@@ -63,6 +63,9 @@ pub enum Error {
         /// Who holds the lock: pid, host and command.
         holder: String,
     },
+    /// A signal ended it before it had changed anything, or after it had taken everything back.
+    #[error("interrupted; everything is as before")]
+    Interrupted,
     /// A state that the code rules out: a defect of piton.
     #[error("internal: {0}")]
     Internal(String),
@@ -89,6 +92,8 @@ pub enum Kind {
     InUse,
     /// A backup or database does not verify.
     Damaged,
+    /// A signal ended it, and everything is as before.
+    Interrupted,
 }
 
 impl Kind {
@@ -105,6 +110,7 @@ impl Kind {
             Self::Locked => 8,
             Self::InUse => 9,
             Self::Damaged => 10,
+            Self::Interrupted => 14,
         }
     }
 
@@ -121,6 +127,7 @@ impl Kind {
             Self::Locked => "locked",
             Self::InUse => "in-use",
             Self::Damaged => "damaged",
+            Self::Interrupted => "interrupted",
         }
     }
 }
@@ -139,6 +146,7 @@ impl Error {
             Self::Backup(error) => error.kind(),
             Self::Restore(error) => error.kind(),
             Self::Locked { .. } => Kind::Locked,
+            Self::Interrupted => Kind::Interrupted,
             Self::Internal(_) => Kind::Internal,
         }
     }
@@ -169,6 +177,7 @@ impl Error {
             Self::Locked { .. } => {
                 Some("wait for it to end, or let this command wait: add `--wait`".into())
             }
+            Self::Interrupted => Some("type the same again when you want it done".into()),
             Self::Internal(_) => Some("please report this as a defect of piton".into()),
         }
     }

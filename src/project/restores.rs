@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Result, backup,
     error::ProjectError,
-    event::Observer,
+    event::{Observer, Steadfast},
     ledger,
     lock::{PRIVATE_FOLDER, Patience},
     restore::{self, Gate, HotUndo, Preview, Recovered, Restored, Seen},
@@ -203,6 +203,8 @@ impl Project {
         let only: Vec<String> =
             only.iter().map(|path| glob::Pattern::escape(&path.to_string_lossy())).collect();
         let mut options = RestoreOptions { only, gate: Gate::Refuse, patience: Patience::Refuse };
+        // What a run has left half-done must not stay so.
+        let observer = &Steadfast(observer);
         let first = self.carry_out_restore(&backup, &options, Safety::Skip, observer);
         match first {
             // A service that runs beside a deploy holds its databases: SQLite itself writes the

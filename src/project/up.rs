@@ -9,7 +9,7 @@ use crate::{
     Error, Kind, Result,
     apply::{self, Done, Failure, Lasting},
     database, disk,
-    event::{Event, Observer},
+    event::{self, Event, Observer},
     lock::Patience,
     plan::DatabasePlan,
     store::{BackupId, Reason},
@@ -118,6 +118,7 @@ impl Project {
         let backup = self.back_up_existing(Reason::Run, None, observer)?;
         let mut report = report(Outcome::Done, plans);
         report.backup = backup.clone();
+        event::go_on(observer)?;
         let mut run = self.run_begins(backup)?;
         self.carry_out(&targets, &mut report, observer);
         run.ending =
@@ -247,7 +248,7 @@ impl Project {
         };
         let last = report.databases.last_mut();
         let (kind, standing) = match &restored {
-            None => (Kind::Failed, Standing::AsBefore),
+            None => (kind_of_end(observer), Standing::AsBefore),
             Some(Ok(())) => (Kind::Restored, Standing::AsBefore),
             Some(Err(_)) => (Kind::NotRestored, Standing::Unsettled),
         };
@@ -267,7 +268,7 @@ impl Project {
         observer: &dyn Observer,
     ) {
         if lasting == Lasting::Nothing && !report.keeps_anything() {
-            worsen(&mut report.outcome, Kind::Failed);
+            worsen(&mut report.outcome, kind_of_end(observer));
             return;
         }
         let restored = match &report.backup {
@@ -330,6 +331,11 @@ fn without_a_run(plans: &[DatabasePlan], targets: &Targets) -> Option<Outcome> {
         (.., false) => Some(Outcome::NothingToDo),
         _ => None,
     }
+}
+
+/// What a run is that stopped with everything as before.
+pub(super) fn kind_of_end(observer: &dyn Observer) -> Kind {
+    if observer.is_interrupted() { Kind::Interrupted } else { Kind::Failed }
 }
 
 /// Whether nothing of the histories is left out.

@@ -17,7 +17,7 @@ use crate::{
     backup::scan,
     database, disk,
     error::RestoreError,
-    event::{Event, Observer},
+    event::{self, Event, Observer},
     store::{self, Backup, BackupId, Digest, Filter, Folders, Item, StoredPath},
 };
 use std::{
@@ -119,6 +119,7 @@ pub(super) fn prepare(
         // A damaged database that could be copied for the preview can be once more.
         contents = Some(contents_now(request, area, backup)?);
     }
+    event::go_on(observer)?;
     // The backup took its time: look again at what is there, and at who holds it.
     let (live, actions) = arranged(&journal.hot)?;
     journal.actions = actions;

@@ -45,6 +45,7 @@ mod rollback;
 mod run;
 mod save_lost;
 mod several;
+mod signals;
 mod status;
 mod tenants;
 mod up;

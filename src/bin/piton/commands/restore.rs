@@ -3,6 +3,7 @@
 use super::{Context, patience, selector};
 use crate::{
     args::{Back, Restore},
+    interrupt::in_order,
     render::{Report, text},
 };
 use anyhow::Result;
@@ -69,12 +70,9 @@ fn put_back(context: &Context, source: &Source, only: &[String], back: &Back) ->
         ));
     }
     // What was confirmed is put back, whatever `latest` means by now, and only what was named goes.
-    let report = context.project.restore_previewed(
-        previewed,
-        &options,
-        back.save_lost.as_deref(),
-        &context.teller,
-    )?;
+    let (project, save_lost) = (&context.project, back.save_lost.as_deref());
+    let report =
+        in_order(|| project.restore_previewed(previewed, &options, save_lost, &context.teller))?;
     if let Some(restored) = &report.restored {
         human.push_str(&closing(restored));
     }
@@ -85,7 +83,7 @@ fn undo(context: &Context, back: &Back) -> Result<Report> {
     if !context.screen.confirm("put back what the last restore replaced?")? {
         return Ok(Report::new(Outcome::NothingToDo, json!({}), "nothing was touched\n".into()));
     }
-    let restored = context.project.undo_restore(patience(back.wait), &context.teller)?;
+    let restored = in_order(|| context.project.undo_restore(patience(back.wait), &context.teller))?;
     let human = closing(&restored);
     Ok(Report::new(Outcome::Done, json!({ "restored": restored }), human))
 }

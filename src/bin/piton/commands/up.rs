@@ -3,6 +3,7 @@
 use super::{Context, patience, plan, rehearse, selection};
 use crate::{
     args::Up,
+    interrupt::in_order,
     render::{Report, Screen, plan as shown, text},
 };
 use anyhow::Result;
@@ -30,7 +31,7 @@ pub fn run(context: &Context, options: &Up) -> Result<Report> {
         }
     }
     let options = UpOptions { selection, patience: patience(options.wait) };
-    let report = context.project.up(&options, &context.teller)?;
+    let report = in_order(|| context.project.up(&options, &context.teller))?;
     Ok(render(&report, context.screen))
 }
 
@@ -122,6 +123,9 @@ fn closing(report: &UpReport) -> String {
              Stop the service, then: piton restore {backup} --yes\n",
             text::styled(text::BAD, "failed and NOT restored")
         ),
+        Outcome::Problem(Kind::Interrupted) => {
+            format!("{}: {}\n", text::styled(text::BAD, "interrupted"), left(report))
+        }
         Outcome::Problem(_) => {
             format!("{}: {}\n", text::styled(text::BAD, "failed"), left(report))
         }
