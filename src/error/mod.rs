@@ -5,21 +5,27 @@
 mod apply;
 mod backup;
 mod database;
+mod deploy;
 mod disk;
+mod health;
 mod history;
 mod place;
 mod project;
 mod restore;
+mod service;
 mod store;
 
 pub use apply::ApplyError;
 pub use backup::BackupError;
 pub use database::DatabaseError;
+pub use deploy::DeployError;
 pub use disk::DiskError;
+pub use health::{HealthError, ProbeFailure};
 pub use history::HistoryError;
 pub use place::Place;
 pub use project::ProjectError;
 pub use restore::{FileHolder, Held, HotParts, Limit, RestoreError};
+pub use service::ServiceError;
 pub use store::StoreError;
 
 use std::path::PathBuf;
@@ -55,6 +61,15 @@ pub enum Error {
     /// A restore was refused or could not be finished.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// A deploy was refused, or turned back.
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+    /// The service could not be managed.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The service is not healthy.
+    #[error(transparent)]
+    Health(#[from] HealthError),
     /// Another piton works on the data directory.
     #[error("`{}` is locked by {holder}", data.display())]
     Locked {
@@ -92,7 +107,13 @@ pub enum Kind {
     InUse,
     /// A backup or database does not verify.
     Damaged,
-    /// A signal ended it, and everything is as before.
+    /// A deploy failed; the old state runs and is healthy.
+    RolledBack,
+    /// A deploy failed; the old state is back, and the service is not healthy.
+    RolledBackUnhealthy,
+    /// A deploy failed, and the old state could not be brought back.
+    RollbackFailed,
+    /// It was cut off, or asked to end.
     Interrupted,
 }
 
@@ -110,6 +131,9 @@ impl Kind {
             Self::Locked => 8,
             Self::InUse => 9,
             Self::Damaged => 10,
+            Self::RolledBack => 11,
+            Self::RolledBackUnhealthy => 12,
+            Self::RollbackFailed => 13,
             Self::Interrupted => 14,
         }
     }
@@ -127,6 +151,9 @@ impl Kind {
             Self::Locked => "locked",
             Self::InUse => "in-use",
             Self::Damaged => "damaged",
+            Self::RolledBack => "rolled-back",
+            Self::RolledBackUnhealthy => "rolled-back-unhealthy",
+            Self::RollbackFailed => "rollback-failed",
             Self::Interrupted => "interrupted",
         }
     }
@@ -145,6 +172,9 @@ impl Error {
             Self::Store(error) => error.kind(),
             Self::Backup(error) => error.kind(),
             Self::Restore(error) => error.kind(),
+            Self::Deploy(error) => error.kind(),
+            Self::Service(error) => error.kind(),
+            Self::Health(error) => error.kind(),
             Self::Locked { .. } => Kind::Locked,
             Self::Interrupted => Kind::Interrupted,
             Self::Internal(_) => Kind::Internal,
@@ -174,6 +204,9 @@ impl Error {
             Self::Store(error) => error.hint(),
             Self::Backup(error) => error.hint(),
             Self::Restore(error) => error.hint(),
+            Self::Deploy(error) => error.hint(),
+            Self::Service(error) => error.hint(),
+            Self::Health(error) => error.hint(),
             Self::Locked { .. } => {
                 Some("wait for it to end, or let this command wait: add `--wait`".into())
             }

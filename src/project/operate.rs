@@ -88,6 +88,7 @@ impl Project {
             return Err(DatabaseError::Missing { path }.into());
         }
         let _lock = self.begin(patience, observer)?;
+        self.refuse_in_deploy()?;
         let mut report = OperationReport {
             outcome: Outcome::NothingToDo,
             script: script.title(),

@@ -5,11 +5,11 @@ use super::{
     last_run::{self, Ending},
 };
 use crate::{
-    Result, backup,
+    Result, backup, deploy,
     error::ProjectError,
     event::{Observer, Steadfast},
     ledger,
-    lock::{PRIVATE_FOLDER, Patience},
+    lock::{PRIVATE_FOLDER, Patience, Scope},
     restore::{self, Gate, HotUndo, Preview, Recovered, Restored, Seen},
     store::{Backup, BackupId, Filter, Reason, Selector},
 };
@@ -77,6 +77,7 @@ impl Project {
     ) -> Result<RestoreReport> {
         let backup = self.source(source)?;
         let _lock = self.begin_restore(options.patience, observer)?;
+        self.refuse_in_deploy()?;
         // Counting the rows that get lost is for whoever decides, and takes its time.
         let preview = self.preview(&backup, options, None)?;
         self.put_in_place(
@@ -103,6 +104,7 @@ impl Project {
     ) -> Result<RestoreReport> {
         let RestoreReport { backup, preview, .. } = previewed;
         let _lock = self.begin_restore(options.patience, observer)?;
+        self.refuse_in_deploy()?;
         let seen = preview.seen.clone();
         let safety = Safety::Take { seen: Some(&seen), save_lost };
         self.put_in_place(backup, preview, options, safety, observer)
@@ -153,6 +155,7 @@ impl Project {
     /// Those of [`restore::undo`].
     pub fn undo_restore(&self, patience: Patience, observer: &dyn Observer) -> Result<Restored> {
         let _lock = self.begin_restore(patience, observer)?;
+        self.refuse_in_deploy()?;
         let data = &self.config.data;
         let restored = match restore::last_hot(data)? {
             // There are no old files of open databases: the safety backup has what was there.
@@ -186,10 +189,28 @@ impl Project {
             return Ok(None);
         }
         let holder = &self.world.holder;
-        let _lock = crate::lock::acquire(&self.config.data, holder, patience, observer)?;
+        let _lock =
+            crate::lock::acquire(&self.config.data, Scope::Data, holder, patience, observer)?;
         let recovered = restore::recover(&self.config.data, observer)?;
         restore::require_whole(&self.config.data)?;
+        // In `ExecStartPre=` this is what keeps a service down until its deploy is finished.
+        deploy::refuse_fenced(&self.config.data, self.world.deploy.as_deref())?;
         Ok(recovered)
+    }
+
+    /// Puts a backup back after a safety backup; the caller holds the lock.
+    pub(super) fn put_back_safely(
+        &self,
+        backup: &Backup,
+        options: &RestoreOptions,
+        observer: &dyn Observer,
+    ) -> Result<Restored> {
+        self.carry_out_restore(
+            backup,
+            options,
+            Safety::Take { seen: None, save_lost: None },
+            observer,
+        )
     }
 
     /// Puts a backup of this very run back; the caller holds the lock.

@@ -50,6 +50,7 @@ fn open(root: &Path, hours: &Arc<AtomicI64>) -> Project {
         random: Box::new(move || [7, 7, counter.fetch_add(1, Ordering::Relaxed)]),
         holder: Holder { pid: 1, host: "host".into(), command: "test".into() },
         git_revision: None,
+        deploy: None,
     };
     Project::new(config, world)
 }

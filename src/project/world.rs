@@ -13,6 +13,8 @@ pub struct World {
     pub holder: Holder,
     /// The project's git revision, where known; backups keep it.
     pub git_revision: Option<String>,
+    /// The deploy that started this process, where one did: it may do what others may not meanwhile.
+    pub deploy: Option<String>,
 }
 
 impl World {
@@ -30,6 +32,7 @@ impl World {
             }),
             holder: Holder { pid: std::process::id(), host, command: command.into() },
             git_revision: None,
+            deploy: None,
         }
     }
 }

@@ -5,10 +5,12 @@
 //! write. What cannot be seen from here is said.
 
 use crate::{
+    Result,
+    backup::scan,
     database::{FIRST_LOCK_BYTE, LOCK_BYTES, SIDE_SUFFIXES, side_file},
     disk::{self, Owner},
     error::{FileHolder, Held, Limit, RestoreError},
-    store::StoredPath,
+    store::{Filter, StoredPath},
 };
 use rustix::process::geteuid;
 use std::{
@@ -192,4 +194,19 @@ fn command_of(pid: u32) -> String {
         Some((cut, _)) => format!("{}…", &line[..cut]),
         None => line,
     }
+}
+
+/// The processes other than this one that hold any database of a data directory.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn holders_of(data: &Path, excluded: &Filter) -> Result<Vec<FileHolder>> {
+    if !data.exists() {
+        return Ok(Vec::new());
+    }
+    let scope = scan::Scope { data, excluded, left_out: &[] };
+    let tree = scan::scan(scope)?;
+    let mut found = holders(&wanted(data, tree.databases.keys()), &[]).holders;
+    found.retain(|holder| holder.pid != std::process::id());
+    Ok(found)
 }

@@ -26,7 +26,7 @@ mod tests;
 mod transaction;
 
 pub use carry::carry_out;
-pub use holders::View;
+pub use holders::{View, holders_of};
 pub use hot_note::{HotUndo, last_hot, require_whole};
 pub use journal::Direction;
 pub use losses::count_losses;

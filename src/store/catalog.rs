@@ -254,7 +254,7 @@ enum Found {
 
 fn classify(path: &Path) -> Found {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if name == super::LOCK_NAME || name == super::STAGING_NAME {
+    if [super::LOCK_NAME, super::STAGING_NAME, super::LOGS_NAME].contains(&&*name) {
         return Found::Own;
     }
     if name.ends_with(super::PARTIAL) {

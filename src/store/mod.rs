@@ -60,6 +60,8 @@ const MANIFEST: &str = ".json";
 const PARTIAL: &str = ".partial";
 const LOCK_NAME: &str = ".lock";
 const STAGING_NAME: &str = ".staging";
+/// The folder beside the backups that takes the logs of deploys.
+pub const LOGS_NAME: &str = "deploys";
 
 /// A backups directory, which need not exist yet.
 #[derive(Clone, Debug)]

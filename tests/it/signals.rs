@@ -50,7 +50,7 @@ fn a_script_and_its_children_are_ended_and_the_backup_put_back() {
     let clock = Instant::now();
     send(&child, Signal::TERM);
     let ran = sandbox.ended(child).code(6);
-    ran.says("was stopped, because piton was interrupted").says("was put back");
+    ran.says("was interrupted and stopped").says("was put back");
     assert!(clock.elapsed() < Duration::from_secs(30));
     assert_eq!(sandbox.content(), before);
     sleep(Duration::from_millis(3500));

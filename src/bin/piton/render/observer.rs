@@ -97,6 +97,12 @@ impl Teller {
                 self.passing(&format!("{}: {migration} …", database.display()));
             }
             Event::MigrationEnded { .. } => self.clear(),
+            Event::PhaseStarted { phase } if self.terminal => {
+                self.passing(&format!("{phase:<13} …"));
+            }
+            Event::PhaseEnded { phase, milliseconds, result, detail } => {
+                self.line(&super::deploy::line(phase, result, milliseconds, &detail));
+            }
             Event::Output { line } => self.line(&format!("  | {line}")),
             Event::Warning { text } => self.line(&format!("{} {text}", styled(NOTICE, "warning:"))),
             _ => {}
