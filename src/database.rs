@@ -21,6 +21,12 @@ pub const SIDE_SUFFIXES: [&str; 3] = [LOG_SUFFIX, "-shm", JOURNAL_SUFFIX];
 const LOG_SUFFIX: &str = "-wal";
 const JOURNAL_SUFFIX: &str = "-journal";
 
+/// All bytes by which SQLite locks a database: pending, reserved, and 510 shared ones
+/// (SQLite file format, 1.3, "the lock-byte page").
+pub const FIRST_LOCK_BYTE: i64 = 0x4000_0000;
+/// How many of them there are.
+pub const LOCK_BYTES: i64 = 512;
+
 /// What a connection may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {

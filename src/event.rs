@@ -1,5 +1,6 @@
 //! What the library tells while it works: events to an observer, never text to a terminal.
 
+use crate::{Error, Result};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -7,6 +8,28 @@ use std::path::PathBuf;
 pub trait Observer: Sync {
     /// Takes one event.
     fn event(&self, event: Event);
+
+    /// Whether the work should end as soon as everything is as before; asked between steps.
+    fn is_interrupted(&self) -> bool {
+        false
+    }
+}
+
+/// Goes on, unless the work is interrupted.
+///
+/// # Errors
+/// [`Error::Interrupted`].
+pub fn go_on(observer: &dyn Observer) -> Result<()> {
+    if observer.is_interrupted() { Err(Error::Interrupted) } else { Ok(()) }
+}
+
+/// Passes everything on but an interruption: what puts things right must come to its end.
+pub struct Steadfast<'a>(pub &'a dyn Observer);
+
+impl Observer for Steadfast<'_> {
+    fn event(&self, event: Event) {
+        self.0.event(event);
+    }
 }
 
 /// An observer that takes no notice.

@@ -5,7 +5,7 @@
 
 use crate::{
     Error, Result, disk,
-    event::{Event, Observer},
+    event::{Event, Observer, go_on},
 };
 use std::{
     fs::{File, TryLockError},
@@ -14,6 +14,8 @@ use std::{
     time::Duration,
 };
 
+/// Between two attempts to get the lock.
+const PAUSE: Duration = Duration::from_millis(20);
 /// The private folder inside the data directory: lock, staging, journal, undo.
 pub const PRIVATE_FOLDER: &str = ".piton";
 
@@ -78,7 +80,7 @@ pub fn acquire(
                 return Err(Error::Locked { data: data.into(), holder: other });
             }
             observer.event(Event::Waiting { holder: other });
-            file.lock().map_err(disk::failed("lock", &path))?;
+            wait(&file, &path, observer)?;
         }
         Err(TryLockError::Error(error)) => return Err(disk::failed("lock", &path)(error).into()),
     }
@@ -91,6 +93,27 @@ fn try_lock(file: &File) -> Result<(), TryLockError> {
         true => Ok(()),
         false => file.try_lock(),
     }
+}
+
+/// Waits in small steps, so that whoever waits can be interrupted.
+fn wait(file: &File, path: &Path, observer: &dyn Observer) -> Result<()> {
+    loop {
+        go_on(observer)?;
+        match try_lock(file) {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            Err(TryLockError::Error(error)) => {
+                return Err(disk::failed("lock", path)(error).into());
+            }
+        }
+    }
+}
+
+/// Whether somebody holds the lock of a data directory; nothing is created.
+#[must_use]
+pub fn is_held(data: &Path) -> bool {
+    let file = File::open(data.join(PRIVATE_FOLDER).join("lock"));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn write_holder(file: &mut File, holder: &Holder) -> std::io::Result<()> {

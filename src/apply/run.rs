@@ -15,18 +15,20 @@ use crate::{
     database::Access,
     disk,
     error::ApplyError,
-    event::{Event, Observer},
+    event::{Event, Observer, go_on},
     history::Migration,
     ledger::{self, EntryState, Witness},
     plan::{Action, Assessment, DatabasePlan, truth},
     schema::{Schema, schema_hash},
 };
 use chrono::{DateTime, Utc};
-use rusqlite::Connection;
+use rusqlite::{Connection, InterruptHandle};
 use serde::Serialize;
 use std::{
     ffi::OsString,
     path::Path,
+    sync::mpsc::{RecvTimeoutError, channel},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -110,7 +112,11 @@ pub fn carry_out(run: &Run<'_>) -> Result<Outcome, Box<Failure>> {
     match runner.stages() {
         Ok(()) => Ok(Outcome { done: runner.done }),
         Err(error) => Err(Box::new(Failure {
-            error,
+            // What SQLite says of a statement that was broken off is no fault of the statement.
+            error: match (runner.lasting, go_on(run.observer)) {
+                (Lasting::Nothing, Err(interrupted)) => interrupted,
+                _ => error,
+            },
             lasting: runner.lasting,
             migration: runner.current,
             done: runner.done,
@@ -150,15 +156,8 @@ impl Runner<'_> {
                 self.refuse_changed(&connection)?;
             }
             first = false;
-            match stage {
-                [(assessment, migration)] if matches!(assessment.action, Action::Script) => {
-                    self.script(connection, assessment, migration)?;
-                }
-                [(assessment, migration)] if !shares(assessment, migration) => {
-                    self.without_transaction(&connection, assessment, migration)?;
-                }
-                _ => self.shared(&connection, stage)?,
-            }
+            let handle = connection.get_interrupt_handle();
+            watched(self.run.observer, &handle, || self.stage(connection, stage))?;
         }
         Ok(())
     }
@@ -171,6 +170,18 @@ impl Runner<'_> {
             disk::inherit_owner("database-owner", path)?;
         }
         Ok(connection)
+    }
+
+    fn stage(&mut self, connection: Connection, stage: &[Item<'_>]) -> Result<()> {
+        match stage {
+            [(assessment, migration)] if matches!(assessment.action, Action::Script) => {
+                self.script(connection, assessment, migration)
+            }
+            [(assessment, migration)] if !shares(assessment, migration) => {
+                self.without_transaction(&connection, assessment, migration)
+            }
+            _ => self.shared(&connection, stage),
+        }
     }
 
     pub(super) fn failed(
@@ -362,6 +373,29 @@ impl Runner<'_> {
         self.done.push(done);
         self.current = None;
     }
+}
+
+/// Does something, and stops SQLite in the middle of a statement where the work is interrupted.
+fn watched<T>(
+    observer: &dyn Observer,
+    handle: &InterruptHandle,
+    act: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    const PAUSE: Duration = Duration::from_millis(50);
+    go_on(observer)?;
+    let (ended, ends) = channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while ends.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+                if observer.is_interrupted() {
+                    handle.interrupt();
+                }
+            }
+        });
+        let result = act();
+        drop(ended);
+        result
+    })
 }
 
 struct Happened {

@@ -51,7 +51,8 @@ pub fn run(job: &Job<'_>, observer: &dyn Observer) -> Result<String> {
         remains: Remains::Killed,
     };
     let ended =
-        process::run(&program, &clock::System::uninterrupted(), observer).map_err(start_failed)?;
+        process::run(&program, &clock::System::new(&|| observer.is_interrupted()), observer)
+            .map_err(start_failed)?;
     if ended.how.is_success() {
         return Ok(ended.output);
     }

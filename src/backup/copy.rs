@@ -6,7 +6,10 @@ use crate::{
     database::{self, Access, failed},
     disk,
 };
-use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{
+    Connection,
+    backup::{Backup, StepResult},
+};
 use std::{path::Path, thread, time::Duration};
 
 /// Offsets of the change counter and of the counter for which the version was valid, both 4 bytes
@@ -18,13 +21,21 @@ const COUNTERS: [u64; 2] = [24, 92];
 /// # Errors
 /// [`crate::error::DatabaseError`], with the path of the database.
 pub(super) fn copy(pinned: &Pinned, target: &Path) -> Result<()> {
-    let reading = || failed("copy", &pinned.absolute);
+    copy_connection(&pinned.connection, &pinned.absolute, target)
+}
+
+/// Copies what a connection in a read transaction sees, as [`copy`] does.
+///
+/// # Errors
+/// [`crate::error::DatabaseError`], with the path of the database.
+pub(crate) fn copy_connection(source: &Connection, shown: &Path, target: &Path) -> Result<()> {
+    let reading = || failed("copy", shown);
     {
         let mut copy = database::open(target, Access::Create, Duration::ZERO)?;
         // The copy is worth nothing until it is archived: neither journal nor sync.
         copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
             .map_err(failed("prepare the copy", target))?;
-        let backup = Backup::new(&pinned.connection, &mut copy).map_err(reading())?;
+        let backup = Backup::new(source, &mut copy).map_err(reading())?;
         let mut attempts = 0;
         loop {
             match backup.step(-1).map_err(reading())? {
@@ -34,7 +45,7 @@ pub(super) fn copy(pinned: &Pinned, target: &Path) -> Result<()> {
                     thread::sleep(Duration::from_millis(2));
                 }
                 _ => {
-                    let path = pinned.absolute.display();
+                    let path = shown.display();
                     return Err(Error::Internal(format!("copying `{path}` makes no progress")));
                 }
             }

@@ -10,7 +10,7 @@ use crate::{
     error::{BackupError, DatabaseError},
     store::{Cut, StoredPath},
 };
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, config::DbConfig};
 use std::{
     path::{Path, PathBuf},
     thread,
@@ -48,7 +48,8 @@ pub(crate) fn cut(
     paths: &[StoredPath],
     limit: Duration,
 ) -> Result<(Vec<Pinned>, Cut)> {
-    allow_descriptors(paths.len());
+    // Two connections to each, with database, log and index.
+    disk::allow_descriptors(paths.len() as u64 * 6);
     let reason = match behind_barrier(data, paths, limit) {
         Ok(pinned) => return Ok((pinned, Cut::All)),
         Err(Obstacle::Other(error)) => return Err(error),
@@ -59,19 +60,6 @@ pub(crate) fn cut(
     // One database is one instant whatever else happens.
     let cut = if paths.len() < 2 { Cut::All } else { Cut::PerDatabase { reason } };
     Ok((pinned, cut))
-}
-
-/// Raises the soft limit of open files where so many databases need it: two connections to each,
-/// with database, log and index. The hard limit, which is the administrator's, stays as it is.
-fn allow_descriptors(databases: usize) {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let needed = databases as u64 * 6 + 64;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_some_and(|current| current < needed) {
-        let raised = maximum.map_or(needed, |maximum| maximum.min(needed));
-        // Where it is refused, opening the databases says what is missing.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum });
-    }
 }
 
 enum Obstacle {
@@ -148,7 +136,16 @@ fn pin(data: &Path, path: &StoredPath, deadline: Instant) -> Result<Pinned> {
 }
 
 fn open_source(path: &Path, access: Access) -> Result<Connection> {
-    database::open(path, access, Duration::ZERO)
+    let connection = database::open(path, access, Duration::ZERO)?;
+    let log = database::side_file(path, "-wal");
+    if std::fs::metadata(log).is_ok_and(|found| found.len() > 0) {
+        // The last one that closes folds the log; a look leaves it as it was found, because a crash
+        // may have left it, and nobody has said yet that it belongs to this database.
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+            .map_err(failed("open", path))?;
+    }
+    Ok(connection)
 }
 
 fn begin(

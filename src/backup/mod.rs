@@ -11,6 +11,7 @@ pub(crate) mod scan;
 mod tests;
 
 pub(crate) use copies::copy_databases;
+pub(crate) use copy::copy_connection;
 
 use crate::{
     Error, Result,

@@ -126,7 +126,12 @@ impl Operations for World {
     }
 
     fn holders(&self) -> Result<Vec<FileHolder>> {
-        let holder = || FileHolder { pid: 1, command: "app".into(), database: "app.db".into() };
+        let holder = || FileHolder {
+            pid: 1,
+            command: "app".into(),
+            database: "app.db".into(),
+            held: crate::error::Held::Open,
+        };
         Ok(self.up.get().then(holder).into_iter().collect())
     }
 

@@ -4,11 +4,15 @@
 //! into the private staging area of the store, and the copies are compared.
 
 mod files;
+mod literal;
+mod lost;
 mod rows;
 #[cfg(test)]
 mod tests;
 
 pub use files::FileDifference;
+pub use lost::Lost;
+pub(crate) use lost::{Sides, write_lost};
 
 use crate::{
     Result, backup,
@@ -49,6 +53,9 @@ pub struct Difference {
     pub databases: Vec<DatabaseDifference>,
     /// The files that differ.
     pub files: FileDifference,
+    /// The content of every database of the second side that was compared.
+    #[serde(skip)]
+    pub second: BTreeMap<StoredPath, Digest>,
 }
 
 impl Difference {
@@ -215,6 +222,7 @@ pub fn find(
     Ok(Difference {
         databases: databases(ours, theirs, depth.keys),
         files: files::compare(ours, theirs),
+        second: theirs.databases.iter().map(|(path, it)| (path.clone(), it.sha256)).collect(),
     })
 }
 

@@ -6,6 +6,7 @@ use crate::{
     Result,
     database::{self, failed},
     schema::{Key, Shape, shapes},
+    sql::quote,
     store,
 };
 use rusqlite::{Connection, types::ValueRef};
@@ -13,9 +14,9 @@ use std::path::Path;
 
 /// The two copies, under the names `first` and `second` of one connection.
 pub(super) struct Pair<'a> {
-    connection: Connection,
-    shown: &'a Path,
-    limit: usize,
+    pub(super) connection: Connection,
+    pub(super) shown: &'a Path,
+    pub(super) limit: usize,
 }
 
 /// Compares all tables; those that are equal are not in the result.
@@ -32,9 +33,7 @@ pub(super) fn compare(
         Ok(shapes(&store::open_copy(copy)?).map_err(failed("read the schema of", shown))?)
     };
     let (ours, mut theirs) = (read(first)?, read(second)?);
-    let connection = database::open_scratch()?;
-    database::attach_copy(&connection, first, "first")?;
-    database::attach_copy(&connection, second, "second")?;
+    let connection = connect(Some(first), second)?;
     let pair = Pair { connection, shown, limit };
     let mut tables = Vec::new();
     for shape in ours {
@@ -53,10 +52,27 @@ pub(super) fn compare(
     Ok(tables)
 }
 
+/// A connection with the two attached. SQLite attaches only what has the encoding of the main
+/// database, which an empty one takes from whatever it is told.
+pub(super) fn connect(first: Option<&Path>, second: &Path) -> Result<Connection> {
+    let encoding: String = store::open_copy(second)?
+        .pragma_query_value(None, "encoding", |row| row.get(0))
+        .map_err(failed("read the encoding of", second))?;
+    let connection = database::open_scratch()?;
+    connection
+        .pragma_update(None, "encoding", encoding)
+        .map_err(failed("take the encoding of", second))?;
+    if let Some(first) = first {
+        database::attach_copy(&connection, first, "first")?;
+    }
+    database::attach_copy(&connection, second, "second")?;
+    Ok(connection)
+}
+
 impl Pair<'_> {
     /// A table that only one of the two has.
     fn one(&self, side: &str, shape: &Shape) -> Result<TableDifference> {
-        let sql = format!("SELECT count(*) FROM {side}.{}", quoted(&shape.name));
+        let sql = format!("SELECT count(*) FROM {side}.{}", quote(&shape.name));
         let rows = self.count(&sql).map_err(failed("count the rows of", self.shown))?;
         let mut table = TableDifference::of(&shape.name);
         let place = if side == "first" { &mut table.only_first } else { &mut table.only_second };
@@ -83,7 +99,7 @@ impl Pair<'_> {
     ) -> Result<(), String> {
         let says = |error: rusqlite::Error| error.to_string();
         let (one, other) = keys(ours, theirs)?;
-        let name = quoted(&ours.name);
+        let name = quote(&ours.name);
         let equal: Vec<String> =
             one.iter().zip(&other).map(|(a, b)| format!("a.{a} IS b.{b}")).collect();
         let equal = equal.join(" AND ");
@@ -127,7 +143,7 @@ impl Pair<'_> {
 }
 
 /// The key columns of both, quoted.
-fn keys(ours: &Shape, theirs: &Shape) -> Result<(Vec<String>, Vec<String>), String> {
+pub(super) fn keys(ours: &Shape, theirs: &Shape) -> Result<(Vec<String>, Vec<String>), String> {
     let fold = |columns: &[String]| -> Vec<String> {
         columns.iter().map(|column| crate::sql::fold(column)).collect()
     };
@@ -136,7 +152,7 @@ fn keys(ours: &Shape, theirs: &Shape) -> Result<(Vec<String>, Vec<String>), Stri
             Ok((vec![(*one).to_string()], vec![(*other).to_string()]))
         }
         (Key::Columns(one), Key::Columns(other)) if fold(one) == fold(other) => {
-            let quote = |columns: &[String]| columns.iter().map(|it| quoted(it)).collect();
+            let quote = |columns: &[String]| columns.iter().map(|it| quote(it)).collect();
             Ok((quote(one), quote(other)))
         }
         _ => Err("its primary key is another one".into()),
@@ -145,13 +161,13 @@ fn keys(ours: &Shape, theirs: &Shape) -> Result<(Vec<String>, Vec<String>), Stri
 
 /// Whether a row that both have differs in a column that both have: byte for byte, whatever the
 /// collation, and 1 is not 1.0.
-fn differs(ours: &Shape, theirs: &Shape) -> String {
+pub(super) fn differs(ours: &Shape, theirs: &Shape) -> String {
     let shared = ours.columns.iter().filter(|column| {
         theirs.columns.iter().any(|other| crate::sql::fold(other) == crate::sql::fold(column))
     });
     let terms: Vec<String> = shared
         .map(|column| {
-            let column = quoted(column);
+            let column = quote(column);
             format!(
                 "a.{column} IS NOT b.{column} COLLATE BINARY \
                  OR typeof(a.{column}) <> typeof(b.{column})"
@@ -159,10 +175,6 @@ fn differs(ours: &Shape, theirs: &Shape) -> String {
         })
         .collect();
     if terms.is_empty() { "0".into() } else { format!("({})", terms.join(" OR ")) }
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn value(found: ValueRef<'_>) -> Value {

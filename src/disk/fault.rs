@@ -18,6 +18,9 @@ pub enum Fault {
     Error(i32),
     /// The process kills itself before it acts, as `kill -9` would.
     Kill,
+    /// This call and every later one with the label return this error number, as on a file system
+    /// that cannot do it.
+    Refuse(i32),
     /// This call and every later one fail until [`disarm`]: to the disk, the process is dead.
     Crash,
     /// Every call with this label does nothing and says that it did: what a test must notice.
@@ -66,7 +69,8 @@ pub fn arm_here(point: &str, nth: u32, fault: Fault) {
 pub fn disarm() -> bool {
     let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
     let here = Some(thread::current().id());
-    let waiting = armed.iter().any(|it| it.thread == here && it.left > 0);
+    let once = |fault: Fault| !matches!(fault, Fault::Refuse(_));
+    let waiting = armed.iter().any(|it| it.thread == here && it.left > 0 && once(it.fault));
     armed.retain(|it| it.thread != here);
     waiting
 }
@@ -77,8 +81,14 @@ fn add(point: &str, nth: u32, fault: Fault, thread: Option<ThreadId>) {
     ANY.store(true, Ordering::SeqCst);
 }
 
-/// Arms from text, `POINT:NTH:kill`, `POINT:NTH:ERRNO` or, in builds for tests,
-/// `POINT:NTH:leave-out`; false where the text is not of that form.
+/// Arms one more point for the calling thread alone.
+pub fn arm_also_here(point: &str, nth: u32, fault: Fault) {
+    add(point, nth, fault, Some(thread::current().id()));
+}
+
+/// Arms from text, `POINT:NTH:kill`, `POINT:NTH:ERRNO`, `POINT:NTH:ERRNO+` for every call from
+/// that one on or, in builds for tests, `POINT:NTH:leave-out`; false where the text is not of
+/// that form.
 #[must_use]
 pub fn arm_from(text: &str) -> bool {
     let mut parts = text.split(':');
@@ -91,7 +101,10 @@ pub fn arm_from(text: &str) -> bool {
         "kill" => Some(Fault::Kill),
         #[cfg(any(debug_assertions, feature = "faults"))]
         "leave-out" => Some(Fault::LeaveOut),
-        number => number.parse().ok().map(Fault::Error),
+        number => match number.strip_suffix('+') {
+            Some(number) => number.parse().ok().map(Fault::Refuse),
+            None => number.parse().ok().map(Fault::Error),
+        },
     };
     match (nth.parse(), fault) {
         (Ok(nth), Some(fault)) => {
@@ -132,6 +145,7 @@ pub(super) fn check(point: &str) -> io::Result<Meeting> {
         return Ok(Meeting::LeaveOut);
     }
     match (found.left, found.fault) {
+        (0, Fault::Refuse(number)) => Err(io::Error::from_raw_os_error(number)),
         (0, Fault::Crash) => Err(io::Error::other("the process is dead")),
         // Other faults happen once.
         (0, _) => Ok(Meeting::Act),
@@ -142,7 +156,9 @@ pub(super) fn check(point: &str) -> io::Result<Meeting> {
         (1, fault) => {
             found.left = 0;
             match fault {
-                Fault::Error(number) => Err(io::Error::from_raw_os_error(number)),
+                Fault::Error(number) | Fault::Refuse(number) => {
+                    Err(io::Error::from_raw_os_error(number))
+                }
                 Fault::Crash => Err(io::Error::other("the process is dead")),
                 Fault::Kill => {
                     let _ = rustix::process::kill_process(

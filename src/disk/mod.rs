@@ -7,8 +7,10 @@
 
 mod attributes;
 pub mod fault;
+mod range_lock;
 
 pub use attributes::{inherit_owner, set_mode, set_modified, set_owner};
+pub use range_lock::{Claim, Owner, lock_range, range_owner};
 
 use crate::error::DiskError;
 use std::{
@@ -47,12 +49,12 @@ fn step(
 }
 
 /// A step without whose result nothing can go on.
-fn open(
+fn open<T>(
     point: &'static str,
     action: &'static str,
     path: &Path,
-    act: impl FnOnce() -> io::Result<File>,
-) -> Result<File> {
+    act: impl FnOnce() -> io::Result<T>,
+) -> Result<T> {
     fault::check(point).and_then(|_| act()).map_err(failed(action, path))
 }
 
@@ -213,6 +215,30 @@ pub fn hard_link(point: &'static str, from: &Path, to: &Path) -> Result<()> {
     step(point, "link", from, || fs::hard_link(from, to))
 }
 
+/// Copies a file's content to a new private file, synced.
+///
+/// # Errors
+/// The system's, with the old path.
+pub fn copy_file(point: &'static str, from: &Path, to: &Path) -> Result<()> {
+    let mut source = open_to_read(from)?;
+    let mut copy = create_private_file(point, to)?;
+    io::copy(&mut source, &mut copy).map_err(failed("copy", from))?;
+    sync_file(point, to, &copy)
+}
+
+/// Which mount a path belongs to, where the kernel tells: one file system can be mounted in several
+/// places, and nothing can be renamed from one of them to another.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn mount_of(path: &Path) -> Result<Option<u64>> {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+    let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MNT_ID);
+    let found = found.map_err(|error| failed("read", path)(error.into()))?;
+    let told = found.stx_mask & StatxFlags::MNT_ID.bits() != 0;
+    Ok(told.then_some(found.stx_mnt_id))
+}
+
 /// Creates a symbolic link.
 ///
 /// # Errors
@@ -257,6 +283,20 @@ pub fn open_to_read(path: &Path) -> Result<File> {
         .custom_flags(flags.bits().cast_signed())
         .open(path)
         .map_err(failed("read", path))
+}
+
+/// Opens an ordinary file for a lock, never through a symbolic link; nothing is written to it.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn open_to_lock(path: &Path) -> Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+        .map_err(failed("lock", path))
 }
 
 /// Creates one folder with mode 0700; its parent must exist and it must not.
@@ -325,6 +365,19 @@ pub fn free_space(path: &Path) -> Result<u64> {
     let stat = rustix::fs::statvfs(path)
         .map_err(|error| failed("read the free space of", path)(error.into()))?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Raises the soft limit of open files where this many more need it. The hard limit, which is the
+/// administrator's, stays as it is.
+pub fn allow_descriptors(more: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let needed = more.saturating_add(64);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_some_and(|current| current < needed) {
+        let raised = maximum.map_or(needed, |maximum| maximum.min(needed));
+        // Where it is refused, opening the files says what is missing.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum });
+    }
 }
 
 /// Bytes of a file, or of all files below a folder; links count as themselves.

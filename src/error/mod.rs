@@ -24,7 +24,7 @@ pub use health::{HealthError, ProbeFailure};
 pub use history::HistoryError;
 pub use place::Place;
 pub use project::ProjectError;
-pub use restore::{FileHolder, RestoreError};
+pub use restore::{FileHolder, Held, HotParts, Limit, RestoreError};
 pub use service::ServiceError;
 pub use store::StoreError;
 
@@ -78,6 +78,9 @@ pub enum Error {
         /// Who holds the lock: pid, host and command.
         holder: String,
     },
+    /// A signal ended it before it had changed anything, or after it had taken everything back.
+    #[error("interrupted; everything is as before")]
+    Interrupted,
     /// A state that the code rules out: a defect of piton.
     #[error("internal: {0}")]
     Internal(String),
@@ -186,6 +189,7 @@ impl Error {
             Self::Service(error) => error.kind(),
             Self::Health(error) => error.kind(),
             Self::Locked { .. } => Kind::Locked,
+            Self::Interrupted => Kind::Interrupted,
             Self::Internal(_) => Kind::Internal,
         }
     }
@@ -219,6 +223,7 @@ impl Error {
             Self::Locked { .. } => {
                 Some("wait for it to end, or let this command wait: add `--wait`".into())
             }
+            Self::Interrupted => Some("type the same again when you want it done".into()),
             Self::Internal(_) => Some("please report this as a defect of piton".into()),
         }
     }

@@ -12,11 +12,81 @@ pub struct FileHolder {
     pub command: String,
     /// The database, relative to the data directory.
     pub database: PathBuf,
+    /// What of it.
+    pub held: Held,
+}
+
+/// In which way a process holds a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Held {
+    /// It has the database or a log of it open.
+    Open,
+    /// It has a file open that had its name and is deleted.
+    Deleted,
+    /// It has locked it; what it has open cannot be seen.
+    Locked,
+}
+
+/// Why not every process can be looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// Only root may look into the processes of other users.
+    OtherUsers,
+    /// `/proc` does not even list them.
+    Hidden,
+    /// Processes outside of this container or process namespace have no number here.
+    Namespace,
+    /// There is no `/proc`.
+    NoProc,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::OtherUsers => "only root may look into processes of other users",
+            Self::Hidden => "`/proc` hides processes of other users (hidepid)",
+            Self::Namespace => "processes outside of this container cannot be seen",
+            Self::NoProc => "there is no `/proc`",
+        })
+    }
 }
 
 impl fmt::Display for FileHolder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "`{}` by pid {} ({})", self.database.display(), self.pid, self.command)
+        let Self { pid, command, database, held } = self;
+        write!(formatter, "`{}` by pid {pid} ({command})", database.display())?;
+        match held {
+            Held::Open => Ok(()),
+            Held::Deleted => formatter.write_str(", which works on a deleted file of that name"),
+            Held::Locked => formatter.write_str(", which has locked it"),
+        }
+    }
+}
+
+/// How far a restore into open databases has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HotParts {
+    /// Those that have their new content.
+    pub done: Vec<PathBuf>,
+    /// The one that was being written: it is all old or all new.
+    pub writing: Vec<PathBuf>,
+    /// Those that are as before.
+    pub left: Vec<PathBuf>,
+}
+
+impl fmt::Display for HotParts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            (&self.done, "has the content of the backup"),
+            (&self.writing, "has the one or the other"),
+            (&self.left, "is as before"),
+        ];
+        for (paths, text) in parts.iter().filter(|(paths, _)| !paths.is_empty()) {
+            write!(formatter, "{} {text}, ", names(paths))?;
+        }
+        formatter.write_str("what was not open is as before")
     }
 }
 
@@ -31,10 +101,20 @@ pub enum RestoreError {
         holders: Vec<FileHolder>,
     },
     /// A database is held, but by whom cannot be seen from here.
-    #[error("`{}` is in use by a process that cannot be seen from here", database.display())]
+    #[error("`{}` is in use by a process that cannot be seen from here{}", database.display(), because(limits))]
     HeldUnseen {
         /// The database.
         database: PathBuf,
+        /// Why.
+        limits: Vec<Limit>,
+    },
+    /// The data is no longer what the preview has shown.
+    #[error("the data has changed since it was looked at: {}", names(changed))]
+    Changed {
+        /// What has changed, relative to the data directory.
+        changed: Vec<PathBuf>,
+        /// The backup that was to be put back.
+        backup: String,
     },
     /// SQLite cannot copy into a live database of another page size.
     #[error("`{}` has pages of {live} bytes, the backup of {backup}: it cannot be restored while open", database.display())]
@@ -57,6 +137,25 @@ pub enum RestoreError {
     NotEmpty {
         /// The folder.
         path: PathBuf,
+    },
+    /// The rows that get lost cannot be saved there.
+    #[error("the rows that get lost cannot be saved to `{}`: {reason}", path.display())]
+    SaveTo {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
+    /// It was killed, or the power failed.
+    #[error("it was interrupted")]
+    Interrupted,
+    /// An open database stayed locked.
+    #[error("`{}` stayed locked for {seconds} s by whoever has it open, and cannot be written to", database.display())]
+    HotBusy {
+        /// The database.
+        database: PathBuf,
+        /// How long it was tried.
+        seconds: u64,
     },
     /// Nothing in the backup answers to the filter.
     #[error("nothing in backup `{backup}` matches `{pattern}`")]
@@ -101,9 +200,13 @@ pub enum RestoreError {
         undo: PathBuf,
     },
     /// Some open databases have their new content, and the rest failed.
-    #[error("only a part of the open databases was restored: {cause}")]
+    #[error("the restore into open databases stopped in the middle: {parts}: {cause}")]
     HalfHot {
-        /// Why the rest failed.
+        /// Which is what.
+        parts: Box<HotParts>,
+        /// The backup that was being put back.
+        backup: String,
+        /// Why it stopped.
         cause: String,
         /// The safety backup that holds the state before, where there is one.
         safety: Option<String>,
@@ -123,12 +226,17 @@ impl RestoreError {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::InUse { .. } | Self::HeldUnseen { .. } => Kind::InUse,
+            Self::InUse { .. } | Self::HeldUnseen { .. } | Self::HotBusy { .. } => Kind::InUse,
+            Self::Changed { .. } => Kind::Refused,
             Self::PageSize { .. } | Self::OtherFileSystem { .. } => Kind::Refused,
-            Self::NotEmpty { .. } | Self::NothingMatches { .. } => Kind::Usage,
+            Self::NotEmpty { .. } | Self::SaveTo { .. } | Self::NothingMatches { .. } => {
+                Kind::Usage
+            }
             Self::NothingToUndo { .. } | Self::UndoHot { .. } => Kind::Refused,
+            Self::RolledBack { cause } if cause.kind() == Kind::InUse => Kind::InUse,
             Self::RolledBack { .. } => Kind::Failed,
             Self::BadJournal { .. }
+            | Self::Interrupted
             | Self::Stuck { .. }
             | Self::HalfHot { .. }
             | Self::Differs { .. } => Kind::NotRestored,
@@ -142,24 +250,47 @@ impl RestoreError {
             Self::InUse { .. } => Some(
                 "stop the service first, or add `--hot` to restore into the open databases".into(),
             ),
-            Self::HeldUnseen { .. } => {
-                Some("stop the service first; run as root to see who it is".into())
-            }
+            Self::HeldUnseen { limits, .. } => Some(match limits.first() {
+                Some(Limit::OtherUsers | Limit::Hidden) => {
+                    "stop the service first; run as root to see who it is".into()
+                }
+                Some(Limit::Namespace) => {
+                    "stop the service first; run it on the host to see who it is".into()
+                }
+                _ => "stop the service first".into(),
+            }),
+            Self::Changed { backup, .. } => Some(format!(
+                "stop what writes to it; `piton restore {backup}` shows what would be lost now"
+            )),
             Self::PageSize { .. } => Some("stop the service and restore without `--hot`".into()),
             Self::OtherFileSystem { path } => Some(format!(
-                "unmount `{0}` or restore beside it with `--to DIR` and copy by hand",
+                "unmount `{}`, or restore the rest with `--only GLOB`, or look at all with `--to DIR`",
                 path.display()
             )),
             Self::NotEmpty { .. } => Some("name a folder that is empty or does not exist".into()),
+            Self::SaveTo { .. } => {
+                Some("name a file that does not exist, in a folder that does".into())
+            }
             Self::NothingMatches { .. } => {
                 Some("`piton backups ID --json` lists the paths in a backup".into())
             }
             Self::NothingToUndo { .. } => {
                 Some("`piton backups` lists the safety backups that restores took".into())
             }
-            Self::UndoHot { safety } | Self::HalfHot { safety, .. } => safety
+            Self::UndoHot { safety } => safety
                 .as_ref()
                 .map(|id| format!("put its safety backup back: `piton restore {id}`")),
+            Self::HalfHot { backup, safety, .. } => Some(match safety {
+                Some(_) => format!(
+                    "`piton restore {backup} --hot` does it again, `piton restore --undo` takes it back"
+                ),
+                None => format!("`piton restore {backup} --hot` does it again"),
+            }),
+            Self::Interrupted => None,
+            Self::HotBusy { .. } => Some(
+                "end what reads or writes it for so long, or stop the service and restore without `--hot`"
+                    .into(),
+            ),
             Self::BadJournal { .. } => {
                 Some("the old files lie beside it in `undo`; move the journal away to go on".into())
             }
@@ -173,6 +304,21 @@ impl RestoreError {
             }
         }
     }
+}
+
+fn because(limits: &[Limit]) -> String {
+    let texts: Vec<String> = limits.iter().map(|limit| format!("; {limit}")).collect();
+    texts.concat()
+}
+
+fn names(paths: &[PathBuf]) -> String {
+    const SHOWN: usize = 5;
+    let mut names: Vec<String> =
+        paths.iter().take(SHOWN).map(|path| format!("`{}`", path.display())).collect();
+    if paths.len() > SHOWN {
+        names.push(format!("and {} more", paths.len() - SHOWN));
+    }
+    names.join(", ")
 }
 
 fn list(holders: &[FileHolder]) -> String {

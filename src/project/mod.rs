@@ -10,6 +10,7 @@ mod databases;
 mod deploy;
 mod diff;
 mod init;
+mod interrupted;
 pub mod last_run;
 mod operate;
 mod outcome;
@@ -32,6 +33,7 @@ pub use config::{Config, Overrides};
 pub use deploy::{DeployOptions, DeployReport, outcome as deploy_outcome};
 pub use diff::{DiffReport, Opposite};
 pub use init::{Created, Made, NewFile};
+pub use interrupted::{InterruptedDatabase, InterruptedRun};
 pub use operate::OperationReport;
 pub use outcome::Outcome;
 pub use prune::PruneReport;
@@ -109,8 +111,16 @@ impl Project {
             .with_reserve(self.config.reserve)
     }
 
-    /// Takes the lock and puts right what an interrupted restore left.
+    /// Takes the lock and puts right what an interrupted restore left; refuses where that needs
+    /// another restore.
     fn begin(&self, patience: Patience, observer: &dyn Observer) -> Result<Lock> {
+        let lock = self.begin_restore(patience, observer)?;
+        restore::require_whole(&self.config.data)?;
+        Ok(lock)
+    }
+
+    /// The same for a restore, which makes whole what another one has left in parts.
+    fn begin_restore(&self, patience: Patience, observer: &dyn Observer) -> Result<Lock> {
         let data = self.config.data.clone();
         if crate::disk::exists(&data)? && !crate::disk::is_folder(&data)? {
             return Err(crate::error::BackupError::NoData { data }.into());
@@ -124,9 +134,9 @@ impl Project {
     /// lock otherwise.
     fn settle(&self, observer: &dyn Observer) -> Result<()> {
         if restore::is_interrupted(&self.config.data) {
-            drop(self.begin(Patience::Wait, observer)?);
+            drop(self.begin_restore(Patience::Wait, observer)?);
         }
-        Ok(())
+        restore::require_whole(&self.config.data)
     }
 
     /// The targets that a selection names.

@@ -1,12 +1,12 @@
 //! `run SCRIPT`: a data operation from the scripts folder, by name: backup, guard, one ledger row.
 
-use super::{Outcome, Project, databases, last_run};
+use super::{Outcome, Project, databases, last_run, up::kind_of_end};
 use crate::{
     Error, Kind, Result, apply,
     apply::{Done, Failure, Lasting},
     disk,
     error::{DatabaseError, HistoryError, Place, ProjectError},
-    event::Observer,
+    event::{self, Observer},
     guard::Effect,
     history::{self, Migration, Version},
     ledger::Witness,
@@ -110,6 +110,7 @@ impl Project {
         databases::require_in_backups(&self.config, &database)?;
         report.backup = self.back_up_existing(Reason::Script, None, observer)?;
         let plan = plan(&script, &database, &path, hash);
+        event::go_on(observer)?;
         let mut run = self.run_begins(report.backup.clone())?;
         self.operate(&plan, &mut report, observer);
         run.ending = last_run::Ending::of(report.outcome);
@@ -142,7 +143,7 @@ impl Project {
             Err(failure) => {
                 let Failure { error, lasting, .. } = *failure;
                 report.failure = Some(error);
-                report.outcome = Outcome::Problem(Kind::Failed);
+                report.outcome = Outcome::Problem(kind_of_end(observer));
                 if let (Lasting::Something, Some(backup)) = (lasting, &report.backup) {
                     match self.put_back(backup, None, observer) {
                         Ok(()) => report.outcome = Outcome::Problem(Kind::Restored),

@@ -7,10 +7,10 @@ use super::{
 use crate::{
     Result, backup, deploy,
     error::ProjectError,
-    event::Observer,
+    event::{Observer, Steadfast},
     ledger,
     lock::{PRIVATE_FOLDER, Patience, Scope},
-    restore::{self, Gate, Preview, Recovered, Restored},
+    restore::{self, Gate, HotUndo, Preview, Recovered, Restored, Seen},
     store::{Backup, BackupId, Filter, Reason, Selector},
 };
 use std::path::{Path, PathBuf};
@@ -57,7 +57,9 @@ impl Project {
         options: &RestoreOptions,
         observer: &dyn Observer,
     ) -> Result<RestoreReport> {
-        self.settle(observer)?;
+        if restore::is_interrupted(&self.config.data) {
+            drop(self.begin_restore(Patience::Wait, observer)?);
+        }
         let backup = self.source(source)?;
         let preview = self.preview(&backup, options, Some(observer))?;
         Ok(RestoreReport { backup, preview, restored: None })
@@ -74,11 +76,50 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<RestoreReport> {
         let backup = self.source(source)?;
-        let _lock = self.begin(options.patience, observer)?;
+        let _lock = self.begin_restore(options.patience, observer)?;
         self.refuse_in_deploy()?;
         // Counting the rows that get lost is for whoever decides, and takes its time.
         let preview = self.preview(&backup, options, None)?;
-        let restored = self.carry_out_restore(&backup, options, Safety::Take, observer)?;
+        self.put_in_place(
+            backup,
+            preview,
+            options,
+            Safety::Take { seen: None, save_lost: None },
+            observer,
+        )
+    }
+
+    /// Puts back the backup of a preview, as [`Self::restore`] does, but takes away only what that
+    /// has named: it stops where the data has changed since. The rows that get lost are saved as SQL
+    /// where a file for them is named.
+    ///
+    /// # Errors
+    /// Those of [`Self::restore`], and [`crate::error::RestoreError::Changed`].
+    pub fn restore_previewed(
+        &self,
+        previewed: RestoreReport,
+        options: &RestoreOptions,
+        save_lost: Option<&Path>,
+        observer: &dyn Observer,
+    ) -> Result<RestoreReport> {
+        let RestoreReport { backup, preview, .. } = previewed;
+        let _lock = self.begin_restore(options.patience, observer)?;
+        self.refuse_in_deploy()?;
+        let seen = preview.seen.clone();
+        let safety = Safety::Take { seen: Some(&seen), save_lost };
+        self.put_in_place(backup, preview, options, safety, observer)
+    }
+
+    /// Carries a restore out and keeps its books; the caller holds the lock.
+    fn put_in_place(
+        &self,
+        backup: Backup,
+        preview: Preview,
+        options: &RestoreOptions,
+        safety: Safety<'_>,
+        observer: &dyn Observer,
+    ) -> Result<RestoreReport> {
+        let restored = self.carry_out_restore(&backup, options, safety, observer)?;
         if let Some(mut run) = last_run::read(&self.config.data)
             && options.only.is_empty()
             && backup.manifest.created <= run.started
@@ -113,10 +154,19 @@ impl Project {
     /// # Errors
     /// Those of [`restore::undo`].
     pub fn undo_restore(&self, patience: Patience, observer: &dyn Observer) -> Result<Restored> {
-        let _lock = self.begin(patience, observer)?;
+        let _lock = self.begin_restore(patience, observer)?;
         self.refuse_in_deploy()?;
         let data = &self.config.data;
-        let restored = restore::undo(data, (self.world.clock)(), (self.world.random)(), observer)?;
+        let restored = match restore::last_hot(data)? {
+            // There are no old files of open databases: the safety backup has what was there.
+            Some(HotUndo { safety: Some(safety), only }) => {
+                let backup = self.store().load(&safety)?;
+                let options = RestoreOptions { only, gate: Gate::Hot, patience };
+                let taken = Safety::Take { seen: None, save_lost: None };
+                self.carry_out_restore(&backup, &options, taken, observer)?
+            }
+            _ => restore::undo(data, (self.world.clock)(), (self.world.random)(), observer)?,
+        };
         if let Some(mut run) = last_run::read(data) {
             // What the run did may be back: going back to before it must be possible.
             run.ending = Ending::Done;
@@ -142,6 +192,7 @@ impl Project {
         let _lock =
             crate::lock::acquire(&self.config.data, Scope::Data, holder, patience, observer)?;
         let recovered = restore::recover(&self.config.data, observer)?;
+        restore::require_whole(&self.config.data)?;
         // In `ExecStartPre=` this is what keeps a service down until its deploy is finished.
         deploy::refuse_fenced(&self.config.data, self.world.deploy.as_deref())?;
         Ok(recovered)
@@ -154,7 +205,12 @@ impl Project {
         options: &RestoreOptions,
         observer: &dyn Observer,
     ) -> Result<Restored> {
-        self.carry_out_restore(backup, options, Safety::Take, observer)
+        self.carry_out_restore(
+            backup,
+            options,
+            Safety::Take { seen: None, save_lost: None },
+            observer,
+        )
     }
 
     /// Puts a backup of this very run back; the caller holds the lock.
@@ -168,6 +224,8 @@ impl Project {
         let only: Vec<String> =
             only.iter().map(|path| glob::Pattern::escape(&path.to_string_lossy())).collect();
         let mut options = RestoreOptions { only, gate: Gate::Refuse, patience: Patience::Refuse };
+        // What a run has left half-done must not stay so.
+        let observer = &Steadfast(observer);
         let first = self.carry_out_restore(&backup, &options, Safety::Skip, observer);
         match first {
             // A service that runs beside a deploy holds its databases: SQLite itself writes the
@@ -226,7 +284,7 @@ impl Project {
         found.ok_or_else(|| ProjectError::NothingToRollBack.into())
     }
 
-    fn database_paths(&self) -> Vec<PathBuf> {
+    pub(super) fn database_paths(&self) -> Vec<PathBuf> {
         let Ok(targets) = self.selected(&Selection::default()) else {
             return vec![self.config.database.clone()];
         };
@@ -257,7 +315,7 @@ impl Project {
         &self,
         backup: &Backup,
         options: &RestoreOptions,
-        safety: Safety,
+        safety: Safety<'_>,
         observer: &dyn Observer,
     ) -> Result<Restored> {
         crate::disk::create_folders("data-folder", &self.config.data)?;
@@ -271,7 +329,7 @@ impl Project {
         &self,
         backup: &Backup,
         options: &RestoreOptions,
-        safety: Safety,
+        safety: Safety<'_>,
         act: impl FnOnce(&restore::Request<'_>, &backup::Request<'_>) -> Result<T>,
     ) -> Result<T> {
         let store = self.store();
@@ -279,6 +337,10 @@ impl Project {
         self.with_backup_request(Reason::Safety, None, |of_now, store| {
             let (only, excluded) =
                 (Filter::new(&options.only)?, Filter::new(&self.config.exclude)?);
+            let (taken, seen, save_lost) = match safety {
+                Safety::Take { seen, save_lost } => (true, seen, save_lost),
+                Safety::Skip => (false, None, None),
+            };
             let request = restore::Request {
                 data: &self.config.data,
                 store,
@@ -287,7 +349,9 @@ impl Project {
                 excluded: &excluded,
                 left_out: &[],
                 gate: options.gate,
-                safety: (safety == Safety::Take).then_some(of_now),
+                seen,
+                save_lost,
+                safety: taken.then_some(of_now),
                 now: of_now.now,
                 random: of_now.random,
             };
@@ -297,10 +361,15 @@ impl Project {
 }
 
 /// Whether the state before a restore is backed up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Safety {
+#[derive(Clone, Copy)]
+enum Safety<'a> {
     /// It is.
-    Take,
+    Take {
+        /// What a preview has seen; the state must still be that.
+        seen: Option<&'a Seen>,
+        /// Where the rows that get lost are saved.
+        save_lost: Option<&'a Path>,
+    },
     /// It is a half-done run, worth nothing.
     Skip,
 }

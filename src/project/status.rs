@@ -1,6 +1,6 @@
 //! `status` and `history`: where things stand, and what ran when.
 
-use super::{Project, Selection, databases};
+use super::{InterruptedRun, Project, Selection, databases};
 use crate::{
     Result, database,
     event::Observer,
@@ -19,6 +19,8 @@ pub struct Status {
     pub plans: Vec<DatabasePlan>,
     /// Files in the migrations folder that are no migrations.
     pub ignored: Vec<Ignored>,
+    /// The last run, where it was cut off.
+    pub interrupted: Option<InterruptedRun>,
     /// The newest backup.
     pub newest_backup: Option<Backup>,
     /// How many backups there are.
@@ -48,6 +50,7 @@ impl Project {
         Ok(Status {
             plans,
             ignored: targets.ignored,
+            interrupted: self.interrupted_run(),
             backups: backups.len(),
             newest_backup: backups.into_iter().next(),
         })

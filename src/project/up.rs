@@ -9,7 +9,7 @@ use crate::{
     Error, Kind, Result,
     apply::{self, Done, Failure, Lasting},
     database, deploy, disk,
-    event::Observer,
+    event::{self, Event, Observer},
     lock::Patience,
     plan::DatabasePlan,
     store::{BackupId, Reason},
@@ -119,8 +119,17 @@ impl Project {
             Some(plans) if none_exists(&plans)? => plans,
             _ => planned()?,
         };
+        let cut_off = self.run_cut_off();
         if let Some(outcome) = without_a_run(&plans, &targets) {
+            // Cut off at its very end: everything that it was to do is done.
+            if outcome == Outcome::NothingToDo && cut_off.is_some() && is_whole(&options.selection)
+            {
+                self.end_run(Ending::Done)?;
+            }
             return Ok(report(outcome, plans));
+        }
+        if let Some(run) = cut_off {
+            observer.event(Event::Warning { text: format!("{run}; this one goes on from there") });
         }
         for plan in plans.iter().filter(|plan| plan.acts()) {
             databases::require_in_backups(config, &plan.database)?;
@@ -135,6 +144,7 @@ impl Project {
         };
         let mut report = report(Outcome::Done, plans);
         report.backup = backup.clone();
+        event::go_on(observer)?;
         let mut run = self.run_begins(backup)?;
         self.carry_out(&targets, &mut report, observer);
         run.ending =
@@ -144,6 +154,14 @@ impl Project {
             self.prune_after(report.backup.as_ref(), observer);
         }
         Ok(report)
+    }
+
+    /// Notes how the last run ended after all.
+    fn end_run(&self, ending: Ending) -> Result<()> {
+        match last_run::read(&self.config.data) {
+            Some(run) => last_run::write(&self.config.data, &LastRun { ending, ..run }),
+            None => Ok(()),
+        }
     }
 
     /// Notes that a run begins, so that a crash in it is noticed.
@@ -256,7 +274,7 @@ impl Project {
         };
         let last = report.databases.last_mut();
         let (kind, standing) = match &restored {
-            None => (Kind::Failed, Standing::AsBefore),
+            None => (kind_of_end(observer), Standing::AsBefore),
             Some(Ok(())) => (Kind::Restored, Standing::AsBefore),
             Some(Err(_)) => (Kind::NotRestored, Standing::Unsettled),
         };
@@ -276,7 +294,7 @@ impl Project {
         observer: &dyn Observer,
     ) {
         if lasting == Lasting::Nothing && !report.keeps_anything() {
-            worsen(&mut report.outcome, Kind::Failed);
+            worsen(&mut report.outcome, kind_of_end(observer));
             return;
         }
         let restored = match &report.backup {
@@ -349,6 +367,16 @@ fn none_exists(plans: &[DatabasePlan]) -> Result<bool> {
         }
     }
     Ok(true)
+}
+
+/// What a run is that stopped with everything as before.
+pub(super) fn kind_of_end(observer: &dyn Observer) -> Kind {
+    if observer.is_interrupted() { Kind::Interrupted } else { Kind::Failed }
+}
+
+/// Whether nothing of the histories is left out.
+fn is_whole(selection: &Selection) -> bool {
+    selection.targets.is_empty() && selection.settings.last.is_none()
 }
 
 fn is_refused(plan: &DatabasePlan) -> bool {

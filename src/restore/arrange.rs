@@ -4,6 +4,8 @@ use super::journal::{Action, What};
 use crate::{
     Result,
     backup::scan::{self, Tree},
+    database::SIDE_SUFFIXES,
+    disk,
     error::RestoreError,
     store::{Attributes, FileKind, FileRecord, Item, Manifest, StoredPath},
 };
@@ -56,12 +58,24 @@ pub(super) fn arrange(
         }
     }
     actions.extend(kept_folders(live, manifest, folders));
+    actions.extend(orphans(live, &wanted, &actions));
     actions.extend(wanted.into_iter().map(|(path, what)| {
         // A live database that the backup has as a file still has logs to take along.
         let what = if live.databases.contains_key(path) { What::Database } else { what };
         Action::Place { path: path.clone(), what }
     }));
     actions
+}
+
+/// Logs whose database is gone: they must not lie beside the one that comes, whatever the filter
+/// says of them.
+fn orphans(live: &Tree, wanted: &BTreeMap<&StoredPath, What>, actions: &[Action]) -> Vec<Action> {
+    let databases = wanted.iter().filter(|(_, what)| **what == What::Database);
+    let logs = databases.flat_map(|(path, _)| SIDE_SUFFIXES.map(|it| path.with_suffix(it)));
+    logs.filter(|path| live.files.contains_key(path) && !wanted.contains_key(path))
+        .filter(|path| !actions.iter().any(|action| action.entry() == Some(path)))
+        .map(|path| Action::Displace { path, what: What::File })
+        .collect()
 }
 
 /// The folders that are to be there: made where they are missing, else given the attributes listed.
@@ -114,21 +128,32 @@ fn displaced(
 /// # Errors
 /// [`RestoreError::OtherFileSystem`] with the first such path.
 pub(super) fn require_one_file_system(data: &Path, live: &Tree, actions: &[Action]) -> Result<()> {
-    let device = std::fs::metadata(data).map_err(crate::disk::failed("read", data))?.dev();
+    let device = std::fs::metadata(data).map_err(disk::failed("read", data))?.dev();
+    let mount = disk::mount_of(&data.join("."))?;
     let mut touched = BTreeSet::new();
     for action in actions {
-        if let Action::Place { path, .. } | Action::Displace { path, .. } = action {
-            touched.extend(path.parent());
-            touched.insert(path.clone());
+        match action {
+            Action::Place { path, .. }
+            | Action::Displace { path, .. }
+            | Action::RemoveFolder { path, .. }
+            | Action::MakeFolder { path, .. } => {
+                touched.extend(path.parent());
+                touched.insert(path.clone());
+            }
+            Action::DressFolder { .. } => {}
         }
     }
-    let all = [&live.databases, &live.files, &live.folders];
-    let elsewhere = all
-        .iter()
-        .flat_map(|part| part.iter())
-        .find(|(path, found)| found.dev() != device && touched.contains(path));
-    match elsewhere {
-        None => Ok(()),
-        Some((path, _)) => Err(RestoreError::OtherFileSystem { path: path.below(data) }.into()),
+    // Folders first: a mount point says more than what lies in it.
+    let all = [&live.folders, &live.databases, &live.files];
+    for (path, found) in all.iter().flat_map(|part| part.iter()) {
+        if !touched.contains(path) {
+            continue;
+        }
+        let path = path.below(data);
+        // The same file system may be mounted here once more.
+        if found.dev() != device || disk::mount_of(&path)? != mount {
+            return Err(RestoreError::OtherFileSystem { path }.into());
+        }
     }
+    Ok(())
 }

@@ -3,11 +3,12 @@
 //! A write-ahead log beside a database that it does not belong to is replayed into it, and
 //! `integrity_check` says ok. So the logs go before the swap, never after it.
 
+use super::holders;
 use crate::{
     Error, Kind, Result,
     database::{self, Access, SIDE_SUFFIXES},
     disk,
-    error::{DatabaseError, RestoreError},
+    error::DatabaseError,
 };
 use rusqlite::{Connection, ErrorCode};
 use std::{path::Path, time::Duration};
@@ -24,7 +25,7 @@ pub(crate) enum Folded {
 /// Folds the log, rolls back a hot journal, and makes sure that nobody else has it open.
 ///
 /// # Errors
-/// [`RestoreError::HeldUnseen`] where somebody has; [`DatabaseError`] where it cannot be written.
+/// [`crate::error::RestoreError::HeldUnseen`] where somebody has; [`DatabaseError`] where it cannot be written.
 pub(crate) fn fold(path: &Path, shown: &Path) -> Result<Folded> {
     let folded = database::open(path, Access::Write, Duration::ZERO).and_then(|connection| {
         fold_open(&connection).map_err(database::failed("fold the log of", path))?;
@@ -34,7 +35,7 @@ pub(crate) fn fold(path: &Path, shown: &Path) -> Result<Folded> {
     match folded {
         Ok(()) => {}
         Err(Error::Database(DatabaseError::Sqlite { source, .. })) if is_busy(&source) => {
-            return Err(RestoreError::HeldUnseen { database: shown.into() }.into());
+            return Err(holders::locked(path, shown).into());
         }
         Err(Error::Database(error)) if error.kind() == Kind::Damaged => {
             return Ok(Folded::Raw(error));
@@ -44,7 +45,7 @@ pub(crate) fn fold(path: &Path, shown: &Path) -> Result<Folded> {
     // A journal may stay by the database's own setting; the log stays only if somebody holds it.
     let log = database::side_file(path, SIDE_SUFFIXES[0]);
     if disk::exists(&log)? {
-        return Err(RestoreError::HeldUnseen { database: shown.into() }.into());
+        return Err(holders::locked(path, shown).into());
     }
     Ok(Folded::Whole)
 }

@@ -1,21 +1,33 @@
-//! Who holds a database open, found in `/proc/*/fd` by device and inode.
+//! Who holds a database open, found in `/proc/*/fd` by device and inode, and by its locks.
 //!
-//! Locks do not tell: an idle connection in rollback-journal mode holds none. Deleted files count
-//! too, since a process may still write to them.
+//! Locks alone do not tell: an idle connection in rollback-journal mode holds none. Deleted files
+//! count too: whoever has one open works on a database that is no longer there, and may still
+//! write. What cannot be seen from here is said.
 
 use crate::{
     Result,
     backup::scan,
-    database::SIDE_SUFFIXES,
-    error::FileHolder,
+    database::{FIRST_LOCK_BYTE, LOCK_BYTES, SIDE_SUFFIXES, side_file},
+    disk::{self, Owner},
+    error::{FileHolder, Held, Limit, RestoreError},
     store::{Filter, StoredPath},
 };
+use rustix::process::geteuid;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     fs,
-    os::unix::fs::MetadataExt,
-    path::Path,
+    os::{
+        fd::RawFd,
+        unix::{ffi::OsStrExt, fs::MetadataExt},
+    },
+    path::{Path, PathBuf},
 };
+
+/// The inode of the first process namespace (`PROC_PID_INIT_INO` in Linux).
+const FIRST_NAMESPACE: u64 = 0xEFFF_FFFC;
+/// Characters of a command line that are shown.
+const LONGEST: usize = 80;
+const DELETED: &[u8] = b" (deleted)";
 
 /// Whether every process could be looked into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -23,29 +35,56 @@ use std::{
 pub enum View {
     /// All of them.
     Whole,
-    /// Some belong to other users: run as root to see them.
+    /// Not all: the limits say why.
     Partial,
 }
 
-/// The processes that hold one of these databases or its logs, this one included.
-pub(crate) fn holders<'a>(
-    data: &Path,
-    databases: impl Iterator<Item = &'a StoredPath>,
-) -> (Vec<FileHolder>, View) {
-    let mut wanted: HashMap<(u64, u64), &StoredPath> = HashMap::new();
+/// Files that are looked for, each with the database that it belongs to.
+#[derive(Default)]
+pub(crate) struct Wanted {
+    /// By device and inode.
+    pub(crate) files: HashMap<(u64, u64), PathBuf>,
+    /// By the names that deleted files had.
+    names: HashMap<PathBuf, PathBuf>,
+}
+
+/// What was found.
+pub(crate) struct Found {
+    pub(crate) holders: Vec<FileHolder>,
+    pub(crate) limits: Vec<Limit>,
+}
+
+impl Found {
+    pub(crate) const fn view(&self) -> View {
+        if self.limits.is_empty() { View::Whole } else { View::Partial }
+    }
+}
+
+/// These databases and their logs.
+pub(crate) fn wanted<'a>(data: &Path, databases: impl Iterator<Item = &'a StoredPath>) -> Wanted {
+    let mut wanted = Wanted::default();
+    let real = fs::canonicalize(data).unwrap_or_else(|_| data.into());
     for path in databases {
-        let sides = SIDE_SUFFIXES.iter().map(|suffix| path.with_suffix(suffix));
-        for name in [path.clone()].into_iter().chain(sides) {
-            if let Ok(found) = fs::metadata(name.below(data)) {
-                wanted.insert((found.dev(), found.ino()), path);
+        let main = path.below(data);
+        let sides = SIDE_SUFFIXES.iter().map(|suffix| side_file(&main, suffix));
+        for file in [main.clone()].into_iter().chain(sides) {
+            if let Ok(found) = fs::metadata(file) {
+                wanted.files.insert((found.dev(), found.ino()), path.as_path().into());
             }
         }
+        wanted.names.insert(path.below(&real), path.as_path().into());
     }
-    if wanted.is_empty() {
-        return (Vec::new(), View::Whole);
+    wanted
+}
+
+/// The processes that hold one of these files, this one included, but for descriptors of its own
+/// that are named.
+pub(crate) fn holders(wanted: &Wanted, own: &[RawFd]) -> Found {
+    let mut found = Found { holders: Vec::new(), limits: Vec::new() };
+    if wanted.files.is_empty() {
+        return found;
     }
-    let mut view = View::Whole;
-    let mut holders = Vec::new();
+    let mut is_barred = false;
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok())
         else {
@@ -53,38 +92,107 @@ pub(crate) fn holders<'a>(
         };
         let Ok(descriptors) = fs::read_dir(process.path().join("fd")) else {
             // A process that has just ended has no descriptors either.
-            if process.path().exists() {
-                view = View::Partial;
-            }
+            is_barred |= process.path().exists();
             continue;
         };
-        let mut held = BTreeSet::new();
-        for descriptor in descriptors.flatten() {
-            // Follows the link to the open file itself, also when its name is gone.
-            if let Ok(found) = fs::metadata(descriptor.path())
-                && let Some(path) = wanted.get(&(found.dev(), found.ino()))
-            {
-                held.insert(*path);
+        // What says most, where a process holds several files of a database.
+        let mut held: BTreeMap<&PathBuf, Held> = BTreeMap::new();
+        for descriptor in descriptors.flatten().map(|it| it.path()) {
+            let is_own = pid == std::process::id() && is_one_of(own, &descriptor);
+            if let (false, Some((database, how))) = (is_own, held_by(wanted, &descriptor)) {
+                let most = held.entry(database).or_insert(how);
+                *most = (*most).max(how);
             }
         }
-        let command = || command_of(&process.path());
-        holders.extend(held.into_iter().map(|path| FileHolder {
+        found.holders.extend(held.into_iter().map(|(database, held)| FileHolder {
             pid,
-            command: command(),
-            database: path.as_path().into(),
+            command: command_of(pid),
+            database: database.clone(),
+            held,
         }));
     }
-    holders.sort_by(|one, other| (&one.database, one.pid).cmp(&(&other.database, other.pid)));
-    (holders, view)
+    found.holders.sort_by(|one, other| (&one.database, one.pid).cmp(&(&other.database, other.pid)));
+    found.limits = limits(is_barred);
+    found
 }
 
-fn command_of(process: &Path) -> String {
+/// What is said of a database that is locked: who locks it, or why that cannot be seen.
+pub(crate) fn locked(file: &Path, shown: &Path) -> RestoreError {
+    let owner = disk::open_to_read(file)
+        .and_then(|open| disk::range_owner(file, &open, FIRST_LOCK_BYTE, LOCK_BYTES));
+    match owner {
+        Ok(Some(Owner::Process(pid))) => {
+            let (command, database) = (command_of(pid), shown.into());
+            let holder = FileHolder { pid, command, database, held: Held::Locked };
+            RestoreError::InUse { holders: vec![holder] }
+        }
+        _ => {
+            let limits = limits(!geteuid().is_root());
+            RestoreError::HeldUnseen { database: shown.into(), limits }
+        }
+    }
+}
+
+/// Which database a descriptor belongs to, if to any.
+fn held_by<'a>(wanted: &'a Wanted, descriptor: &Path) -> Option<(&'a PathBuf, Held)> {
+    // Follows the link to the open file itself, also when its name is gone.
+    let found = fs::metadata(descriptor).ok()?;
+    if let Some(database) = wanted.files.get(&(found.dev(), found.ino())) {
+        return Some((database, Held::Open));
+    }
+    if found.nlink() > 0 || !found.is_file() {
+        return None;
+    }
+    let link = fs::read_link(descriptor).ok()?;
+    let name = link.as_os_str().as_bytes().strip_suffix(DELETED)?;
+    let name = Path::new(std::ffi::OsStr::from_bytes(name));
+    Some((wanted.names.get(name)?, Held::Deleted))
+}
+
+/// Why not every process can be looked into.
+fn limits(is_barred: bool) -> Vec<Limit> {
+    let mut limits = Vec::new();
+    if is_barred {
+        limits.push(Limit::OtherUsers);
+    }
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let mut proc = mounts.lines().filter(|line| line.split(' ').nth(2) == Some("proc"));
+    let hides = |line: &str| {
+        let hidden = ["hidepid=2", "hidepid=invisible", "hidepid=4", "hidepid=ptraceable"];
+        hidden.iter().any(|option| line.contains(option))
+    };
+    if !geteuid().is_root() && proc.any(hides) {
+        limits.push(Limit::Hidden);
+    }
+    let namespace = fs::metadata("/proc/self/ns/pid").map(|found| found.ino());
+    if namespace.is_ok_and(|inode| inode != FIRST_NAMESPACE) {
+        limits.push(Limit::Namespace);
+    }
+    if fs::metadata("/proc/self/fd").is_err() {
+        limits.push(Limit::NoProc);
+    }
+    limits
+}
+
+fn is_one_of(own: &[RawFd], descriptor: &Path) -> bool {
+    let name = descriptor.file_name().and_then(|name| name.to_str());
+    name.and_then(|name| name.parse().ok()).is_some_and(|number: RawFd| own.contains(&number))
+}
+
+fn command_of(pid: u32) -> String {
+    let process = PathBuf::from(format!("/proc/{pid}"));
     let line = fs::read(process.join("cmdline")).unwrap_or_default();
     let line = String::from_utf8_lossy(&line);
-    let words: Vec<&str> = line.split('\0').filter(|word| !word.is_empty()).collect();
-    match words.is_empty() {
-        false => words.join(" "),
-        true => fs::read_to_string(process.join("comm")).unwrap_or_default().trim().into(),
+    // Whatever was typed, in one line that can be read.
+    let is_gap = |it: char| it.is_whitespace() || it.is_control();
+    let words: Vec<&str> = line.split(is_gap).filter(|word| !word.is_empty()).collect();
+    if words.is_empty() {
+        return fs::read_to_string(process.join("comm")).unwrap_or_default().trim().into();
+    }
+    let line = words.join(" ");
+    match line.char_indices().nth(LONGEST) {
+        Some((cut, _)) => format!("{}…", &line[..cut]),
+        None => line,
     }
 }
 
@@ -98,7 +206,7 @@ pub fn holders_of(data: &Path, excluded: &Filter) -> Result<Vec<FileHolder>> {
     }
     let scope = scan::Scope { data, excluded, left_out: &[] };
     let tree = scan::scan(scope)?;
-    let (mut found, _) = holders(data, tree.databases.keys());
+    let mut found = holders(&wanted(data, tree.databases.keys()), &[]).holders;
     found.retain(|holder| holder.pid != std::process::id());
     Ok(found)
 }

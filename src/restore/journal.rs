@@ -32,6 +32,13 @@ pub(crate) struct Journal {
     pub(crate) direction: Direction,
     /// Where the new files wait, relative to the private folder.
     pub(crate) staged: PathBuf,
+    /// Databases of which the undo area gets the files as they were found, not as SQLite left them
+    /// after it folded their logs.
+    #[serde(default)]
+    pub(crate) raw: Vec<StoredPath>,
+    /// The patterns that the restore is limited to.
+    #[serde(default)]
+    pub(crate) only: Vec<String>,
     /// Databases that were restored while open; there are no old files of them.
     pub(crate) hot: Vec<StoredPath>,
     pub(crate) actions: Vec<Action>,
@@ -85,6 +92,14 @@ pub(crate) enum What {
 }
 
 impl Action {
+    /// The file, link or database that it is about; folders are none.
+    pub(crate) fn entry(&self) -> Option<&StoredPath> {
+        match self {
+            Self::Place { path, .. } | Self::Displace { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
     /// What puts the data back; `kept` tells whether the undo area has an old file of that path.
     pub(crate) fn reversed(&self, kept: impl Fn(&StoredPath) -> bool) -> Self {
         match self.clone() {
@@ -110,6 +125,8 @@ impl Journal {
             safety: None,
             direction: Direction::Forward,
             staged,
+            raw: Vec::new(),
+            only: Vec::new(),
             hot: Vec::new(),
             actions: Vec::new(),
         }
@@ -140,6 +157,16 @@ impl Area {
     /// Where backups are unpacked.
     pub(crate) fn staging(&self) -> PathBuf {
         self.private.join("staging")
+    }
+
+    /// Where copies lie for as long as it takes to read them.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.private.join("scratch")
+    }
+
+    /// Where databases are kept as they were found, until they go to the undo area.
+    pub(crate) fn raw(&self) -> PathBuf {
+        self.private.join("raw")
     }
 
     /// What one restore has replaced.

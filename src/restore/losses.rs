@@ -1,11 +1,16 @@
 //! Which rows a restore would lose: those of the live databases that the backup does not have, and
 //! those that it has otherwise.
 
-use super::{DatabaseChange, Preview, Request};
+use super::{
+    DatabaseChange, Preview, Request,
+    raw::{self, Left},
+    seen,
+};
 use crate::{
     backup,
     difference::{self, DatabaseDifference, Depth, Difference, Source},
     event::Observer,
+    store::StoredPath,
 };
 
 /// Counts the rows and adds them to a preview. Where that is not possible, the preview says so: a
@@ -19,10 +24,39 @@ pub fn count_losses(
     if !request.data.exists() {
         return;
     }
+    if let Some(path) = spoilt(preview, request) {
+        // To copy it would open it, and change what a restore keeps as it is.
+        preview.uncounted = Some(format!("`{path}` cannot be read with the log beside it"));
+        return see_raw(preview, request);
+    }
     let sides = (Source::Backup(request.backup), Source::Live(live));
     let depth = Depth { only: request.only, keys: 0 };
     match difference::find(request.store, sides, depth, observer) {
-        Ok(difference) => preview.databases.iter_mut().for_each(|it| add(it, &difference)),
+        Ok(difference) => {
+            preview.databases.iter_mut().for_each(|it| add(it, &difference));
+            preview.seen.add_contents(difference.second);
+        }
+        Err(error) => {
+            preview.uncounted = Some(error.to_string());
+            see_raw(preview, request);
+        }
+    }
+}
+
+/// A database that cannot be read and has a log beside it.
+fn spoilt(preview: &Preview, request: &Request<'_>) -> Option<StoredPath> {
+    let has_log = |path: &StoredPath| {
+        raw::left(&path.below(request.data)).is_ok_and(|it| it != Left::Nothing)
+    };
+    let mut unreadable = preview.databases.iter().filter(|it| it.unreadable.is_some());
+    unreadable.find(|it| has_log(&it.path)).map(|it| it.path.clone())
+}
+
+/// Without contents, the files tell whether anything has changed.
+fn see_raw(preview: &mut Preview, request: &Request<'_>) {
+    let databases = preview.databases.iter().map(|it| &it.path);
+    match seen::sights(request.data, databases) {
+        Ok(raw) => preview.seen.add_raw(raw),
         Err(error) => preview.uncounted = Some(error.to_string()),
     }
 }

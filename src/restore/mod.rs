@@ -8,22 +8,32 @@
 mod arrange;
 mod carry;
 mod fold;
+mod hold;
 mod holders;
 mod hot;
+mod hot_note;
 mod journal;
 mod losses;
+mod lost;
+mod prepare;
 mod preview;
+mod raw;
 mod recovery;
+mod second_name;
+mod seen;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
 pub use carry::carry_out;
 pub use holders::{View, holders_of};
+pub use hot_note::{HotUndo, last_hot, require_whole};
 pub use journal::Direction;
 pub use losses::count_losses;
+pub use lost::{Saved, SavedRows};
 pub use preview::{Change, DatabaseChange, Preview, Rows, plan};
 pub use recovery::{Recovered, is_interrupted, needed_backups, recover, undo};
+pub use seen::Seen;
 
 use crate::{
     Result, backup, disk,
@@ -54,6 +64,10 @@ pub struct Request<'a> {
     pub left_out: &'a [PathBuf],
     /// What to do about open databases.
     pub gate: Gate,
+    /// What the preview has seen, where there was one: the restore stops if that has changed.
+    pub seen: Option<&'a Seen>,
+    /// Where the rows that get lost are saved as SQL.
+    pub save_lost: Option<&'a Path>,
     /// How to back up the present state first; nothing where it is worth nothing.
     pub safety: Option<&'a backup::Request<'a>>,
     /// The time now.
@@ -82,6 +96,8 @@ pub struct Restored {
     pub undo: PathBuf,
     /// How many files, links and databases were put in place.
     pub placed: usize,
+    /// What was saved of the rows that it took away.
+    pub saved: Option<Saved>,
     /// What the backup does not have and was moved to the undo area.
     pub displaced: Vec<StoredPath>,
     /// Live databases that were damaged; they are in the undo area as they were.

@@ -1,20 +1,26 @@
 //! What a restore would change, found out without touching anything.
 
 use super::{
-    Request, View, arrange, holders,
+    Request, Seen, View, arrange, holders,
     journal::{Action, What},
+    raw::{self, Left},
     selected,
 };
 use crate::{
     Result,
     backup::scan::{self, Tree},
     database::{self, Access, SIDE_SUFFIXES},
-    error::FileHolder,
+    error::{FileHolder, Limit},
     store::{self, BackupId, DatabaseRecord, FileKind, Item, StoredPath},
 };
 use rusqlite::Connection;
 use serde::Serialize;
-use std::{collections::BTreeMap, fs::Metadata, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::Metadata,
+    path::Path,
+    time::Duration,
+};
 
 /// What a restore would change.
 #[derive(Clone, Debug, Serialize)]
@@ -33,8 +39,13 @@ pub struct Preview {
     pub holders: Vec<FileHolder>,
     /// Whether every process could be looked into.
     pub view: View,
+    /// Why not.
+    pub limits: Vec<Limit>,
     /// Why the rows that would be lost could not be counted.
     pub uncounted: Option<String>,
+    /// What a restore that follows this preview must find.
+    #[serde(skip)]
+    pub seen: Seen,
 }
 
 /// What would happen to a database.
@@ -102,18 +113,20 @@ pub fn plan(
         | Action::Place { path, what: What::Database } => Some(path),
         _ => None,
     });
-    let (holders, view) = holders::holders(request.data, affected);
+    let found = holders::holders(&holders::wanted(request.data, affected), &[]);
     let displaced = |wanted: What| {
         actions.iter().filter_map(move |action| match action {
             Action::Displace { path, what } if *what == wanted => Some(path),
             _ => None,
         })
     };
+    let held = found.holders.iter().map(|it| it.database.as_path()).collect();
+    let look = &Look { inspect, held };
     let mut databases: Vec<DatabaseChange> = Vec::new();
     let mut files_restored = Vec::new();
     for item in &items {
         match item {
-            Item::Database(record) => databases.push(compare(request, &live, record, inspect)),
+            Item::Database(record) => databases.push(compare(request, &live, record, look)),
             Item::File(record) => {
                 let found = live.files.get(&record.path).or(live.symlinks.get(&record.path));
                 if !is_same(request, found, *item) {
@@ -122,7 +135,7 @@ pub fn plan(
             }
         }
     }
-    databases.extend(displaced(What::Database).map(|path| surplus(request, path, inspect)));
+    databases.extend(displaced(What::Database).map(|path| surplus(request, path, look)));
     databases.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(Preview {
         backup: request.backup.id().clone(),
@@ -130,9 +143,11 @@ pub fn plan(
         databases,
         files_restored,
         files_displaced: displaced(What::File).cloned().collect(),
-        holders,
-        view,
+        view: found.view(),
+        limits: found.limits,
+        holders: found.holders,
         uncounted: None,
+        seen: Seen::files(&live, &actions),
     })
 }
 
@@ -140,12 +155,12 @@ fn compare(
     request: &Request<'_>,
     live: &Tree,
     record: &DatabaseRecord,
-    inspect: &dyn Fn(&Connection, &Path) -> Option<String>,
+    look: &Look<'_>,
 ) -> DatabaseChange {
     let path = &record.path;
     let there = live.databases.contains_key(path);
     let (rows, live_position, mut unreadable) =
-        if there { read_live(request, path, inspect) } else { Default::default() };
+        if there { read_live(request, path, look) } else { Default::default() };
     if live.files.contains_key(path) {
         unreadable = Some("it is not a SQLite database".into());
     }
@@ -162,12 +177,8 @@ fn compare(
 }
 
 /// A live database that the backup does not have.
-fn surplus(
-    request: &Request<'_>,
-    path: &StoredPath,
-    inspect: &dyn Fn(&Connection, &Path) -> Option<String>,
-) -> DatabaseChange {
-    let (rows, live_position, unreadable) = read_live(request, path, inspect);
+fn surplus(request: &Request<'_>, path: &StoredPath, look: &Look<'_>) -> DatabaseChange {
+    let (rows, live_position, unreadable) = read_live(request, path, look);
     let known = |(table, rows)| (table, Rows { live: Some(rows), ..Rows::default() });
     DatabaseChange {
         path: path.clone(),
@@ -179,20 +190,36 @@ fn surplus(
     }
 }
 
+/// How live databases are looked at.
+struct Look<'a> {
+    /// Tells the position of one.
+    inspect: &'a dyn Fn(&Connection, &Path) -> Option<String>,
+    /// Those that a process has open.
+    held: BTreeSet<&'a Path>,
+}
+
 type Live = (BTreeMap<String, u64>, Option<String>, Option<String>);
 
-fn read_live(
-    request: &Request<'_>,
-    path: &StoredPath,
-    inspect: &dyn Fn(&Connection, &Path) -> Option<String>,
-) -> Live {
+fn read_live(request: &Request<'_>, path: &StoredPath, look: &Look<'_>) -> Live {
     let absolute = path.below(request.data);
     // Without logs the file alone is the database, and reading it leaves nothing beside it.
     let alone = !SIDE_SUFFIXES.iter().any(|suffix| database::side_file(&absolute, suffix).exists());
     let access = if alone { Access::Immutable } else { Access::Read };
+    // What a process has open is in order; what a crash has left may be of another database.
+    let left = match look.held.contains(path.as_path()) {
+        true => Left::Nothing,
+        false => raw::left(&absolute).unwrap_or(Left::Nothing),
+    };
+    if left == Left::Journal {
+        let reason = "a journal that a crash has left lies beside it";
+        return (BTreeMap::new(), None, Some(reason.into()));
+    }
     let read = database::open(&absolute, access, Duration::from_secs(2)).and_then(|connection| {
+        if left == Left::Log {
+            store::check_quickly(&connection, path.as_path())?;
+        }
         let rows = store::row_counts(&connection).map_err(database::failed("read", &absolute))?;
-        Ok((rows, inspect(&connection, path.as_path())))
+        Ok((rows, (look.inspect)(&connection, path.as_path())))
     });
     match read {
         Ok((rows, position)) => (rows, position, None),

@@ -2,9 +2,11 @@
 
 use super::{
     Restored,
-    carry::{commit, fold_all, go_back, require_idle, restored, stuck},
-    is_absent,
+    carry::{commit, go_back, restored, stuck},
+    hold::Hold,
+    hot_note, is_absent,
     journal::{Action, Area, Direction, Journal},
+    prepare::{fold_all, require_idle},
     transaction::Transaction,
 };
 use crate::{
@@ -45,8 +47,10 @@ pub fn is_interrupted(data: &Path) -> bool {
 /// # Errors
 /// [`RestoreError::BadJournal`]; the system's, with the path.
 pub fn needed_backups(data: &Path) -> Result<Vec<BackupId>> {
-    let journal = Area::new(data).read_journal()?;
-    Ok(journal.map_or_else(Vec::new, |it| [it.backup].into_iter().chain(it.safety).collect()))
+    let area = Area::new(data);
+    let journal = area.read_journal()?;
+    let of_journal = journal.into_iter().flat_map(|it| [it.backup].into_iter().chain(it.safety));
+    Ok(of_journal.chain(hot_note::needed(&area)?).collect())
 }
 
 /// Finishes an interrupted restore, or puts the old state back where that is not possible; nothing
@@ -67,10 +71,15 @@ pub fn recover(data: &Path, observer: &dyn Observer) -> Result<Option<Recovered>
     if direction == Direction::Forward {
         let staged = |path: &StoredPath| is_staged(&area, &journal, path);
         // A service that ran in between may have left a log beside what is still to be replaced.
+        let transaction = Transaction { area: &area, journal: &journal };
         let finished = fold_all(data, journal.databases().filter(|path| staged(path)), observer)
-            .and_then(|_| Transaction { area: &area, journal: &journal }.prepare())
-            .and_then(|()| Transaction { area: &area, journal: &journal }.forward())
-            .and_then(|()| area.end_forward(&journal));
+            .and_then(|_| transaction.prepare())
+            .and_then(|()| Hold::take(&area, &journal))
+            .and_then(|hold| {
+                transaction.forward()?;
+                hold.require_old_unheld()?;
+                area.end_forward(&journal)
+            });
         if let Err(cause) = finished {
             match go_back(&area, &journal, cause) {
                 Error::Restore(RestoreError::RolledBack { .. }) => direction = Direction::Back,
@@ -122,7 +131,8 @@ pub fn undo(
     journal.actions = last.actions.iter().rev().map(|action| action.reversed(kept)).collect();
     require_idle(data, &journal)?;
     let damaged = fold_all(data, journal.databases(), observer)?;
-    let undo = commit(&area, &journal, observer, || Ok(None))?;
+    let hold = Hold::take(&area, &journal)?;
+    let undo = commit(&area, &journal, &hold, observer, || Ok(None))?;
     sweep(&area, &journal, Direction::Forward);
     Ok(restored(&journal, undo, damaged))
 }
@@ -130,6 +140,8 @@ pub fn undo(
 /// Removes what a restore that has ended leaves in the private folder; what cannot be removed
 /// takes room and harms nothing.
 pub(super) fn sweep(area: &Area, journal: &Journal, direction: Direction) {
+    drop(disk::remove_tree("sweep-scratch", &area.scratch()));
+    drop(disk::remove_tree("sweep-raw", &area.raw()));
     let staged = area.private.join(&journal.staged);
     if staged == area.staging() {
         drop(disk::remove_tree("sweep-staging", &staged));
@@ -155,6 +167,8 @@ pub(super) fn remove_undo(area: &Area, id: &BackupId) -> Result<()> {
 
 fn remove_leftovers(area: &Area) -> Result<()> {
     remove_partial(area)?;
+    disk::remove_tree("sweep-scratch", &area.scratch())?;
+    disk::remove_tree("sweep-raw", &area.raw())?;
     let staging = area.staging();
     if disk::exists(&staging)? {
         disk::remove_tree("sweep-staging", &staging)?;

@@ -7,12 +7,13 @@
 use super::{
     is_absent,
     journal::{Action, Area, Journal, What},
+    second_name,
 };
 use crate::{
     Result,
     database::{SIDE_SUFFIXES, side_file},
     disk,
-    store::{Attributes, Bare, dress},
+    store::{Attributes, Bare, StoredPath, dress},
 };
 use std::{
     collections::BTreeSet,
@@ -76,7 +77,7 @@ impl Transaction<'_> {
         // Second names for all old files first, and durable: only then may one be replaced.
         for action in actions {
             match action {
-                Action::Place { path, what } => self.keep(&self.places(path), *what)?,
+                Action::Place { path, what } => self.keep(path, *what)?,
                 Action::Displace { path, what } => {
                     let places = self.places(path);
                     move_entry("displace", &places.live, &places.undo)?;
@@ -123,7 +124,7 @@ impl Transaction<'_> {
         let actions = &self.journal.actions;
         for action in actions.iter().rev() {
             if let Action::Place { path, what } = action {
-                self.take_back(&self.places(path), *what)?;
+                self.take_back(path, *what)?;
             }
         }
         for action in actions.iter().rev() {
@@ -155,11 +156,22 @@ impl Transaction<'_> {
     }
 
     /// Gives the old file a second name in the undo area, and moves its logs there.
-    fn keep(&self, places: &Places, what: What) -> Result<()> {
-        let (Some(staged), Some(live)) = (disk::find(&places.staged)?, disk::find(&places.live)?)
-        else {
-            return Ok(());
+    fn keep(&self, path: &StoredPath, what: What) -> Result<()> {
+        let places = &self.places(path);
+        let Some(staged) = disk::find(&places.staged)? else { return Ok(()) };
+        let Some(live) = disk::find(&places.live)? else {
+            // Logs whose database is gone must not lie beside the one that comes.
+            return move_logs("keep-log", what, &places.live, &places.undo);
         };
+        if self.journal.raw.contains(path) && !live.is_dir() {
+            // What the live file has by now is what SQLite made of it and its log.
+            disk::create_private_folders("undo-folder", &parent(&places.undo))?;
+            let raw = path.below(&self.area.raw());
+            move_entry("keep-raw", &raw, &places.undo)?;
+            move_logs("keep-raw-log", what, &raw, &places.undo)?;
+            // Empty by now, and of another database than the one that comes.
+            return remove_logs("keep-raw-end", &places.live);
+        }
         // A folder goes by actions of its own.
         if identity(&staged) == identity(&live) || live.is_dir() {
             return Ok(());
@@ -168,42 +180,58 @@ impl Transaction<'_> {
             None => {
                 // There unless the live file has come since the restore was prepared.
                 disk::create_private_folders("undo-folder", &parent(&places.undo))?;
-                disk::hard_link("keep", &places.live, &places.undo)?;
+                self.second_name(["keep", "keep-copy"], &places.live, &places.undo)?;
             }
-            Some(kept) if identity(&kept) == identity(&live) => {}
+            Some(_) if second_name::is_same(&places.undo, &places.live)? => {}
             // Somebody has replaced it since the interruption: that one is kept as well.
             Some(_) => {
                 let later = later_name(&places.undo)?;
-                disk::hard_link("keep-later", &places.live, &later)?;
+                self.second_name(["keep-later", "keep-later-copy"], &places.live, &later)?;
             }
         }
         move_logs("keep-log", what, &places.live, &places.undo)
     }
 
-    fn take_back(&self, places: &Places, what: What) -> Result<()> {
+    fn take_back(&self, path: &StoredPath, what: What) -> Result<()> {
+        let places = &self.places(path);
         let (staged, live) = (disk::find(&places.staged)?, disk::find(&places.live)?);
         let kept = disk::find(&places.undo)?.filter(|kept| !kept.is_dir());
-        let same = |one: &Metadata, other: &Metadata| identity(one) == identity(other);
+        let unkeep = || disk::remove_file("back-unkeep", &places.undo);
+        let put_back = || disk::rename("back-place", &places.undo, &places.live);
         match (staged, live, kept) {
-            (_, None, Some(_)) => disk::rename("back-place", &places.undo, &places.live)?,
+            (_, None, Some(_)) => put_back()?,
             (None, Some(_), Some(_)) => {
-                disk::hard_link("back-keep", &places.live, &places.staged)?;
-                disk::rename("back-place", &places.undo, &places.live)?;
-            }
-            (Some(staged), Some(live), Some(_)) if same(&staged, &live) => {
-                disk::rename("back-place", &places.undo, &places.live)?;
+                let points = ["back-keep", "back-keep-copy"];
+                self.second_name(points, &places.live, &places.staged)?;
+                put_back()?;
             }
             (None, Some(_), None) => disk::rename("back-new", &places.live, &places.staged)?,
             // Two names of one file: renaming one over the other would leave both.
-            (Some(_), Some(live), Some(kept)) if same(&live, &kept) => {
-                disk::remove_file("back-unkeep", &places.undo)?;
+            (Some(_), Some(live), Some(kept)) if identity(&live) == identity(&kept) => unkeep()?,
+            (Some(staged), Some(live), Some(_)) if identity(&staged) == identity(&live) => {
+                put_back()?;
+            }
+            // The live one is still the old one, with its log folded.
+            (Some(_), Some(_), Some(_)) if self.journal.raw.contains(path) => {
+                unkeep()?;
+                return remove_logs("back-unkeep", &places.undo);
+            }
+            (Some(_), Some(_), Some(_)) if second_name::is_same(&places.live, &places.undo)? => {
+                unkeep()?;
+            }
+            (Some(_), Some(_), Some(_)) if second_name::is_same(&places.staged, &places.live)? => {
+                put_back()?;
             }
             _ => {}
         }
         move_logs("back-log", what, &places.undo, &places.live)
     }
 
-    fn places(&self, path: &crate::store::StoredPath) -> Places {
+    fn second_name(&self, points: [&'static str; 2], from: &Path, to: &Path) -> Result<()> {
+        second_name::give(points, from, to, &self.area.scratch())
+    }
+
+    fn places(&self, path: &StoredPath) -> Places {
         Places {
             live: path.below(&self.area.data),
             staged: path.below(&self.area.private.join(&self.journal.staged)),
@@ -257,14 +285,21 @@ fn move_logs(point: &'static str, what: What, from: &Path, to: &Path) -> Result<
     Ok(())
 }
 
+fn remove_logs(point: &'static str, main: &Path) -> Result<()> {
+    for suffix in SIDE_SUFFIXES {
+        disk::remove_file(point, &side_file(main, suffix))?;
+    }
+    Ok(())
+}
+
 /// A folder that is not empty has something that is excluded, or came later: it stays. So does a
-/// file that has its name by now.
+/// file that has its name by now, and a folder on which something has been mounted.
 fn remove_if_empty(point: &'static str, path: &Path) -> Result<()> {
     match disk::remove_empty_folder(point, path) {
         Err(error)
             if matches!(
                 error.source.kind(),
-                ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory
+                ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory | ErrorKind::ResourceBusy
             ) =>
         {
             Ok(())

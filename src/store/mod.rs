@@ -51,7 +51,7 @@ pub use seal::{Keys, SECRET, Sealed};
 
 pub(crate) use digest::digest_of;
 pub(crate) use extract::{Bare, dress};
-pub(crate) use inspect::{facts, open_copy, row_counts};
+pub(crate) use inspect::{check_quickly, facts, open_copy, row_counts};
 pub(crate) use path::{Escaped, escape};
 pub(crate) use session::Session;
 pub(crate) use verify::compare_database;

@@ -16,7 +16,7 @@ use crate::{
     Error, Result,
     disk::{self, failed},
     error::StoreError,
-    event::{Event, Observer, Work},
+    event::{Event, Observer, Work, go_on},
 };
 use std::{
     cell::RefCell,
@@ -192,6 +192,7 @@ pub(crate) fn read(
         sink.accept(item)?;
         done += size;
         observer.event(Event::WorkAdvanced { work, done_bytes: done });
+        go_on(observer)?;
     }
     if read_manifest_entry(&mut stream, manifest)? == Inside::Other {
         return Err(stream.damaged("the manifest inside differs from the one beside it"));

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Error, Result,
     disk::{self, failed},
-    event::{Event, Observer, Work},
+    event::{Event, Observer, Work, go_on},
 };
 use std::{
     fs::File,
@@ -162,6 +162,7 @@ impl<'a> Draft<'a> {
             self.write(&buffer[..count])?;
             self.done += count as u64;
             self.observer.event(Event::WorkAdvanced { work: Work::Archive, done_bytes: self.done });
+            go_on(self.observer)?;
         }
         self.write(filling(size))?;
         Ok((hashing.finish().1, supply))

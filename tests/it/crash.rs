@@ -140,3 +140,82 @@ fn what_a_script_wrote_is_durable_before_the_ledger_says_so() {
     sandbox.run("up").success();
     assert_eq!(sandbox.read("data/moved.txt"), "moved\n");
 }
+
+#[test]
+fn between_two_databases_it_is_said_what_is_committed() {
+    let sandbox = Sandbox::with_users();
+    sandbox.write("migrations/002_mail.sql", "ALTER TABLE users ADD COLUMN mail TEXT;");
+    sandbox.write("migrations/b/001_t.sql", "CREATE TABLE t (a);");
+    sandbox.write(
+        "migrations/b/002_wait.sh",
+        "#!/bin/sh\ntouch \"$PITON_DATA_DIR/../begun\"\nsleep 20\n",
+    );
+    let before = sandbox.content();
+    let mut child = sandbox.start("up");
+    wait_for(&sandbox, "begun");
+    // It goes on: nothing was cut off.
+    sandbox.run("status").success().never_says("cut off");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for words in ["status", "plan"] {
+        let ran = sandbox.run(words).success();
+        ran.says("was cut off")
+            .says("app.db: committed 002_mail")
+            .says("b.db: committed 001_t")
+            .says("002_wait began and did not end")
+            .says("`piton rollback` goes back to before it");
+        let found = &sandbox.run(&format!("{words} --json")).success().json()["interrupted"];
+        assert_eq!(found["databases"][0]["committed"][0], "002_mail", "{found}");
+        assert_eq!(found["databases"][1]["unfinished"][0], "002_wait", "{found}");
+    }
+    sandbox.run("rollback --yes").success();
+    assert_eq!(sandbox.content(), before);
+    sandbox.run("status").success().never_says("cut off");
+}
+
+#[test]
+fn in_the_script_of_the_second_database_the_way_on_is_back() {
+    let sandbox = Sandbox::with_users().migration("b/001_t.sql", "CREATE TABLE t (a);");
+    sandbox.run("up").success();
+    sandbox.write("migrations/002_mail.sql", "ALTER TABLE users ADD COLUMN mail TEXT;");
+    sandbox.write(
+        "migrations/b/002_wait.sh",
+        "#!/bin/sh\ntouch \"$PITON_DATA_DIR/../begun\"\nsleep 20\n",
+    );
+    let mut child = sandbox.start("up");
+    wait_for(&sandbox, "begun");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    sandbox.run("status").success().says("b.db: committed nothing");
+    sandbox.run("up").code(4).says("rollback");
+    sandbox.run("rollback --yes").success();
+    sandbox.write("migrations/b/002_wait.sh", "#!/bin/sh\necho fast\n");
+    sandbox.run("up").success().says("done: 2 migrations").never_says("cut off");
+}
+
+#[test]
+fn a_note_that_was_not_ended_is_ended_by_the_next_run() {
+    let sandbox = Sandbox::with_users();
+    sandbox.write("migrations/002_mail.sql", "ALTER TABLE users ADD COLUMN mail TEXT;");
+    sandbox.write("migrations/003_more.sql", "ALTER TABLE users ADD COLUMN more TEXT;");
+    let kill = |nth: u32, words: &str| {
+        let mut command = sandbox.command(words);
+        command.env("PITON_FAULT", format!("last-run:{nth}:kill"));
+        assert!(!command.output().unwrap().status.success());
+    };
+    // Its file and its folder take a step each: this is the second note, after the commit.
+    kill(3, "up --to 2");
+    let ran = sandbox.run("status").success().says("was cut off").says("committed 002_mail");
+    ran.says("`piton up` goes on from there, `piton rollback` goes back to before it");
+    sandbox.run("up").success().says("was cut off").says("done: 1 migration");
+    sandbox.run("status").success().never_says("cut off");
+    sandbox.write("migrations/004_last.sql", "ALTER TABLE users ADD COLUMN last TEXT;");
+    // Before anything was committed, and at the very end.
+    kill(2, "up");
+    sandbox.run("status").success().says("was cut off before it committed anything");
+    kill(3, "up");
+    sandbox.run("up").success().says("nothing to do");
+    sandbox.run("status").success().never_says("cut off");
+    sandbox.run("rollback --yes").success();
+    assert!(!sandbox.dump("app.db").contains("last"));
+}

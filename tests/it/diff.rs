@@ -50,3 +50,16 @@ fn what_is_damaged_is_said() {
     std::fs::write(&archive, bytes).unwrap();
     sandbox.run("diff").code(10).one_error();
 }
+
+#[test]
+fn databases_of_another_encoding_are_compared_too() {
+    let sandbox = Sandbox::new();
+    sandbox.execute(
+        "app.db",
+        "PRAGMA encoding = 'UTF-16be'; CREATE TABLE t (a); INSERT INTO t VALUES ('ä')",
+    );
+    sandbox.run("backup").success();
+    sandbox.execute("app.db", "INSERT INTO t VALUES ('ö')");
+    let document = sandbox.run("diff --json").success().json();
+    assert_eq!(document["databases"][0]["tables"][0]["only_second"], 1, "{document}");
+}

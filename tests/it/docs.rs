@@ -74,6 +74,7 @@ fn exit_codes_and_outcomes() {
         Kind::Locked,
         Kind::InUse,
         Kind::Damaged,
+        Kind::Interrupted,
     ];
     let known = [(0, "done"), (0, "nothing-to-do"), (3, "pending")];
     let rows = kinds.iter().map(|kind| (kind.exit_code(), kind.outcome())).chain(known);

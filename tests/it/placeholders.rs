@@ -4,7 +4,10 @@
 
 /// Ids, times, durations, sizes and process ids as words in brackets.
 pub fn replaced(text: &str) -> String {
-    let text = fixed(text, "########T######Z-xxxxxx", "[ID]");
+    // Said where the tests run in a container, or not as root.
+    let limited = |line: &&str| !line.contains("who has a database open is seen only in part");
+    let text: String = text.split_inclusive('\n').filter(limited).collect();
+    let text = fixed(&text, "########T######Z-xxxxxx", "[ID]");
     let text = fixed(&text, "####-##-##T##:##:##.#########+##:##", "[TIME]");
     let text = fixed(&text, "####-##-##T##:##:##", "[TIME]");
     let text = fixed(&text, "####-##-## ##:##:##", "[TIME]");

@@ -146,3 +146,46 @@ fn nothing_to_undo() {
     let sandbox = Sandbox::with_users();
     sandbox.run("restore --undo --yes").code(4).one_error().says("no restore to undo");
 }
+
+/// Answers `y` on a terminal, after something else has happened.
+const ANSWER: &str = "
+import os, pty, sqlite3, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], [sys.argv[1], 'restore', sys.argv[2]])
+said = b''
+while b'[y/N]' not in said:
+    said += os.read(terminal, 4096)
+if len(sys.argv) > 3:
+    live = sqlite3.connect('data/app.db')
+    live.execute(sys.argv[3])
+    live.commit()
+    live.close()
+os.write(terminal, b'y\\n')
+try:
+    while True:
+        said += os.read(terminal, 4096)
+except OSError:
+    pass
+sys.stdout.write(said.decode())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+";
+
+#[test]
+fn what_is_written_while_it_asks_stops_it() {
+    let sandbox = wrecked();
+    let id = &sandbox.backups()[0];
+    sandbox.write("answer.py", ANSWER);
+    let answer = |sql: Option<&str>| {
+        let mut command = sandbox.program("python3");
+        command.arg("answer.py").arg(crate::sandbox::PITON).arg(id).args(sql);
+        sandbox.finish(command)
+    };
+    let ran = answer(Some("INSERT INTO users (name) VALUES ('acknowledged')")).code(4);
+    ran.says("the data has changed since it was looked at: `app.db`")
+        .says(&format!("`piton restore {id}`"));
+    let query = "SELECT count(*) FROM users WHERE name = 'acknowledged'";
+    assert_eq!(sandbox.query("app.db", query), "1");
+    answer(None).success().says("2 only now, would be lost").says("restored ");
+    assert_eq!(sandbox.query("app.db", query), "0");
+}

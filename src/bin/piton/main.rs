@@ -14,6 +14,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 fn main() -> ExitCode {
     arm_fault();
+    interrupt::listen();
     let words: Vec<OsString> = std::env::args_os().collect();
     let code = match args::parse(&words) {
         Ok(arguments) => run(&arguments, &words),

@@ -3,7 +3,7 @@
 use super::{changed, now, restore, state};
 use crate::{
     Kind,
-    disk::fault::{ANY_POINT, Fault, arm_here, disarm},
+    disk::fault::{ANY_POINT, Fault, arm_also_here, arm_here, disarm},
     event::Silent,
     restore::{recover, undo},
 };
@@ -39,6 +39,126 @@ fn a_restore_that_dies_at_any_call_is_wholly_done_or_never_happened() {
         assert_eq!(state(&place.data), new);
     }
     assert!(results[0] > 10 && results[1] > 10, "{results:?}");
+}
+
+/// On a file system that has no hard links.
+#[test]
+fn a_restore_without_links_that_dies_at_any_call_is_wholly_done_or_never_happened() {
+    let no_links = || {
+        for point in ["keep", "keep-later", "back-keep"] {
+            arm_also_here(point, 1, Fault::Refuse(libc::EPERM));
+        }
+    };
+    let (place, backup) = changed();
+    let old = state(&place.data);
+    no_links();
+    restore(&place, &backup).unwrap();
+    disarm();
+    let new = state(&place.data);
+    undo(&place.data, now(), [0; 3], &Silent).unwrap();
+    assert_eq!(state(&place.data), old);
+    let mut results = [0, 0];
+    for nth in 1.. {
+        let (place, backup) = changed();
+        // These first: the first that is concerned counts.
+        no_links();
+        arm_also_here(ANY_POINT, nth, Fault::Crash);
+        let result = restore(&place, &backup);
+        if disarm() {
+            assert!(result.is_ok());
+            break;
+        }
+        no_links();
+        arm_also_here(ANY_POINT, nth % 7 + 1, Fault::Crash);
+        let _ = recover(&place.data, &Silent);
+        disarm();
+        no_links();
+        recover(&place.data, &Silent).unwrap();
+        disarm();
+        let found = state(&place.data);
+        assert!(found == old || found == new, "call {nth}: {found:#?}");
+        results[usize::from(found == new)] += 1;
+        if result.is_ok() {
+            assert_eq!(found, new, "call {nth}: it was acknowledged");
+        }
+        let left = std::fs::read_dir(place.data.join(".piton")).into_iter().flatten();
+        let names: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        assert!(names.iter().all(|name| name == "undo"), "call {nth}: {names:?}");
+    }
+    assert!(results[0] > 10 && results[1] > 10, "{results:?}");
+}
+
+/// With a log that a crash has left, of which the very files are kept.
+#[test]
+fn a_restore_over_a_left_log_that_dies_at_any_call_loses_nothing() {
+    let crashed = || {
+        let (place, backup) = changed();
+        let live = place.data.join("app.db");
+        let service = super::database(&live, "wal", 10);
+        let names = ["", "-wal"].map(|suffix| place.data.join(format!("app.db{suffix}")));
+        let files = names.map(|name| (std::fs::read(&name).unwrap(), name));
+        drop(service);
+        for (bytes, name) in &files {
+            std::fs::write(name, bytes).unwrap();
+        }
+        (place, backup, files)
+    };
+    let count = |place: &super::Place| -> i64 {
+        let service = rusqlite::Connection::open(place.data.join("app.db")).unwrap();
+        service.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap()
+    };
+    let mut results = [0, 0];
+    for nth in 1.. {
+        let (place, backup, files) = crashed();
+        arm_here(ANY_POINT, nth, Fault::Crash);
+        let result = restore(&place, &backup);
+        let ended = disarm();
+        arm_here(ANY_POINT, nth % 7 + 1, Fault::Crash);
+        let _ = recover(&place.data, &Silent);
+        disarm();
+        recover(&place.data, &Silent).unwrap();
+        let found = count(&place);
+        assert!(found == 17 || found == 3, "call {nth}: {found}");
+        results[usize::from(found == 3)] += 1;
+        assert!(result.is_err() || found == 3, "call {nth}: it was acknowledged");
+        if found == 3 {
+            undo(&place.data, now(), [0; 3], &Silent).unwrap();
+            for (bytes, name) in &files {
+                assert_eq!(std::fs::read(name).unwrap(), *bytes, "call {nth}: {}", name.display());
+            }
+            assert_eq!(count(&place), 17, "call {nth}");
+        }
+        if ended {
+            break;
+        }
+    }
+    assert!(results[0] > 10 && results[1] > 10, "{results:?}");
+}
+
+/// One that fails goes back, also without links.
+#[test]
+fn a_restore_without_links_that_fails_goes_back() {
+    for point in ["place", "make-folder", "dress-time", "transaction-sync"] {
+        for nth in 1..20 {
+            let (place, backup) = changed();
+            let old = state(&place.data);
+            disarm();
+            for point in ["keep", "keep-later", "back-keep"] {
+                arm_also_here(point, 1, Fault::Refuse(libc::EPERM));
+            }
+            arm_also_here(point, nth, Fault::Error(5));
+            let result = restore(&place, &backup);
+            if disarm() {
+                assert!(nth > 1, "{point}");
+                break;
+            }
+            match result {
+                Ok(_) => panic!("{point} {nth}"),
+                Err(error) => assert_eq!(error.kind(), Kind::Failed, "{point} {nth}: {error}"),
+            }
+            assert_eq!(state(&place.data), old, "{point} {nth}");
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Restores of real directories.
 #![allow(clippy::disallowed_methods)]
 
+mod consent;
 mod faults;
+mod hot;
 
 use super::{Change, Gate, Request, Restored, carry_out, plan, recover, to_directory, undo};
 use crate::{
@@ -112,6 +114,8 @@ fn request<'a>(place: &'a Place, backup: &'a Backup, none: &'a Filter) -> Reques
         excluded: none,
         left_out: &[],
         gate: Gate::Refuse,
+        seen: None,
+        save_lost: None,
         safety: None,
         now: now(),
         random: [0; 3],
@@ -210,8 +214,10 @@ fn a_log_that_lies_beside_the_old_database_never_meets_the_new_one() {
             .unwrap(),
         3
     );
-    // The old database was folded, so the undo area has it whole.
-    assert_eq!(rows(&restored.undo.join("tree/app.db")), 17);
+    // The undo area has what was there: the old database and its log.
+    let old = Connection::open(restored.undo.join("tree/app.db")).unwrap();
+    let rows: i64 = old.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 17);
 }
 
 #[test]

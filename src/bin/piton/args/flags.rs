@@ -79,13 +79,13 @@ pub struct Restore {
     #[arg(default_value = "latest")]
     pub id: String,
     /// Unpack it into this folder instead of over the live data.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["undo", "hot", "dry_run"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["undo", "hot", "dry_run", "save_lost"])]
     pub to: Option<PathBuf>,
     /// Only what this pattern means; may be given several times.
     #[arg(long, value_name = "GLOB")]
     pub only: Vec<String>,
     /// Put back what the last restore replaced.
-    #[arg(long, conflicts_with_all = ["only", "hot", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["only", "hot", "dry_run", "save_lost"])]
     pub undo: bool,
     /// How to go about it.
     #[command(flatten)]
@@ -101,6 +101,9 @@ pub struct Back {
     /// Show what would change, and do nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Save the rows that get lost to this file, as SQL that puts them back.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub save_lost: Option<PathBuf>,
     /// Wait for another piton to end.
     #[arg(long)]
     pub wait: bool,

@@ -1,7 +1,10 @@
 //! `backup`: a backup now.
 
 use super::Context;
-use crate::render::{Report, text};
+use crate::{
+    interrupt::in_order,
+    render::{Report, text},
+};
 use anyhow::Result;
 use piton::{
     backup::{Origin, Taken},
@@ -12,7 +15,7 @@ use serde_json::json;
 
 /// Takes it, or refers to an earlier one with the same content.
 pub fn run(context: &Context, label: Option<String>, patience: Patience) -> Result<Report> {
-    let taken = context.project.backup(label, patience, &context.teller)?;
+    let taken = in_order(|| context.project.backup(label, patience, &context.teller))?;
     Ok(render(&taken, context))
 }
 

@@ -1,6 +1,9 @@
 //! `plan`: what `up` would do.
 
-use super::{Context, status::overall};
+use super::{
+    Context,
+    status::{cut_off, overall},
+};
 use crate::{
     args::Look,
     render::{Report, plan as shown, text},
@@ -8,7 +11,7 @@ use crate::{
 use anyhow::Result;
 use piton::{
     plan::DatabasePlan,
-    project::{Outcome, Selection},
+    project::{InterruptedRun, Outcome, Selection},
 };
 use serde_json::json;
 
@@ -27,6 +30,8 @@ pub fn of_selection(context: &Context, selection: &Selection) -> Result<Report> 
     let outcome = overall(&plans);
     let details = |plan: &DatabasePlan| shown::steps(plan) + &shown::findings(plan);
     let mut human = shown::overview(&plans, &details);
+    let interrupted = context.project.interrupted_run();
+    human.push_str(&interrupted.as_ref().map(cut_off).unwrap_or_default());
     human.push_str(&match outcome {
         Outcome::Pending => {
             let statements: usize = plans.iter().map(|plan| plan.actions().count()).sum();
@@ -36,10 +41,11 @@ pub fn of_selection(context: &Context, selection: &Selection) -> Result<Report> 
         Outcome::Problem(_) => "nothing would be done as long as something is refused\n".into(),
         _ => format!("{}\n", text::styled(text::GOOD, "nothing to do")),
     });
-    Ok(Report::lazily(context.screen, outcome, || fields(&plans), human))
+    Ok(Report::lazily(context.screen, outcome, || fields(&plans, interrupted.as_ref()), human))
 }
 
 /// The plans in JSON.
-pub fn fields(plans: &[DatabasePlan]) -> serde_json::Value {
-    json!({ "databases": plans.iter().map(shown::to_json).collect::<Vec<_>>() })
+fn fields(plans: &[DatabasePlan], interrupted: Option<&InterruptedRun>) -> serde_json::Value {
+    let databases: Vec<_> = plans.iter().map(shown::to_json).collect();
+    json!({ "databases": databases, "interrupted": interrupted })
 }

@@ -3,12 +3,13 @@
 use super::{Context, patience, selector};
 use crate::{
     args::{Back, Restore},
+    interrupt::in_order,
     render::{Report, text},
 };
 use anyhow::Result;
 use piton::{
     project::{Outcome, RestoreOptions, RestoreReport, Source},
-    restore::{Change, DatabaseChange, Gate, Preview, Restored, Rows},
+    restore::{Change, DatabaseChange, Gate, Preview, Restored, Rows, Saved, SavedRows},
 };
 use serde_json::json;
 
@@ -68,11 +69,10 @@ fn put_back(context: &Context, source: &Source, only: &[String], back: &Back) ->
             "nothing was touched\n".into(),
         ));
     }
-    // What was confirmed is put back, whatever `latest` means by now.
-    let source = Source::Named(selector(previewed.backup.id().as_str())?);
-    let mut report = context.project.restore(&source, &options, &context.teller)?;
-    // This one has counted the rows.
-    report.preview = previewed.preview;
+    // What was confirmed is put back, whatever `latest` means by now, and only what was named goes.
+    let (project, save_lost) = (&context.project, back.save_lost.as_deref());
+    let report =
+        in_order(|| project.restore_previewed(previewed, &options, save_lost, &context.teller))?;
     if let Some(restored) = &report.restored {
         human.push_str(&closing(restored));
     }
@@ -83,7 +83,7 @@ fn undo(context: &Context, back: &Back) -> Result<Report> {
     if !context.screen.confirm("put back what the last restore replaced?")? {
         return Ok(Report::new(Outcome::NothingToDo, json!({}), "nothing was touched\n".into()));
     }
-    let restored = context.project.undo_restore(patience(back.wait), &context.teller)?;
+    let restored = in_order(|| context.project.undo_restore(patience(back.wait), &context.teller))?;
     let human = closing(&restored);
     Ok(Report::new(Outcome::Done, json!({ "restored": restored }), human))
 }
@@ -147,6 +147,12 @@ pub fn preview(preview: &Preview) -> String {
     if let Some(reason) = &preview.uncounted {
         human.push_str(&format!("  the rows that would be lost are not counted: {reason}\n"));
     }
+    if !preview.databases.is_empty() {
+        for limit in &preview.limits {
+            let what = "who has a database open is seen only in part:";
+            human.push_str(&format!("  {} {limit}\n", text::styled(text::NOTICE, what)));
+        }
+    }
     for holder in &preview.holders {
         human.push_str(&format!("  {} {holder}\n", text::styled(text::NOTICE, "open:")));
     }
@@ -169,10 +175,32 @@ fn closing(restored: &Restored) -> String {
     for path in &restored.hot {
         human.push_str(&format!("  {path} was written into while open\n"));
     }
+    if let Some(saved) = &restored.saved {
+        human.push_str(&saved_rows(saved));
+    }
     if let Some(safety) = &restored.safety {
         human.push_str(&format!("  the state before it is backup {safety}\n"));
     }
     human.push_str(&text::next("piton status; to take it back: piton restore --undo"));
+    human
+}
+
+fn saved_rows(saved: &Saved) -> String {
+    if saved.databases.is_empty() {
+        return format!("  no row was lost; {} says so\n", saved.path.display());
+    }
+    let mut human = String::new();
+    for SavedRows { database, file, lost } in &saved.databases {
+        let all = usize::try_from(lost.rows + lost.changed).unwrap_or(usize::MAX);
+        human.push_str(&format!(
+            "  {} of {database} saved in {}\n",
+            text::count(all, "row", "rows"),
+            file.display()
+        ));
+        for reason in &lost.left_out {
+            human.push_str(&format!("    {} {reason}\n", text::styled(text::NOTICE, "but:")));
+        }
+    }
     human
 }
 

@@ -1,7 +1,10 @@
 //! `run`: a data operation by name.
 
 use super::Context;
-use crate::render::{Report, text};
+use crate::{
+    interrupt::in_order,
+    render::{Report, text},
+};
 use anyhow::Result;
 use piton::{
     Kind,
@@ -18,7 +21,7 @@ pub fn run(context: &Context, script: Option<&str>, patience: Patience) -> Resul
         human.push_str(&text::next("piton run NAME (takes a backup first)"));
         return Ok(Report::new(Outcome::Done, json!({ "scripts": scripts }), human));
     };
-    let report = context.project.run_script(name, patience, &context.teller)?;
+    let report = in_order(|| context.project.run_script(name, patience, &context.teller))?;
     Ok(render(&report))
 }
 
@@ -47,6 +50,12 @@ fn render(report: &OperationReport) -> Report {
             text::styled(text::BAD, "failed and NOT restored"),
             backup.as_deref().unwrap_or("latest")
         )),
+        Outcome::Problem(Kind::Interrupted) => {
+            problems.push_str(&format!(
+                "{}: everything is as before\n",
+                text::styled(text::BAD, "interrupted")
+            ));
+        }
         Outcome::Problem(_) => {
             problems.push_str(&format!(
                 "{}: everything is as before\n",

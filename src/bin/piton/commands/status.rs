@@ -10,7 +10,7 @@ use chrono::Utc;
 use piton::{
     Kind,
     plan::DatabasePlan,
-    project::{Outcome, Status},
+    project::{InterruptedRun, Outcome, Status},
 };
 use serde_json::json;
 
@@ -30,6 +30,9 @@ pub fn run(context: &Context, look: &Look) -> Result<Report> {
             ignored.reason
         ));
     }
+    if let Some(run) = &status.interrupted {
+        human.push_str(&cut_off(run));
+    }
     human.push_str(&backups(&status));
     human.push_str(&match state {
         Outcome::Pending => text::next("piton plan shows what would be done, piton up does it"),
@@ -40,12 +43,42 @@ pub fn run(context: &Context, look: &Look) -> Result<Report> {
         json!({
             "databases": status.plans.iter().map(shown::to_json).collect::<Vec<_>>(),
             "ignored": status.ignored.iter().map(|ignored| json!({ "path": ignored.path, "reason": ignored.reason })).collect::<Vec<_>>(),
+            "interrupted": status.interrupted,
             "backups": status.backups,
             "newest_backup": status.newest_backup.as_ref().map(|backup| backup.id().to_string()),
         })
     };
     let outcome = if look.exit_code { state } else { Outcome::Done };
     Ok(Report::lazily(context.screen, outcome, fields, human))
+}
+
+/// A run that did not end: what it committed, and the two ways on.
+pub fn cut_off(run: &InterruptedRun) -> String {
+    let mut human = format!(
+        "{} the run of {} was cut off{}\n",
+        text::styled(text::BAD, "note:"),
+        run.started.format("%Y-%m-%d %H:%M:%S UTC"),
+        if run.left_nothing() { " before it committed anything" } else { "" }
+    );
+    if run.left_nothing() {
+        return human;
+    }
+    for it in &run.databases {
+        let committed = match it.committed.is_empty() {
+            true => "nothing".into(),
+            false => it.committed.join(", "),
+        };
+        human.push_str(&format!("  {}: committed {committed}\n", it.database.display()));
+        for unfinished in &it.unfinished {
+            human.push_str(&format!("    {unfinished} began and did not end\n"));
+        }
+    }
+    let go_on = run.databases.iter().all(|it| it.unfinished.is_empty());
+    human.push_str(match go_on {
+        true => "  `piton up` goes on from there, `piton rollback` goes back to before it\n",
+        false => "  `piton rollback` goes back to before it\n",
+    });
+    human
 }
 
 /// What the plans come to: refused, pending, or nothing to do.

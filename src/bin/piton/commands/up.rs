@@ -3,6 +3,7 @@
 use super::{Context, patience, plan, rehearse, selection};
 use crate::{
     args::Up,
+    interrupt::in_order,
     render::{Report, Screen, plan as shown, text},
 };
 use anyhow::Result;
@@ -33,7 +34,7 @@ pub fn run(context: &Context, options: &Up) -> Result<Report> {
         context.project.lift_hold()?;
     }
     let options = UpOptions { selection, patience: patience(options.wait) };
-    let report = context.project.up(&options, &context.teller)?;
+    let report = in_order(|| context.project.up(&options, &context.teller))?;
     Ok(render(&report, context.screen))
 }
 
@@ -125,6 +126,9 @@ fn closing(report: &UpReport) -> String {
              Stop the service, then: piton restore {backup} --yes\n",
             text::styled(text::BAD, "failed and NOT restored")
         ),
+        Outcome::Problem(Kind::Interrupted) => {
+            format!("{}: {}\n", text::styled(text::BAD, "interrupted"), left(report))
+        }
         Outcome::Problem(_) => {
             format!("{}: {}\n", text::styled(text::BAD, "failed"), left(report))
         }

@@ -118,6 +118,10 @@ impl Drop for Teller {
 }
 
 impl Observer for Teller {
+    fn is_interrupted(&self) -> bool {
+        crate::interrupt::is_seen()
+    }
+
     fn event(&self, event: Event) {
         if self.screen.json {
             if let Ok(text) = serde_json::to_string(&event) {

@@ -1,0 +1,157 @@
+//! How far a restore into open databases has come: a note that is there from the first write to
+//! the end of the restore.
+//!
+//! There are no old files of such databases, so nothing can be rolled back by itself. The note says
+//! which of them are new, and by which backup everything is put back.
+
+use super::journal::{Area, Journal};
+use crate::{
+    Error, Result, disk,
+    error::{HotParts, RestoreError},
+    store::{BackupId, StoredPath},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+/// How far it has come.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct HotNote {
+    backup: BackupId,
+    safety: Option<BackupId>,
+    /// The patterns that the restore was limited to.
+    only: Vec<String>,
+    databases: Vec<StoredPath>,
+    /// How many of them, from the first, have their new content.
+    done: usize,
+    /// Whether the next one was being written: it is all old or all new, SQLite sees to that.
+    writing: bool,
+}
+
+/// What takes a restore into open databases back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HotUndo {
+    /// The backup of the state before it.
+    pub safety: Option<BackupId>,
+    /// The patterns that it was limited to; everything where there is none.
+    pub only: Vec<String>,
+}
+
+impl HotNote {
+    pub(super) fn new(journal: &Journal) -> Self {
+        Self {
+            backup: journal.backup.clone(),
+            safety: journal.safety.clone(),
+            only: journal.only.clone(),
+            databases: journal.hot.clone(),
+            done: 0,
+            writing: false,
+        }
+    }
+
+    /// One is about to be written.
+    pub(super) fn begins(&mut self, area: &Area) -> Result<()> {
+        self.writing = true;
+        self.write(area).inspect_err(|_| self.writing = false)
+    }
+
+    /// It has its new content.
+    pub(super) fn ends(&mut self) {
+        self.writing = false;
+        self.done += 1;
+    }
+
+    /// Makes the note durable.
+    pub(super) fn write(&self, area: &Area) -> Result<()> {
+        let json = serde_json::to_vec_pretty(self)
+            .map_err(|error| Error::Internal(format!("cannot write JSON: {error}")))?;
+        Ok(disk::write_atomic("hot-note", &path(area), disk::PRIVATE_FILE, &json)?)
+    }
+
+    /// What is said where it stopped; that nothing is new yet is the cause alone.
+    pub(super) fn half(&self, cause: &Error) -> Error {
+        let names = |paths: &[StoredPath]| paths.iter().map(|it| it.as_path().into()).collect();
+        let (done, rest) = self.databases.split_at(self.done);
+        let (writing, left) = rest.split_at(usize::from(self.writing).min(rest.len()));
+        RestoreError::HalfHot {
+            parts: Box::new(HotParts {
+                done: names(done),
+                writing: names(writing),
+                left: names(left),
+            }),
+            backup: self.backup.to_string(),
+            safety: self.safety.as_ref().map(ToString::to_string),
+            cause: cause.to_string(),
+        }
+        .into()
+    }
+}
+
+/// What is said where the open databases are new and the rest failed.
+pub(super) fn after_all(journal: &Journal, cause: &Error) -> Error {
+    HotNote { done: journal.hot.len(), ..HotNote::new(journal) }.half(cause)
+}
+
+/// Removes the note: the data is whole again.
+pub(super) fn remove(area: &Area) -> Result<()> {
+    if read(area)?.is_some() {
+        disk::remove_file("hot-note-end", &path(area))?;
+        disk::sync_folder("hot-note-sync", &area.private)?;
+    }
+    Ok(())
+}
+
+/// The backups that such a restore still needs.
+pub(super) fn needed(area: &Area) -> Result<Vec<BackupId>> {
+    let note = read(area)?;
+    Ok(note.map_or_else(Vec::new, |it| [it.backup].into_iter().chain(it.safety).collect()))
+}
+
+/// Refuses where a restore into open databases stopped in the middle.
+///
+/// # Errors
+/// [`RestoreError::HalfHot`], which says what is where.
+pub fn require_whole(data: &Path) -> Result<()> {
+    let area = Area::new(data);
+    // Whoever may not look into the private folder may look at the data all the same.
+    if !path(&area).exists() {
+        return Ok(());
+    }
+    match read(&area)? {
+        None => Ok(()),
+        Some(note) => Err(note.half(&Error::Restore(RestoreError::Interrupted))),
+    }
+}
+
+/// What takes the last restore back, where that went into open databases or stopped among them.
+///
+/// # Errors
+/// [`RestoreError::BadJournal`]; the system's, with the path.
+pub fn last_hot(data: &Path) -> Result<Option<HotUndo>> {
+    let area = Area::new(data);
+    if let Some(HotNote { safety, only, .. }) = read(&area)? {
+        return Ok(Some(HotUndo { safety, only }));
+    }
+    let last = area.records()?.into_iter().next().filter(|last| !last.hot.is_empty());
+    Ok(last.map(|last| HotUndo { safety: last.safety, only: last.only }))
+}
+
+fn read(area: &Area) -> Result<Option<HotNote>> {
+    let path = path(area);
+    match fs::read(&path) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(error) => Err(disk::failed("read", &path)(error).into()),
+        Ok(json) => serde_json::from_slice(&json)
+            .map(Some)
+            .map_err(|error| RestoreError::BadJournal { path, reason: error.to_string() }.into()),
+    }
+}
+
+fn path(area: &Area) -> PathBuf {
+    area.private.join("hot.json")
+}

@@ -1,0 +1,78 @@
+//! A second name for a file: a hard link, or a copy where the file system has none.
+//!
+//! Links are refused on FAT, for files of other users where the kernel protects them, and beyond a
+//! number of them. A copy has another identity, so that after an interruption it is known by its
+//! content.
+
+use super::is_absent;
+use crate::{
+    Result,
+    backup::scan,
+    disk,
+    store::{Bare, digest_of, dress},
+};
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+/// System errors that say that this file cannot have a link (link(2)).
+const NO_LINK: [i32; 4] = [libc::EPERM, libc::EMLINK, libc::EOPNOTSUPP, libc::ENOSYS];
+
+/// Gives what has one name another; the new name is never half a file. The caller syncs the
+/// folder.
+///
+/// # Errors
+/// The system's, with the path.
+pub(super) fn give(
+    points: [&'static str; 2],
+    from: &Path,
+    to: &Path,
+    scratch: &Path,
+) -> Result<()> {
+    let [link, copy] = points;
+    match disk::hard_link(link, from, to) {
+        Err(error) if error.source.raw_os_error().is_some_and(|it| NO_LINK.contains(&it)) => {}
+        other => return Ok(other?),
+    }
+    disk::create_private_folders(copy, scratch)?;
+    let partial = scratch.join("second-name");
+    disk::remove_file(copy, &partial)?;
+    let found = fs::symlink_metadata(from).map_err(disk::failed("read", from))?;
+    if found.is_symlink() {
+        let target = fs::read_link(from).map_err(disk::failed("read the link", from))?;
+        disk::symlink(copy, &target, &partial)?;
+        dress(&partial, &scan::attributes(&found), Bare::Symlink)?;
+    } else {
+        disk::copy_file(copy, from, &partial)?;
+        dress(&partial, &scan::attributes(&found), Bare::File)?;
+    }
+    Ok(disk::rename(copy, &partial, to)?)
+}
+
+/// Whether two paths are names of one file, or of two with the same content.
+///
+/// # Errors
+/// The system's, with the path.
+pub(super) fn is_same(one: &Path, other: &Path) -> Result<bool> {
+    let look = |path: &Path| fs::symlink_metadata(path).map_err(disk::failed("read", path));
+    let (first, second) = match (look(one), look(other)) {
+        (Ok(first), Ok(second)) => (first, second),
+        (Err(error), _) | (_, Err(error)) if is_absent(&error) => return Ok(false),
+        (Err(error), _) | (_, Err(error)) => return Err(error.into()),
+    };
+    if (first.dev(), first.ino()) == (second.dev(), second.ino()) {
+        return Ok(true);
+    }
+    if first.file_type() != second.file_type() || first.len() != second.len() {
+        return Ok(false);
+    }
+    if first.is_symlink() {
+        let target = |path: &Path| fs::read_link(path).map_err(disk::failed("read the link", path));
+        return Ok(target(one)? == target(other)?);
+    }
+    if !first.is_file() {
+        return Ok(false);
+    }
+    let digest = |path: &Path| -> Result<_> {
+        Ok(digest_of(disk::open_to_read(path)?).map_err(disk::failed("read", path))?)
+    };
+    Ok(digest(one)? == digest(other)?)
+}

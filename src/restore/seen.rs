@@ -1,0 +1,196 @@
+//! What was seen of the live data at one moment, and whether it is still that.
+//!
+//! A preview names what a restore takes away. What is written after it was shown was never named,
+//! so the restore must not take it: it stops instead.
+
+use super::{is_absent, journal::Action};
+use crate::{
+    Result,
+    backup::scan::{self, Tree},
+    database::side_file,
+    disk,
+    store::{Digest, StoredPath},
+};
+use std::{
+    collections::BTreeMap,
+    fs::{self, Metadata},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+/// The logs that can hold content; an empty one has none.
+const LOGS: [&str; 2] = ["-wal", "-journal"];
+/// Longer than the steps in which a kernel counts the times of files.
+const TICK: Duration = Duration::from_millis(20);
+/// The same where times are whole seconds, two of them on FAT.
+const COARSE_TICK: Duration = Duration::from_millis(2100);
+
+/// What a preview has seen.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The content of each database: a file alone would not tell, because SQLite moves content
+    /// between log and database on its own.
+    contents: BTreeMap<StoredPath, Digest>,
+    /// The files of each database whose content could not be read.
+    raw: Sights,
+    files: BTreeMap<StoredPath, Stamp>,
+}
+
+/// The files of databases at one moment.
+pub(super) type Sights = BTreeMap<StoredPath, Sight>;
+
+/// A database and its logs, each only where it has any content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sight([Option<Stamp>; 3]);
+
+/// What changes when a file is written to or another one takes its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    identity: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(found: &Metadata) -> Self {
+        Self {
+            identity: scan::identity(found),
+            size: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
+}
+
+impl Seen {
+    /// The files and links that these actions concern.
+    pub(super) fn files(live: &Tree, actions: &[Action]) -> Self {
+        let found = entries(actions).filter_map(|path| {
+            let found = live.files.get(path).or(live.symlinks.get(path))?;
+            Some((path.clone(), Stamp::of(found)))
+        });
+        Self { files: found.collect(), ..Self::default() }
+    }
+
+    /// Whether it knows what the databases contain.
+    pub(super) fn has_contents(&self) -> bool {
+        !self.contents.is_empty()
+    }
+
+    /// Adds what the databases contain.
+    pub(super) fn add_contents(&mut self, contents: BTreeMap<StoredPath, Digest>) {
+        self.contents = contents;
+    }
+
+    /// Adds the files of databases that could not be read.
+    pub(super) fn add_raw(&mut self, raw: Sights) {
+        self.raw = raw;
+    }
+
+    /// The databases that could not be read and have changed; to be asked before any of them is
+    /// opened.
+    pub(super) fn changed_raw<'a>(
+        &self,
+        data: &Path,
+        databases: impl Iterator<Item = &'a StoredPath>,
+    ) -> Result<Vec<PathBuf>> {
+        let mut changed = Vec::new();
+        for path in databases {
+            if let Some(then) = self.raw.get(path)
+                && Sight::of(data, path)? != *then
+            {
+                changed.push(path.as_path().to_path_buf());
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Those of these entries that are not what the preview has seen, as far as they are there.
+    /// `now` is the content of the databases, where it could be read.
+    pub(super) fn changed(
+        &self,
+        live: &Tree,
+        entries: &[&StoredPath],
+        now: Option<&BTreeMap<StoredPath, Digest>>,
+    ) -> Vec<PathBuf> {
+        let same = |path: &StoredPath| {
+            if live.databases.contains_key(path) {
+                return match self.contents.get(path) {
+                    Some(then) => now.and_then(|now| now.get(path)) == Some(then),
+                    None => self.raw.contains_key(path),
+                };
+            }
+            match live.files.get(path).or(live.symlinks.get(path)) {
+                Some(found) => self.files.get(path) == Some(&Stamp::of(found)),
+                None => true,
+            }
+        };
+        let changed = entries.iter().filter(|path| !same(path));
+        changed.map(|path| path.as_path().to_path_buf()).collect()
+    }
+}
+
+impl Sight {
+    fn of(data: &Path, path: &StoredPath) -> Result<Self> {
+        let main = path.below(data);
+        let [log, journal] = LOGS.map(|suffix| side_file(&main, suffix));
+        let content =
+            |path: &Path| -> Result<Option<Stamp>> { Ok(stamp(path)?.filter(has_content)) };
+        Ok(Self([stamp(&main)?, content(&log)?, content(&journal)?]))
+    }
+}
+
+/// The files of these databases, taken late enough that whatever is written to them from now on
+/// gives them another time.
+pub(super) fn sights<'a>(
+    data: &Path,
+    databases: impl Iterator<Item = &'a StoredPath>,
+) -> Result<Sights> {
+    let databases: Vec<&StoredPath> = databases.collect();
+    let look = || -> Result<Sights> {
+        databases.iter().map(|path| Ok(((*path).clone(), Sight::of(data, path)?))).collect()
+    };
+    let first = look()?;
+    let coarse = |stamp: &Stamp| stamp.changed.1 == 0;
+    let is_coarse = first.values().flat_map(|sight| &sight.0).flatten().any(coarse);
+    if !databases.is_empty() {
+        thread::sleep(if is_coarse { COARSE_TICK } else { TICK });
+    }
+    // What was written meanwhile belongs to what is seen.
+    look()
+}
+
+/// The databases that have changed since, or were not there.
+pub(super) fn changed_since<'a>(
+    data: &Path,
+    databases: impl Iterator<Item = &'a StoredPath>,
+    then: &Sights,
+) -> Result<Vec<PathBuf>> {
+    let mut changed = Vec::new();
+    for path in databases {
+        let now = Sight::of(data, path)?;
+        if now.0[0].is_some() && then.get(path) != Some(&now) {
+            changed.push(path.as_path().to_path_buf());
+        }
+    }
+    Ok(changed)
+}
+
+fn entries(actions: &[Action]) -> impl Iterator<Item = &StoredPath> {
+    actions.iter().filter_map(Action::entry)
+}
+
+fn has_content(stamp: &Stamp) -> bool {
+    stamp.size > 0
+}
+
+fn stamp(path: &Path) -> Result<Option<Stamp>> {
+    match fs::symlink_metadata(path).map_err(disk::failed("read", path)) {
+        Ok(found) => Ok(Some(Stamp::of(&found))),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
