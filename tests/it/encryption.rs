@@ -259,6 +259,7 @@ fn open_and_encrypted_ones_lie_side_by_side() {
 #[test]
 fn a_recipient_that_is_none_is_refused_with_its_place() {
     let Keyed { sandbox, .. } = keyed();
+    let sandbox = sandbox.variable("PITON_RECIPIENTS", "");
     sandbox.run("backup --recipients age1nonsense").code(2).one_error().says("`age1nonsense`");
     let sandbox = sandbox.config("[backup]\nrecipients = [\"ssh-rsa AAAA\"]\n");
     sandbox.run("backup").code(2).one_error().says("piton.toml:2:14");

@@ -113,7 +113,8 @@ fn overrides(global: &Global) -> Overrides {
         database: global.database.clone(),
         exclude: global.exclude.clone(),
         compression: global.compression.clone(),
-        recipients: global.recipients.clone(),
+        // A variable that is set to nothing names none.
+        recipients: global.recipients.iter().filter(|it| !it.is_empty()).cloned().collect(),
         identity: global.identity.clone(),
         busy_timeout: global.busy_timeout.clone(),
         script_timeout: global.script_timeout.clone(),
