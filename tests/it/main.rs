@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs)]
 
 mod changes;
+mod counting;
 mod engine;
 mod fixtures;
 mod generator;
@@ -21,6 +22,7 @@ mod bad_files;
 mod cells;
 mod chinook;
 mod completions;
+mod counters;
 mod crash;
 mod deploy;
 mod deploying;
