@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Compares `piton backup`, its verification included, with what people do by hand without one:
-#   `sqlite3 DB ".backup F"`, then `tar c F | pigz -6 -p2`, of a database of about 1 GiB;
-#   `tar czf` of 100,000 small files.
+#   `sqlite3 DB ".backup F"`, then `tar c F | pigz -6 -p2`, of a database of about 1 GiB.
 # It takes the two in turn, so that both meet the same machine, and prints seconds and memory.
 # Needs: cargo, sqlite3, pigz, GNU time (/usr/bin/time), about 4 GiB below TMPDIR.
 # Usage: benches/backup.sh [ROUNDS] [ROWS]      (defaults 3 and 690000)
@@ -16,7 +15,7 @@ if [ -z "${PITON:-}" ]; then
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/one/data" "$work/many/data"
+mkdir -p "$work/one/data"
 
 # timed NAME COMMAND…: elapsed and processor seconds, peak memory of the largest process.
 timed() {
@@ -34,15 +33,9 @@ ratio() {
   printf '%-34s %7.2f\n\n' "  ratio" "$(awk "BEGIN { print $1 / $2 }")"
 }
 
-echo "making a database of $rows rows and 100,000 files"
+echo "making a database of $rows rows"
 sqlite3 "$work/one/data/app.db" ".param init" ".param set :rows $rows" \
   ".read $here/database.sql" > /dev/null
-for folder in $(seq 100); do
-  mkdir "$work/many/data/$folder"
-  # Pieces of the database's own text.
-  sqlite3 "$work/one/data/app.db" "SELECT substr(remark, 1, 700) FROM item LIMIT 1000 OFFSET $folder" \
-    | (cd "$work/many/data/$folder" && split -l 1 -a 4)
-done
 printf "database: %d MiB\n\n" $(($(stat -c %s "$work/one/data/app.db") / 1048576))
 
 for round in $(seq "$rounds"); do
@@ -56,10 +49,4 @@ for round in $(seq "$rounds"); do
   ratio "$ours" "$(awk "BEGIN { print $copied + $last }")"
   du -m "$work/copy.tar.gz" "$work"/one/backups/*.tar.gz | awk '{ print "  MiB: " $1 }'
   rm -f "$work/copy" "$work/copy.tar.gz"
-
-  rm -rf "$work/many/backups"
-  timed "piton backup, 100,000 files" "$PITON" --data "$work/many/data" --backups "$work/many/backups" backup
-  ours=$last
-  timed "tar czf" tar czf "$work/many.tar.gz" -C "$work/many" data
-  ratio "$ours" "$last"
 done

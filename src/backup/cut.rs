@@ -93,8 +93,13 @@ fn behind_barrier(
     if paths.len() < 2 {
         return Err(Obstacle::Barrier("there is nothing to hold together".into()));
     }
-    // Connections are opened beforehand, so that the writers do not wait for that.
-    let open = |path: &StoredPath| open_source(&path.below(data), Access::Write);
+    // Connections are opened beforehand, so that the writers do not wait for that. SQLite opens
+    // the files when it first reads; what goes wrong in this look is met again below.
+    let open = |path: &StoredPath| {
+        let connection = open_source(&path.below(data), Access::Write)?;
+        drop(connection.execute_batch("SELECT 1 FROM sqlite_schema"));
+        Ok(connection)
+    };
     let barriers: Vec<Connection> = paths.iter().map(open).collect::<Result<_>>()?;
     let readers: Vec<Connection> = paths.iter().map(open).collect::<Result<_>>()?;
     let deadline = Instant::now() + limit;

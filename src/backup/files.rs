@@ -3,16 +3,15 @@
 //! A service may change them meanwhile: a small file is read again until it stands still, a large
 //! one is stored as it was read; what changed or vanished is said in the manifest.
 
-use super::scan::{Tree, attributes};
+use super::scan::{Found, Kind, Tree};
 use crate::{
     Result,
     disk::{self, failed},
     store::{Draft, FileKind, FileRecord, LinkTarget, StoredPath, Supply},
 };
 use std::{
-    fs::{self, File, Metadata},
+    fs::{self, File},
     io::{ErrorKind, Read},
-    os::unix::fs::MetadataExt,
     path::Path,
 };
 
@@ -30,16 +29,16 @@ pub(super) fn archive(
     draft: &mut Draft<'_>,
     notes: &mut Vec<String>,
 ) -> Result<Vec<FileRecord>> {
-    let mut all: Vec<(&StoredPath, &Metadata)> =
+    let mut all: Vec<(&StoredPath, &Found)> =
         tree.files.iter().chain(&tree.folders).chain(&tree.symlinks).collect();
     // Sorted, a folder comes before what is in it.
     all.sort_by_key(|(path, _)| *path);
     let mut records = Vec::with_capacity(all.len());
     for (path, found) in all {
         let absolute = path.below(data);
-        let record = if found.is_dir() {
+        let record = if found.kind() == Kind::Folder {
             add(draft, path, found, FileKind::Folder).map(Some)
-        } else if found.is_symlink() {
+        } else if found.kind() == Kind::Symlink {
             match fs::read_link(&absolute) {
                 Ok(target) => {
                     let target = LinkTarget(target.into_os_string());
@@ -62,10 +61,10 @@ pub(super) fn archive(
 fn add(
     draft: &mut Draft<'_>,
     path: &StoredPath,
-    found: &Metadata,
+    found: &Found,
     kind: FileKind,
 ) -> Result<FileRecord> {
-    let record = FileRecord { path: path.clone(), attributes: attributes(found), kind };
+    let record = FileRecord { path: path.clone(), attributes: found.attributes(), kind };
     draft.add(&record)?;
     Ok(record)
 }
@@ -89,11 +88,11 @@ fn file(
         let (bytes, found, steady) = read_small(&mut file, absolute, before)?;
         let size = bytes.len() as u64;
         let source = (absolute, &mut bytes.as_slice() as &mut dyn Read);
-        (draft.add_file(path, attributes(&found), size, source)?.0, steady)
+        (draft.add_file(path, found.attributes(), size, source)?.0, steady)
     } else {
         let source = (absolute, &mut file as &mut dyn Read);
-        let (record, supply) = draft.add_file(path, attributes(&before), before.len(), source)?;
-        let steady = supply == Supply::Whole && stamp(&before) == stamp(&look(&file, absolute)?);
+        let (record, supply) = draft.add_file(path, before.attributes(), before.len(), source)?;
+        let steady = supply == Supply::Whole && before.stamp() == look(&file, absolute)?.stamp();
         (record, if steady { Steady::Yes } else { Steady::No })
     };
     if steady == Steady::No {
@@ -111,15 +110,16 @@ enum Steady {
 fn read_small(
     file: &mut File,
     absolute: &Path,
-    mut before: Metadata,
-) -> Result<(Vec<u8>, Metadata, Steady)> {
+    mut before: Found,
+) -> Result<(Vec<u8>, Found, Steady)> {
     let mut attempt = 1;
     loop {
-        let mut bytes = Vec::new();
-        // Bounded, because it may be growing faster than it is read.
-        file.take(SMALL * 2).read_to_end(&mut bytes).map_err(failed("read", absolute))?;
+        // No further than it was long: it may be growing faster than it is read.
+        let length = before.len().min(SMALL * 2);
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+        file.take(length).read_to_end(&mut bytes).map_err(failed("read", absolute))?;
         let after = look(file, absolute)?;
-        if stamp(&before) == stamp(&after) && bytes.len() as u64 == after.len() {
+        if before.stamp() == after.stamp() && bytes.len() as u64 == after.len() {
             return Ok((bytes, after, Steady::Yes));
         }
         if attempt == ATTEMPTS {
@@ -131,11 +131,6 @@ fn read_small(
     }
 }
 
-fn look(file: &File, absolute: &Path) -> Result<Metadata> {
-    Ok(file.metadata().map_err(failed("read", absolute))?)
-}
-
-/// What changes when a file is written to.
-fn stamp(found: &Metadata) -> (u64, i64, i64, i64, i64) {
-    (found.len(), found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec())
+fn look(file: &File, absolute: &Path) -> Result<Found> {
+    Ok(Found::from(&file.metadata().map_err(failed("read", absolute))?))
 }

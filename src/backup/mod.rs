@@ -6,6 +6,7 @@ mod copies;
 mod copy;
 mod cut;
 mod files;
+mod found;
 pub(crate) mod scan;
 #[cfg(test)]
 mod tests;
@@ -178,10 +179,11 @@ fn scope<'a>(request: &Request<'a>, left_out: &'a [PathBuf]) -> Scope<'a> {
 /// The archive at the ratio of the newest backup, and room for one copy of the largest database.
 fn needed(tree: &Tree, store: &Store) -> Result<u64> {
     let bytes = tree.bytes();
-    let archive = match store.list()?.backups.first() {
-        Some(newest) if newest.manifest.data_bytes() > 0 => {
+    let newest = store.summaries()?.next();
+    let archive = match newest {
+        Some((_, newest)) if newest.data_bytes > 0 => {
             // A quarter more, since what was added may compress less well.
-            let ratio = newest.archive_bytes as f64 / newest.manifest.data_bytes() as f64 * 1.25;
+            let ratio = newest.archive_bytes as f64 / newest.data_bytes as f64 * 1.25;
             (bytes as f64 * ratio.clamp(0.1, 1.0)) as u64
         }
         _ => bytes,
@@ -194,7 +196,7 @@ fn needed(tree: &Tree, store: &Store) -> Result<u64> {
 fn distinct(tree: &Tree) -> BTreeMap<StoredPath, Vec<StoredPath>> {
     let mut names: BTreeMap<(u64, u64), Vec<&StoredPath>> = BTreeMap::new();
     for (path, found) in &tree.databases {
-        names.entry(scan::identity(found)).or_default().push(path);
+        names.entry(found.identity()).or_default().push(path);
     }
     let has_log = |path: &StoredPath| {
         SIDE_SUFFIXES.iter().any(|suffix| tree.side_files.contains_key(&path.with_suffix(suffix)))
@@ -269,7 +271,7 @@ fn archive_databases(
     let mut archive = |path: StoredPath, copy: PathBuf| -> Result<()> {
         let others = names.get(&path).cloned().unwrap_or_default();
         for path in [path].into_iter().chain(others) {
-            let attributes = tree.databases.get(&path).map(scan::attributes);
+            let attributes = tree.databases.get(&path).map(scan::Found::attributes);
             let attributes = attributes.ok_or_else(|| {
                 Error::Internal(format!("`{path}` was pinned and is not in the tree"))
             })?;

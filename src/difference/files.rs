@@ -3,7 +3,7 @@
 use super::Side;
 use crate::{
     Result,
-    backup::scan::{self, Tree},
+    backup::scan::{Kind, Tree},
     disk::{self, failed},
     store::{Attributes, FileKind, FileRecord, LinkTarget, StoredPath, digest_of},
 };
@@ -62,10 +62,10 @@ pub(super) fn of_tree(
     let mut records = BTreeMap::new();
     for (path, found) in tree.files.iter().chain(&tree.folders).chain(&tree.symlinks) {
         let absolute = path.below(data);
-        let attributes = scan::attributes(found);
-        let kind = if found.is_dir() {
+        let attributes = found.attributes();
+        let kind = if found.kind() == Kind::Folder {
             FileKind::Folder
-        } else if found.is_symlink() {
+        } else if found.kind() == Kind::Symlink {
             let target = std::fs::read_link(&absolute).map_err(failed("read", &absolute))?;
             FileKind::Symlink { target: LinkTarget(target.into_os_string()) }
         } else {

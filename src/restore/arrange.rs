@@ -9,7 +9,6 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    os::unix::fs::MetadataExt,
     path::Path,
 };
 
@@ -51,7 +50,7 @@ pub(super) fn arrange(
     for (path, found) in live.folders.iter().rev() {
         let replaced = wanted.contains_key(path);
         if replaced || (!folders.contains_key(path) && concerned(path)) {
-            let attributes = scan::attributes(found);
+            let attributes = found.attributes();
             actions.push(Action::RemoveFolder { path: path.clone(), attributes });
         }
     }
@@ -80,7 +79,7 @@ fn kept_folders(
                 actions.push(Action::MakeFolder { path, attributes });
             }
             (Some(found), Some(attributes)) if after.is_some() => {
-                let (before, after) = (scan::attributes(found), attributes.clone());
+                let (before, after) = (found.attributes(), attributes.clone());
                 actions.push(Action::DressFolder { path, before, after });
             }
             // A manifest that was accepted lists every folder.
@@ -114,7 +113,8 @@ fn displaced(
 /// # Errors
 /// [`RestoreError::OtherFileSystem`] with the first such path.
 pub(super) fn require_one_file_system(data: &Path, live: &Tree, actions: &[Action]) -> Result<()> {
-    let device = std::fs::metadata(data).map_err(crate::disk::failed("read", data))?.dev();
+    let root = std::fs::metadata(data).map_err(crate::disk::failed("read", data))?;
+    let device = scan::Found::from(&root).device();
     let mut touched = BTreeSet::new();
     for action in actions {
         if let Action::Place { path, .. } | Action::Displace { path, .. } = action {
@@ -126,7 +126,7 @@ pub(super) fn require_one_file_system(data: &Path, live: &Tree, actions: &[Actio
     let elsewhere = all
         .iter()
         .flat_map(|part| part.iter())
-        .find(|(path, found)| found.dev() != device && touched.contains(path));
+        .find(|(path, found)| found.device() != device && touched.contains(path));
     match elsewhere {
         None => Ok(()),
         Some((path, _)) => Err(RestoreError::OtherFileSystem { path: path.below(data) }.into()),

@@ -14,7 +14,7 @@ use crate::{
 };
 use rusqlite::Connection;
 use serde::Serialize;
-use std::{collections::BTreeMap, fs::Metadata, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 /// What a restore would change.
 #[derive(Clone, Debug, Serialize)]
@@ -200,14 +200,14 @@ fn read_live(
 }
 
 /// Whether a file is the same by size, time and target; a look must not read everything.
-fn is_same(request: &Request<'_>, found: Option<&Metadata>, item: Item<'_>) -> bool {
+fn is_same(request: &Request<'_>, found: Option<&scan::Found>, item: Item<'_>) -> bool {
     let Item::File(record) = item else { return false };
     match (&record.kind, found) {
         (FileKind::Folder, _) => true,
         (FileKind::File { size, .. }, Some(found)) => {
             found.is_file()
                 && found.len() == *size
-                && scan::attributes(found).modified == record.attributes.modified
+                && found.attributes().modified == record.attributes.modified
         }
         (FileKind::Symlink { target }, Some(_)) => {
             std::fs::read_link(record.path.below(request.data))

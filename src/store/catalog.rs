@@ -7,7 +7,6 @@ use crate::{Result, disk, error::StoreError, event::Silent};
 use std::{
     collections::BTreeSet,
     fs,
-    io::Read,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -159,7 +158,9 @@ impl Store {
     /// # Errors
     /// Those of [`Store::list`].
     pub fn find_identical(&self, content: &Digest) -> Result<Option<Backup>> {
-        Ok(self.list()?.backups.into_iter().find(|backup| backup.manifest.content == *content))
+        // What is only similar is never loaded, and what is damaged is none.
+        let mut candidates = self.summaries()?.filter(|(_, it)| it.content == *content);
+        Ok(candidates.find_map(|(id, _)| self.load(&id).ok()))
     }
 
     /// Reads what is known about a backup: from the file beside it, else from the archive itself.
@@ -183,12 +184,10 @@ impl Store {
         if !beside.exists() {
             return self.load_from_archive(id, &archive);
         }
-        let mut json = Vec::new();
-        disk::open_to_read(&beside)?
-            .take(reader::MAX_MANIFEST)
-            .read_to_end(&mut json)
-            .map_err(disk::failed("read", &beside))?;
+        let json = reader::read_manifest_file(&beside)?;
         let backup: Backup = super::from_json(&json, &beside)?;
+        // Before the records are looked through: of many files it is long.
+        drop(json);
         super::accept_format(&backup.manifest, &beside)?;
         if backup.id() != id {
             return Err(damaged(&beside, "it belongs to another backup").into());

@@ -25,7 +25,7 @@ impl<W: Write> Compressor<W> {
     /// Compresses into a writer on so many threads.
     pub(crate) fn new(out: W, threads: usize) -> Self {
         let workers = Workers::new(threads, member::compress);
-        Self { out, block: Vec::new(), workers }
+        Self { out, block: Vec::with_capacity(BLOCK), workers }
     }
 
     /// Compresses and writes what is left, and gives the writer back.
@@ -48,7 +48,7 @@ impl<W: Write> Compressor<W> {
             let Some(member) = self.workers.take() else { break };
             self.out.write_all(&member?)?;
         }
-        self.workers.give(mem::take(&mut self.block))
+        self.workers.give(mem::replace(&mut self.block, Vec::with_capacity(BLOCK)))
     }
 }
 

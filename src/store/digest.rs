@@ -22,7 +22,10 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let half = |byte: u8| char::from(DIGITS[usize::from(byte & 15)]);
+        let text: String = self.0.iter().flat_map(|byte| [half(byte >> 4), half(*byte)]).collect();
+        formatter.write_str(&text)
     }
 }
 

@@ -3,11 +3,14 @@
 //! The JSON form is a documented contract that is only added to. A manifest that comes from a file
 //! is untrusted until [`Manifest::check`] has accepted it.
 
-use super::{BackupId, Digest, LinkTarget, StoredPath};
+use super::{BackupId, Digest, Item, LinkTarget, StoredPath, digest::Hashing};
 use crate::{database::SIDE_SUFFIXES, lock::PRIVATE_FOLDER};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, Write},
+};
 
 /// The archive format that this version writes, and the newest it reads.
 pub const FORMAT: u32 = 1;
@@ -185,26 +188,16 @@ impl Manifest {
     /// The digest that [`Manifest::content`] must be.
     #[must_use]
     pub fn content_of(databases: &[DatabaseRecord], files: &[FileRecord]) -> Digest {
-        let mut lines = Vec::with_capacity(databases.len() + files.len());
-        for record in databases {
-            lines.push(line(
-                &record.path,
-                &record.attributes,
-                &format!("database {}", record.sha256),
-            ));
+        let databases = databases.iter().map(Item::Database);
+        let mut items: Vec<Item<'_>> = databases.chain(files.iter().map(Item::File)).collect();
+        // As the lines would be sorted, of which only one at a time is in memory. The files are
+        // nearly so already, which the sort makes use of.
+        items.sort_by(|one, other| one.path().cmp_escaped(other.path()));
+        let mut digest = Hashing::new(io::sink());
+        for item in items {
+            digest.write_all(line(item).as_bytes()).expect("a sink takes everything");
         }
-        for record in files {
-            let what = match &record.kind {
-                FileKind::Folder => "folder".into(),
-                FileKind::File { sha256, .. } => format!("file {sha256}"),
-                FileKind::Symlink { target } => {
-                    format!("symlink {}", super::Escaped::from(target.clone()).0)
-                }
-            };
-            lines.push(line(&record.path, &record.attributes, &what));
-        }
-        lines.sort_unstable();
-        Digest::of(lines.concat().as_bytes())
+        digest.finish().1
     }
 
     /// Accepts a manifest that came from a file, or says what in it piton never writes.
@@ -249,7 +242,17 @@ impl Manifest {
     }
 }
 
-fn line(path: &StoredPath, attributes: &Attributes, what: &str) -> String {
-    let Attributes { mode, user, group, .. } = attributes;
+fn line(item: Item<'_>) -> String {
+    let what = match item {
+        Item::Database(record) => format!("database {}", record.sha256),
+        Item::File(record) => match &record.kind {
+            FileKind::Folder => "folder".into(),
+            FileKind::File { sha256, .. } => format!("file {sha256}"),
+            FileKind::Symlink { target } => {
+                format!("symlink {}", super::Escaped::from(target.clone()).0)
+            }
+        },
+    };
+    let (path, Attributes { mode, user, group, .. }) = (item.path(), item.attributes());
     format!("{path}\t{mode:o}\t{user}\t{group}\t{what}\n")
 }

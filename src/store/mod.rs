@@ -19,8 +19,10 @@ mod reader;
 mod remark;
 pub mod retention;
 mod session;
+mod summary;
 #[cfg(test)]
 mod tests;
+mod text;
 mod verify;
 mod workers;
 mod writer;
@@ -47,13 +49,10 @@ pub(crate) use session::Session;
 pub(crate) use verify::compare_database;
 pub(crate) use writer::{Draft, Supply, Written};
 
-use crate::{Error, Result, error::StoreError, event::Observer};
+use crate::{Result, error::StoreError, event::Observer};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 const ARCHIVE: &str = ".tar.gz";
 const MANIFEST: &str = ".json";
@@ -160,31 +159,6 @@ impl Store {
     ) -> Result<()> {
         extract::extract(&self.archive_path(backup.id()), backup, folder, wanted, folders, observer)
     }
-}
-
-/// The JSON form: indented, because people read it.
-fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
-    let mut json = serde_json::to_vec_pretty(value)
-        .map_err(|error| Error::Internal(format!("cannot write JSON: {error}")))?;
-    json.push(b'\n');
-    Ok(json)
-}
-
-/// Whether a text is what [`to_json`] makes of a value; nothing is held in memory for it.
-fn is_json_of(value: &impl Serialize, json: &[u8]) -> bool {
-    struct Compare<'a>(&'a [u8]);
-    impl io::Write for Compare<'_> {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 = self.0.strip_prefix(bytes).ok_or(io::ErrorKind::InvalidData)?;
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut left = Compare(json);
-    serde_json::to_writer_pretty(&mut left, value).is_ok() && left.0 == b"\n"
 }
 
 fn from_json<T: DeserializeOwned>(json: &[u8], path: &Path) -> Result<T> {

@@ -75,6 +75,19 @@ impl StoredPath {
         Self([&self.0, suffix.as_bytes()].concat())
     }
 
+    /// The order of the escaped forms, which is that of the bytes where nothing is escaped.
+    pub(crate) fn cmp_escaped(&self, other: &Self) -> std::cmp::Ordering {
+        if self.is_plain() && other.is_plain() {
+            return self.0.cmp(&other.0);
+        }
+        escape(&self.0).cmp(&escape(&other.0))
+    }
+
+    /// Whether its escaped form is surely the same.
+    fn is_plain(&self) -> bool {
+        self.0.iter().all(|&byte| byte != b'%' && matches!(byte, b' '..=b'~'))
+    }
+
     /// The first part, as in `uploads` of `uploads/a.png`.
     #[must_use]
     pub fn first_part(&self) -> &[u8] {

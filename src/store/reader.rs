@@ -199,6 +199,19 @@ pub(crate) fn find_manifest(archive: &Path) -> Result<Manifest> {
     }
 }
 
+/// The text of the manifest beside an archive.
+///
+/// # Errors
+/// The system's, with the path.
+pub(crate) fn read_manifest_file(path: &Path) -> Result<Vec<u8>> {
+    let file = disk::open_to_read(path)?;
+    let length = file.metadata().map_err(failed("read", path))?.len().min(MAX_MANIFEST);
+    // One byte more, so that the end is met without growing.
+    let mut json = Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1);
+    file.take(MAX_MANIFEST).read_to_end(&mut json).map_err(failed("read", path))?;
+    Ok(json)
+}
+
 /// What the manifest inside an archive is.
 #[derive(PartialEq, Eq)]
 enum Inside {
@@ -214,16 +227,64 @@ fn read_manifest_entry(stream: &mut Stream, beside: &Manifest) -> Result<Inside>
     if &*Header::from_byte_slice(&block).path_bytes() != MANIFEST_NAME.as_bytes() {
         return Err(explain(stream, &block, None));
     }
-    let json = manifest_bytes(stream, &block)?;
-    let head = entry::manifest_head(beside, json.len() as u64);
-    // Equal text needs no parsing, which for many files takes time and memory.
-    let same = head == block && super::is_json_of(beside, &json);
-    let same = same || parse_manifest(stream, &block, &json)? == *beside;
+    let length = super::text::length(beside)?;
+    let mut json = Vec::new();
+    if entry::manifest_head(beside, length) == block {
+        // Equal text needs no parsing, which for many files takes time and memory.
+        let mut compared = Compared { stream, equal: 0, found: Vec::new(), failure: None };
+        let same = super::text::write(&mut compared, beside).is_ok();
+        let Compared { equal, found, failure, .. } = compared;
+        match failure {
+            Some(failure) => return Err(failure),
+            None if same => {
+                expect_zeros(stream, filling(length).len())?;
+                return Ok(Inside::Same);
+            }
+            None => {}
+        }
+        // What was equal is known, what differs was read, and the rest follows.
+        let known = super::text::write(&mut json, beside);
+        known.map_err(|error| stream.unreadable(error))?;
+        json.truncate(equal);
+        json.extend(found);
+    }
+    manifest_bytes(stream, &block, &mut json)?;
+    let same = parse_manifest(stream, &block, &json)? == *beside;
     Ok(if same { Inside::Same } else { Inside::Other })
 }
 
+/// Takes a text and compares it with what a stream has.
+struct Compared<'a> {
+    stream: &'a mut Stream,
+    /// Bytes that were equal.
+    equal: usize,
+    /// What the stream has instead of the piece that differs.
+    found: Vec<u8>,
+    failure: Option<Error>,
+}
+
+impl io::Write for Compared<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.found.resize(bytes.len(), 0);
+        if let Err(failure) = self.stream.fill(&mut self.found) {
+            self.failure = Some(failure);
+            return Err(io::ErrorKind::Other.into());
+        }
+        if self.found != bytes {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        self.equal += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn manifest_after(stream: &mut Stream, block: &[u8; BLOCK]) -> Result<Manifest> {
-    let json = manifest_bytes(stream, block)?;
+    let mut json = Vec::new();
+    manifest_bytes(stream, block, &mut json)?;
     parse_manifest(stream, block, &json)
 }
 
@@ -235,21 +296,21 @@ fn parse_manifest(stream: &Stream, block: &[u8; BLOCK], json: &[u8]) -> Result<M
     Ok(manifest)
 }
 
-fn manifest_bytes(stream: &mut Stream, block: &[u8; BLOCK]) -> Result<Vec<u8>> {
+/// Reads what a manifest has beyond what was read of it.
+fn manifest_bytes(stream: &mut Stream, block: &[u8; BLOCK], json: &mut Vec<u8>) -> Result<()> {
     let header = Header::from_byte_slice(block);
     let size = header.entry_size().map_err(|error| stream.unreadable(error))?;
     if size > MAX_MANIFEST {
         return Err(stream.hostile("its manifest is too large"));
     }
-    let mut json = Vec::new();
     // Grows with what is really there, so that a size that lies costs nothing.
-    let read = (&mut stream.decoder).take(size).read_to_end(&mut json);
+    let left = size.saturating_sub(json.len() as u64);
+    let read = (&mut stream.decoder).take(left).read_to_end(json);
     read.map_err(|error| stream.unreadable(error))?;
     if json.len() as u64 != size {
         return Err(stream.damaged("it ends too early"));
     }
-    expect_zeros(stream, filling(size).len())?;
-    Ok(json)
+    expect_zeros(stream, filling(size).len())
 }
 
 fn expect_head(stream: &mut Stream, item: Item<'_>, manifest: &Manifest) -> Result<()> {

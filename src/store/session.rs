@@ -134,8 +134,8 @@ impl Session<'_> {
     /// Writes the manifest beside an archive.
     pub(crate) fn describe(&self, backup: &Backup) -> Result<()> {
         let beside = self.store.manifest_path(backup.id());
-        let json = super::to_json(backup)?;
-        Ok(disk::write_atomic("publish-manifest", &beside, disk::PRIVATE_FILE, &json)?)
+        let write = |out: &mut fs::File| super::text::write(out, backup);
+        Ok(disk::write_atomic_with("publish-manifest", &beside, disk::PRIVATE_FILE, write)?)
     }
 
     /// Removes a backup: unlisted first, so that whatever interrupts it, nothing is listed that

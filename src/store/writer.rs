@@ -95,10 +95,10 @@ impl<'a> Draft<'a> {
 
     /// Adds the manifest, closes the archive and makes it durable.
     pub(crate) fn finish(mut self, manifest: &Manifest) -> Result<Written> {
-        let json = super::to_json(manifest)?;
-        let size = json.len() as u64;
+        let size = super::text::length(manifest)?;
         self.write(&entry::manifest_head(manifest, size))?;
-        self.write(&json)?;
+        let out = self.out.as_mut().expect("it is taken only by `finish`");
+        super::text::write(out, manifest).map_err(failed("write", &self.partial))?;
         self.write(filling(size))?;
         // Two blocks of zeros are the end of a tar archive.
         self.write(&[0; 2 * entry::BLOCK])?;
