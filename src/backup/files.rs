@@ -3,7 +3,10 @@
 //! A service may change them meanwhile: a small file is read again until it stands still, a large
 //! one is stored as it was read; what changed or vanished is said in the manifest.
 
-use super::scan::{Found, Kind, Tree};
+use super::{
+    dressed, holes,
+    scan::{Found, Kind, Tree},
+};
 use crate::{
     Result,
     disk::{self, failed},
@@ -37,12 +40,12 @@ pub(super) fn archive(
     for (path, found) in all {
         let absolute = path.below(data);
         let record = if found.kind() == Kind::Folder {
-            add(draft, path, found, FileKind::Folder).map(Some)
+            add(draft, path, (found, &absolute), FileKind::Folder).map(Some)
         } else if found.kind() == Kind::Symlink {
             match fs::read_link(&absolute) {
                 Ok(target) => {
                     let target = LinkTarget(target.into_os_string());
-                    add(draft, path, found, FileKind::Symlink { target }).map(Some)
+                    add(draft, path, (found, &absolute), FileKind::Symlink { target }).map(Some)
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(failed("read the link", &absolute)(error).into()),
@@ -61,10 +64,11 @@ pub(super) fn archive(
 fn add(
     draft: &mut Draft<'_>,
     path: &StoredPath,
-    found: &Found,
+    (found, absolute): (&Found, &Path),
     kind: FileKind,
 ) -> Result<FileRecord> {
-    let record = FileRecord { path: path.clone(), attributes: found.attributes(), kind };
+    let attributes = dressed(found, absolute)?;
+    let record = FileRecord { path: path.clone(), attributes, kind, segments: None };
     draft.add(&record)?;
     Ok(record)
 }
@@ -84,14 +88,20 @@ fn file(
     if !before.is_file() {
         return Ok(None);
     }
-    let (record, steady) = if before.len() <= SMALL {
+    let (record, steady) = if before.len() <= SMALL && !before.is_sparse() {
         let (bytes, found, steady) = read_small(&mut file, absolute, before)?;
         let size = bytes.len() as u64;
         let source = (absolute, &mut bytes.as_slice() as &mut dyn Read);
-        (draft.add_file(path, found.attributes(), size, source)?.0, steady)
+        (draft.add_file(path, dressed(&found, absolute)?, size, source)?.0, steady)
     } else {
-        let source = (absolute, &mut file as &mut dyn Read);
-        let (record, supply) = draft.add_file(path, before.attributes(), before.len(), source)?;
+        let attributes = dressed(&before, absolute)?;
+        let (record, supply) = if before.is_sparse() {
+            let segments = holes::segments(&file, absolute, before.len())?;
+            draft.add_sparse(path, attributes, (before.len(), segments), (absolute, &file))?
+        } else {
+            let source = (absolute, &mut file as &mut dyn Read);
+            draft.add_file(path, attributes, before.len(), source)?
+        };
         let steady = supply == Supply::Whole && before.stamp() == look(&file, absolute)?.stamp();
         (record, if steady { Steady::Yes } else { Steady::No })
     };

@@ -1,6 +1,6 @@
 //! What the system says about a path, as small as it can be: of many files there are many.
 
-use crate::store::Attributes;
+use crate::store::{Attributes, Extended};
 use chrono::DateTime;
 use std::{
     fs::Metadata,
@@ -99,7 +99,7 @@ impl Found {
         (self.length, self.modified, self.changed)
     }
 
-    /// Permissions, owner and time as a manifest has them.
+    /// Permissions, owner and time as a manifest has them; extended attributes are read apart.
     pub(crate) fn attributes(&self) -> Attributes {
         let (seconds, nanoseconds) = self.modified;
         Attributes {
@@ -107,6 +107,7 @@ impl Found {
             user: self.user,
             group: self.group,
             modified: DateTime::from_timestamp(seconds, nanoseconds).unwrap_or_default(),
+            extended: Extended::default(),
         }
     }
 }

@@ -5,8 +5,10 @@
 mod copies;
 mod copy;
 mod cut;
+mod extended;
 mod files;
 mod found;
+mod holes;
 pub(crate) mod scan;
 #[cfg(test)]
 mod tests;
@@ -19,8 +21,8 @@ use crate::{
     error::{BackupError, DatabaseError},
     event::{Event, Observer, Work},
     store::{
-        self, Attributes, Backup, BackupId, Cut, DatabaseRecord, Draft, FORMAT, Filter, Manifest,
-        Reason, Session, Store, StoredPath,
+        self, Attributes, Backup, BackupId, Cut, DatabaseRecord, Draft, Filter, Manifest, Reason,
+        Session, Store, StoredPath,
     },
 };
 use chrono::{DateTime, Utc};
@@ -137,7 +139,7 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
         return Ok(Taken { backup, origin: Origin::Earlier });
     }
     let manifest = Manifest {
-        format: FORMAT,
+        format: Manifest::format_of(&databases, &files),
         id,
         created: request.now,
         host: request.host.into(),
@@ -271,10 +273,10 @@ fn archive_databases(
     let mut archive = |path: StoredPath, copy: PathBuf| -> Result<()> {
         let others = names.get(&path).cloned().unwrap_or_default();
         for path in [path].into_iter().chain(others) {
-            let attributes = tree.databases.get(&path).map(scan::Found::attributes);
-            let attributes = attributes.ok_or_else(|| {
+            let found = tree.databases.get(&path).ok_or_else(|| {
                 Error::Internal(format!("`{path}` was pinned and is not in the tree"))
             })?;
+            let attributes = dressed(found, &path.below(request.data))?;
             records.push(archive_copy(request, path, attributes, &copy, draft)?);
         }
         // Before the next copy is made: only one of them takes room at a time.
@@ -289,6 +291,11 @@ fn archive_databases(
         archive(path, target)?;
     }
     Ok(records)
+}
+
+/// What a manifest says of a path besides its content.
+pub(crate) fn dressed(found: &scan::Found, absolute: &Path) -> Result<Attributes> {
+    Ok(Attributes { extended: extended::read(absolute)?, ..found.attributes() })
 }
 
 /// Checks a copy while it is being archived: the one keeps a core busy, the other a disk.

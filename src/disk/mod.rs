@@ -8,7 +8,7 @@
 mod attributes;
 pub mod fault;
 
-pub use attributes::{set_mode, set_modified, set_owner};
+pub use attributes::{set_extended, set_mode, set_modified, set_owner};
 
 use crate::error::DiskError;
 use std::{

@@ -25,7 +25,7 @@ pub(super) fn arrange(
     let mut folders: BTreeMap<StoredPath, Option<&Attributes>> = BTreeMap::new();
     for item in items {
         match item {
-            Item::File(FileRecord { path, kind: FileKind::Folder, attributes }) => {
+            Item::File(FileRecord { path, kind: FileKind::Folder, attributes, .. }) => {
                 folders.insert(path.clone(), Some(attributes));
             }
             Item::File(record) => {

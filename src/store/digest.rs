@@ -75,6 +75,17 @@ impl<T> Hashing<T> {
         (self.inner, Digest(self.hasher.finalize().into()), self.count)
     }
 
+    /// Hashes so many zeros, which are neither read nor written: a hole.
+    pub(crate) fn skip(&mut self, count: u64) {
+        const ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
+        let mut left = count;
+        while left > 0 {
+            let piece = ZEROS.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            self.take(&ZEROS[..piece]);
+            left -= piece as u64;
+        }
+    }
+
     /// Bytes so far.
     pub(crate) fn count(&self) -> u64 {
         self.count

@@ -3,7 +3,9 @@
 //! The JSON form is a documented contract that is only added to. A manifest that comes from a file
 //! is untrusted until [`Manifest::check`] has accepted it.
 
-use super::{BackupId, Digest, Item, LinkTarget, StoredPath, digest::Hashing};
+use super::{
+    BackupId, Digest, Extended, Item, LinkTarget, Segment, StoredPath, digest::Hashing, segment,
+};
 use crate::{database::SIDE_SUFFIXES, lock::PRIVATE_FOLDER};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,8 +14,9 @@ use std::{
     io::{self, Write},
 };
 
-/// The archive format that this version writes, and the newest it reads.
-pub const FORMAT: u32 = 1;
+/// The newest archive format that this version reads. It writes 1 where that is enough: 2 is for
+/// archives with extended attributes or sparse files, which stand in headers of their own.
+pub const FORMAT: u32 = 2;
 
 /// Everything about a backup except the bytes of its files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,7 +84,7 @@ pub enum Cut {
 }
 
 /// Permissions, owner and time of a file, link or folder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attributes {
     /// Permission bits, as `chmod` takes them.
     pub mode: u32,
@@ -91,6 +94,9 @@ pub struct Attributes {
     pub group: u32,
     /// When it was last modified.
     pub modified: DateTime<Utc>,
+    /// Extended attributes, such as access control lists.
+    #[serde(default, skip_serializing_if = "Extended::is_empty")]
+    pub extended: Extended,
 }
 
 /// One database.
@@ -151,6 +157,9 @@ pub struct FileRecord {
     /// What it is.
     #[serde(flatten)]
     pub kind: FileKind,
+    /// Of a file with holes: the parts that hold data. The digest is of the whole file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segments: Option<Vec<Segment>>,
 }
 
 /// What a path of a backup is.
@@ -177,12 +186,15 @@ impl Manifest {
     /// Bytes that its files take when they are unpacked.
     #[must_use]
     pub fn data_bytes(&self) -> u64 {
-        let databases = self.databases.iter().map(|record| record.size);
-        let files = self.files.iter().map(|record| match record.kind {
-            FileKind::File { size, .. } => size,
-            FileKind::Folder | FileKind::Symlink { .. } => 0,
-        });
-        databases.chain(files).fold(0, u64::saturating_add)
+        self.items().map(Item::data_bytes).fold(0, u64::saturating_add)
+    }
+
+    /// The oldest format that holds what an archive is going to have.
+    #[must_use]
+    pub fn format_of(databases: &[DatabaseRecord], files: &[FileRecord]) -> u32 {
+        let databases = databases.iter().map(Item::Database);
+        let mut all = databases.chain(files.iter().map(Item::File));
+        if all.any(Item::needs_extended_header) { FORMAT } else { 1 }
     }
 
     /// The digest that [`Manifest::content`] must be.
@@ -232,6 +244,18 @@ impl Manifest {
                 return Err(format!("`{path}` would be taken for a log of `{}`", record.path));
             }
         }
+        for record in &self.files {
+            let sound = match (&record.kind, &record.segments) {
+                (_, None) => true,
+                (FileKind::File { size, .. }, Some(segments)) => {
+                    segment::are_sound(segments, *size)
+                }
+                (_, Some(_)) => false,
+            };
+            if !sound {
+                return Err(format!("the segments of `{}` are not in order", record.path));
+            }
+        }
         if !self.files.is_sorted_by(|one, next| one.path < next.path) {
             return Err("the files are not sorted".into());
         }
@@ -254,5 +278,10 @@ fn line(item: Item<'_>) -> String {
         },
     };
     let (path, Attributes { mode, user, group, .. }) = (item.path(), item.attributes());
-    format!("{path}\t{mode:o}\t{user}\t{group}\t{what}\n")
+    let mut line = format!("{path}\t{mode:o}\t{user}\t{group}\t{what}");
+    for (name, value) in item.attributes().extended.iter() {
+        line.push_str(&format!("\t{}={}", super::escape(name.as_bytes()), super::escape(value)));
+    }
+    line.push('\n');
+    line
 }

@@ -7,6 +7,7 @@ mod catalog;
 mod compress;
 mod digest;
 mod entry;
+mod extended;
 mod extract;
 mod filter;
 mod id;
@@ -18,6 +19,7 @@ mod peek;
 mod reader;
 mod remark;
 pub mod retention;
+mod segment;
 mod session;
 mod summary;
 #[cfg(test)]
@@ -30,6 +32,7 @@ mod writer;
 pub use catalog::{Catalog, Selector, Stray};
 pub use digest::Digest;
 pub use entry::Item;
+pub use extended::Extended;
 pub use extract::Folders;
 pub use filter::Filter;
 pub use id::BackupId;
@@ -40,8 +43,10 @@ pub use manifest::{
 pub use path::{LinkTarget, StoredPath};
 pub use remark::{Changed, Remark};
 pub use retention::Retention;
+pub use segment::Segment;
 
 pub(crate) use digest::digest_of;
+pub(crate) use extended::is_kept;
 pub(crate) use extract::{Bare, dress};
 pub(crate) use inspect::{facts, open_copy, row_counts};
 pub(crate) use path::{Escaped, escape};

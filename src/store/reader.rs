@@ -4,7 +4,7 @@
 //! manifest determines (see [`super::entry`]), contents pass in pieces and end at the size listed.
 
 use super::{
-    Digest, Item, Manifest,
+    Digest, Item, Manifest, Segment,
     compress::Expander,
     digest::Hashing,
     entry::{self, BLOCK, MANIFEST_NAME, filling},
@@ -52,22 +52,50 @@ impl Sink for Discard {
 pub(crate) struct Content<'a> {
     stream: &'a mut Stream,
     hashing: Hashing<io::Sink>,
-    left: u64,
+    size: u64,
+    /// What is still to come of the parts that hold data, the last one first.
+    segments: Vec<Segment>,
     buffer: Vec<u8>,
 }
 
 impl Content<'_> {
-    /// The next piece, or nothing at the end.
-    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>> {
-        if self.left == 0 {
+    fn of<'a>(item: Item<'_>, stream: &'a mut Stream) -> Content<'a> {
+        let size = item.content().map_or(0, |(size, _)| size);
+        let mut segments = match item.segments() {
+            Some(segments) => segments.to_vec(),
+            None => vec![Segment { offset: 0, length: size }],
+        };
+        segments.reverse();
+        Content { stream, hashing: Hashing::new(io::sink()), size, segments, buffer: Vec::new() }
+    }
+
+    /// The size of the whole, holes included.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The next piece and where in the whole it belongs, or nothing at the end; what lies between
+    /// two pieces is a hole.
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, &[u8])>> {
+        let Some(segment) = self.segments.last_mut() else {
+            self.hashing.skip(self.size - self.hashing.count());
+            return Ok(None);
+        };
+        let offset = segment.offset;
+        let count = usize::try_from(segment.length).unwrap_or(BUFFER).min(BUFFER);
+        segment.offset += count as u64;
+        segment.length -= count as u64;
+        if segment.length == 0 {
+            self.segments.pop();
+        }
+        if count == 0 {
             return Ok(None);
         }
-        let count = usize::try_from(self.left).unwrap_or(BUFFER).min(BUFFER);
+        self.hashing.skip(offset - self.hashing.count());
         self.buffer.resize(count, 0);
         self.stream.fill(&mut self.buffer)?;
         io::Write::write_all(&mut self.hashing, &self.buffer).expect("a sink takes everything");
-        self.left -= count as u64;
-        Ok(Some(&self.buffer))
+        Ok(Some((offset, &self.buffer)))
     }
 }
 
@@ -142,16 +170,11 @@ pub(crate) fn read(
     let mut stream = Stream::open(archive)?;
     manifest.check().map_err(|reason| stream.hostile(reason))?;
     observer.event(Event::WorkStarted { work, total_bytes: Some(manifest.data_bytes()) });
-    let mut done = 0;
+    let (mut done, nothing) = (0, Digest::of(b""));
     for item in manifest.items() {
         expect_head(&mut stream, item, manifest)?;
-        let (size, sha256) = item.content().unwrap_or((0, Digest::of(b"")));
-        let mut content = Content {
-            stream: &mut stream,
-            hashing: Hashing::new(io::sink()),
-            left: size,
-            buffer: Vec::new(),
-        };
+        let (size, sha256) = (item.data_bytes(), item.content().map_or(nothing, |it| it.1));
+        let mut content = Content::of(item, &mut stream);
         sink.take(item, &mut content)?;
         while content.next()?.is_some() {}
         let (_, found, _) = content.hashing.finish();

@@ -34,11 +34,11 @@ fn path(text: &str) -> StoredPath {
 
 fn attributes() -> Attributes {
     let modified = Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).unwrap();
-    Attributes { mode: 0o755, user: 0, group: 0, modified }
+    Attributes { mode: 0o755, modified, ..Attributes::default() }
 }
 
 fn file(name: &str, kind: FileKind) -> FileRecord {
-    FileRecord { path: path(name), attributes: attributes(), kind }
+    FileRecord { path: path(name), attributes: attributes(), kind, segments: None }
 }
 
 fn content() -> FileKind {

@@ -30,6 +30,7 @@ mod diff;
 mod docs;
 mod generated;
 mod history;
+mod holes;
 mod init;
 mod json;
 mod laws;
