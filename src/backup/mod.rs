@@ -21,8 +21,8 @@ use crate::{
     error::{BackupError, DatabaseError},
     event::{Event, Observer, Work},
     store::{
-        self, Attributes, Backup, BackupId, Cut, DatabaseRecord, Draft, Filter, Manifest, Reason,
-        Session, Store, StoredPath,
+        self, Attributes, Backup, BackupId, Cut, DatabaseRecord, Draft, FORMAT, Filter, Manifest,
+        Reason, Session, Store, StoredPath,
     },
 };
 use chrono::{DateTime, Utc};
@@ -135,11 +135,11 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
     // Of many files it takes much memory, and the records have all that is needed.
     drop(tree);
     let content = Manifest::content_of(&databases, &files);
-    if let Some(backup) = store.find_identical(&content)? {
+    if let Some(backup) = store.find_identical(&content, request.excluded)? {
         return Ok(Taken { backup, origin: Origin::Earlier });
     }
-    let manifest = Manifest {
-        format: Manifest::format_of(&databases, &files),
+    let mut manifest = Manifest {
+        format: FORMAT,
         id,
         created: request.now,
         host: request.host.into(),
@@ -150,11 +150,13 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
         git_revision: request.git_revision.clone(),
         cut,
         excluded: request.excluded.texts(),
+        included: request.excluded.included_texts(),
         databases,
         files,
         content,
         notes,
     };
+    manifest.format = manifest.oldest_format();
     let written = draft.finish(&manifest)?;
     let backup = Backup {
         archive_bytes: written.bytes,

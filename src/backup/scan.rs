@@ -83,6 +83,7 @@ pub(crate) fn scan_again(scope: Scope<'_>, earlier: &Tree) -> Result<Tree> {
     let left_out: BTreeSet<(u64, u64)> =
         left_out.map(|found| Found::from(&found).identity()).collect();
     let mut tree = Tree::default();
+    let mut above = BTreeMap::new();
     let mut walk = WalkDir::new(scope.data).min_depth(1).sort_by_file_name().into_iter();
     while let Some(entry) = walk.next() {
         let private = |entry: &DirEntry| entry.depth() == 1 && entry.file_name() == PRIVATE_FOLDER;
@@ -92,14 +93,25 @@ pub(crate) fn scan_again(scope: Scope<'_>, earlier: &Tree) -> Result<Tree> {
                 let stored = stored(scope.data, entry.path());
                 let kept = !private(&entry)
                     && !left_out.contains(&found.identity())
-                    && !stored.as_ref().is_some_and(|path| scope.excluded.matches(path));
+                    && !stored.as_ref().is_some_and(|path| scope.excluded.excludes(path));
                 match stored {
                     _ if !kept => {
                         if found.kind() == Kind::Folder {
                             walk.skip_current_dir();
                         }
                     }
-                    Some(stored) => tree.sort_in(stored, entry.path(), found, earlier)?,
+                    // Not included itself, it may hold something that is.
+                    Some(stored) if scope.excluded.matches(&stored) => {
+                        if found.kind() == Kind::Folder {
+                            above.insert(stored, found);
+                        }
+                    }
+                    Some(stored) => {
+                        let parents = std::iter::successors(stored.parent(), StoredPath::parent);
+                        let needed = parents.map_while(|path| above.remove_entry(&path));
+                        tree.folders.extend(needed);
+                        tree.sort_in(stored, entry.path(), found, earlier)?;
+                    }
                     None => {
                         let path = entry.path().display();
                         tree.notes.push(format!("`{path}` has a name too long to be stored"));

@@ -169,7 +169,7 @@ pub fn find(
     let mut excluded = Filter::default();
     for source in [first, second] {
         excluded = excluded.or(&match source {
-            Source::Backup(backup) => Filter::new(&backup.manifest.excluded)?,
+            Source::Backup(backup) => backup.manifest.left_out()?,
             Source::Live(request) => request.excluded.clone(),
         });
     }

@@ -8,7 +8,7 @@ use crate::{
     history::Migration,
     lock::Patience,
     plan::position_of,
-    store::{Backup, BackupId, Catalog, Changed, Filter, Reason, Remark, Selector, Store},
+    store::{Backup, BackupId, Catalog, Changed, Reason, Remark, Selector, Store},
 };
 use rusqlite::Connection;
 use std::{path::Path, sync::Arc};
@@ -115,7 +115,7 @@ impl Project {
         label: Option<String>,
         act: impl FnOnce(&backup::Request<'_>, &Store) -> Result<T>,
     ) -> Result<T> {
-        let excluded = Filter::new(&self.config.exclude)?;
+        let excluded = self.config.left_out()?;
         // Without readable migrations a backup has no position, and is a backup all the same.
         let targets = targets::read(&self.config).unwrap_or_default();
         let histories: Vec<(glob::Pattern, Vec<Arc<Migration>>)> = targets

@@ -275,8 +275,7 @@ impl Project {
         act: impl FnOnce(&restore::Request<'_>, &backup::Request<'_>) -> Result<T>,
     ) -> Result<T> {
         self.with_backup_request(Reason::Safety, None, |of_now, store| {
-            let (only, excluded) =
-                (Filter::new(&options.only)?, Filter::new(&self.config.exclude)?);
+            let (only, excluded) = (Filter::new(&options.only)?, self.config.left_out()?);
             let request = restore::Request {
                 data: &self.config.data,
                 store,

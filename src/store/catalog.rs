@@ -2,7 +2,7 @@
 //!
 //! What does not belong there or cannot be trusted is reported and never deleted.
 
-use super::{Backup, BackupId, Digest, Store, digest, reader};
+use super::{Backup, BackupId, Digest, Filter, Store, digest, reader};
 use crate::{Result, disk, error::StoreError, event::Silent};
 use std::{
     collections::BTreeSet,
@@ -153,14 +153,19 @@ impl Store {
         }
     }
 
-    /// The newest backup with this content whose archive is still there in full.
+    /// The newest backup with this content whose archive is still there in full, and which a
+    /// restore would take for the same part of the data directory.
     ///
     /// # Errors
     /// Those of [`Store::list`].
-    pub fn find_identical(&self, content: &Digest) -> Result<Option<Backup>> {
+    pub fn find_identical(&self, content: &Digest, left_out: &Filter) -> Result<Option<Backup>> {
         // What is only similar is never loaded, and what is damaged is none.
-        let mut candidates = self.summaries()?.filter(|(_, it)| it.content == *content);
-        Ok(candidates.find_map(|(id, _)| self.load(&id).ok()))
+        let candidates = self.summaries()?.filter(|(_, it)| it.content == *content);
+        let mut loaded = candidates.filter_map(|(id, _)| self.load(&id).ok());
+        let (excluded, included) = (left_out.texts(), left_out.included_texts());
+        Ok(loaded.find(|Backup { manifest, .. }| {
+            manifest.excluded == excluded && manifest.included == included
+        }))
     }
 
     /// Reads what is known about a backup: from the file beside it, else from the archive itself.

@@ -4,7 +4,8 @@
 //! is untrusted until [`Manifest::check`] has accepted it.
 
 use super::{
-    BackupId, Digest, Extended, Item, LinkTarget, Segment, StoredPath, digest::Hashing, segment,
+    BackupId, Digest, Extended, Filter, Item, LinkTarget, Segment, StoredPath, digest::Hashing,
+    segment,
 };
 use crate::{database::SIDE_SUFFIXES, lock::PRIVATE_FOLDER};
 use chrono::{DateTime, Utc};
@@ -15,7 +16,8 @@ use std::{
 };
 
 /// The newest archive format that this version reads. It writes 1 where that is enough: 2 is for
-/// archives with extended attributes or sparse files, which stand in headers of their own.
+/// archives with extended attributes or sparse files, which stand in headers of their own, and for
+/// those that hold only what was included.
 pub const FORMAT: u32 = 2;
 
 /// Everything about a backup except the bytes of its files.
@@ -43,6 +45,9 @@ pub struct Manifest {
     pub cut: Cut,
     /// Patterns of the paths that were left out; a restore leaves them alone.
     pub excluded: Vec<String>,
+    /// Where not everything was taken, patterns of what was; a restore leaves the rest alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub included: Vec<String>,
     /// The databases, in the order in which they lie in the archive.
     pub databases: Vec<DatabaseRecord>,
     /// Folders, ordinary files and symbolic links, sorted by path; they follow the databases.
@@ -189,12 +194,19 @@ impl Manifest {
         self.items().map(Item::data_bytes).fold(0, u64::saturating_add)
     }
 
-    /// The oldest format that holds what an archive is going to have.
+    /// The oldest format that holds what is in it, whatever [`Manifest::format`] says.
     #[must_use]
-    pub fn format_of(databases: &[DatabaseRecord], files: &[FileRecord]) -> u32 {
-        let databases = databases.iter().map(Item::Database);
-        let mut all = databases.chain(files.iter().map(Item::File));
-        if all.any(Item::needs_extended_header) { FORMAT } else { 1 }
+    pub fn oldest_format(&self) -> u32 {
+        let newer = !self.included.is_empty() || self.items().any(Item::needs_extended_header);
+        if newer { FORMAT } else { 1 }
+    }
+
+    /// What it left out, and what a restore leaves alone.
+    ///
+    /// # Errors
+    /// [`crate::error::StoreError::BadPattern`].
+    pub(crate) fn left_out(&self) -> Result<Filter, crate::error::StoreError> {
+        Filter::leaving_out(&self.excluded, &self.included)
     }
 
     /// The digest that [`Manifest::content`] must be.

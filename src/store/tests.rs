@@ -91,6 +91,7 @@ fn craft() -> Crafted {
         git_revision: None,
         cut: Cut::All,
         excluded: Vec::new(),
+        included: Vec::new(),
         content: Manifest::content_of(&databases, &files),
         databases,
         files,

@@ -112,6 +112,7 @@ fn overrides(global: &Global) -> Overrides {
         backups: global.backups.clone(),
         database: global.database.clone(),
         exclude: global.exclude.clone(),
+        include: global.include.clone(),
         busy_timeout: global.busy_timeout.clone(),
         script_timeout: global.script_timeout.clone(),
         barrier_limit: global.barrier_limit.clone(),
