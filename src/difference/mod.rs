@@ -49,6 +49,8 @@ pub struct Difference {
     pub databases: Vec<DatabaseDifference>,
     /// The files that differ.
     pub files: FileDifference,
+    /// How many paths of either side were looked at.
+    pub compared: usize,
 }
 
 impl Difference {
@@ -215,6 +217,7 @@ pub fn find(
     Ok(Difference {
         databases: databases(ours, theirs, depth.keys),
         files: files::compare(ours, theirs),
+        compared: sides.iter().map(|side| side.databases.len() + side.files.len()).sum(),
     })
 }
 

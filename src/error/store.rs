@@ -77,6 +77,12 @@ pub enum StoreError {
         /// The backups directory.
         path: PathBuf,
     },
+    /// Nothing that is compared answers to the filter.
+    #[error("nothing on either side matches `{pattern}`")]
+    NothingCompared {
+        /// The filter.
+        pattern: String,
+    },
     /// A pattern of an include or exclude list is malformed.
     #[error("the pattern `{pattern}` is malformed: {reason}")]
     BadPattern {
@@ -96,6 +102,7 @@ impl StoreError {
             | Self::Empty { .. }
             | Self::NotFound { .. }
             | Self::Ambiguous { .. }
+            | Self::NothingCompared { .. }
             | Self::BadPattern { .. } => Kind::Usage,
             Self::Damaged { .. } | Self::Hostile { .. } => Kind::Damaged,
             Self::NewerFormat { .. } | Self::NoSpace { .. } | Self::Open { .. } => Kind::Refused,
@@ -122,6 +129,9 @@ impl StoreError {
                 Some("free some space (`piton prune --dry-run` shows what old backups hold), or name another disk with `--backups`".into())
             }
             Self::Open { path } => Some(format!("close it: `chmod go-w {}`", path.display())),
+            Self::NothingCompared { .. } => {
+                Some("`piton backups ID --json` lists the paths in a backup".into())
+            }
             Self::BadPattern { .. } => Some("`*`, `?`, `[…]` and `**/` are what patterns know".into()),
         }
     }
