@@ -12,6 +12,7 @@ use crate::{
     disk::{self, failed},
     store::{Draft, FileKind, FileRecord, LinkTarget, StoredPath, Supply},
 };
+use chrono::{DateTime, Utc};
 use std::{
     fs::{self, File},
     io::{ErrorKind, Read},
@@ -22,12 +23,13 @@ use std::{
 const SMALL: u64 = 4 << 20;
 const ATTEMPTS: u32 = 5;
 
-/// Archives everything of the tree that is not a database; records and notes come back.
+/// Archives everything of the tree that is not a database; records and notes come back. `began` is
+/// when the backup was begun.
 ///
 /// # Errors
 /// The system's, with the path, for whatever is there and cannot be read.
 pub(super) fn archive(
-    data: &Path,
+    (data, began): (&Path, DateTime<Utc>),
     tree: &Tree,
     draft: &mut Draft<'_>,
     notes: &mut Vec<String>,
@@ -51,7 +53,7 @@ pub(super) fn archive(
                 Err(error) => Err(failed("read the link", &absolute)(error).into()),
             }
         } else {
-            file(draft, path, &absolute, notes)
+            file(draft, path, (&absolute, began), notes)
         };
         match record? {
             Some(record) => records.push(record),
@@ -76,7 +78,7 @@ fn add(
 fn file(
     draft: &mut Draft<'_>,
     path: &StoredPath,
-    absolute: &Path,
+    (absolute, began): (&Path, DateTime<Utc>),
     notes: &mut Vec<String>,
 ) -> Result<Option<FileRecord>> {
     let mut file = match disk::open_to_read(absolute) {
@@ -89,7 +91,7 @@ fn file(
         return Ok(None);
     }
     let (record, steady) = if before.len() <= SMALL && !before.is_sparse() {
-        let (bytes, found, steady) = read_small(&mut file, absolute, before)?;
+        let (bytes, found, steady) = read_small((&mut file, absolute), before, began)?;
         let size = bytes.len() as u64;
         let source = (absolute, &mut bytes.as_slice() as &mut dyn Read);
         (draft.add_file(path, dressed(&found, absolute)?, size, source)?.0, steady)
@@ -118,18 +120,25 @@ enum Steady {
 }
 
 fn read_small(
-    file: &mut File,
-    absolute: &Path,
+    (file, absolute): (&mut File, &Path),
     mut before: Found,
+    began: DateTime<Utc>,
 ) -> Result<(Vec<u8>, Found, Steady)> {
     let mut attempt = 1;
+    let mut earlier = None;
     loop {
         // No further than it was long: it may be growing faster than it is read.
         let length = before.len().min(SMALL * 2);
         let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
         file.take(length).read_to_end(&mut bytes).map_err(failed("read", absolute))?;
         let after = look(file, absolute)?;
-        if before.stamp() == after.stamp() && bytes.len() as u64 == after.len() {
+        let mut steady = before.stamp() == after.stamp() && bytes.len() as u64 == after.len();
+        if steady && after.changed() >= began {
+            // Times tick every few milliseconds: two changes in one tick show only in the bytes.
+            steady = earlier.as_ref() == Some(&bytes);
+            earlier = Some(bytes.clone());
+        }
+        if steady {
             return Ok((bytes, after, Steady::Yes));
         }
         if attempt == ATTEMPTS {

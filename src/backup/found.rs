@@ -1,7 +1,7 @@
 //! What the system says about a path, as small as it can be: of many files there are many.
 
 use crate::store::{Attributes, Extended};
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use std::{
     fs::Metadata,
     os::unix::fs::{FileTypeExt, MetadataExt},
@@ -92,6 +92,12 @@ impl Found {
     /// Which file it is, whatever its name: device and inode.
     pub(crate) fn identity(&self) -> (u64, u64) {
         (self.device, self.inode)
+    }
+
+    /// When it was changed in any way.
+    pub(crate) fn changed(&self) -> DateTime<Utc> {
+        let (seconds, nanoseconds) = self.changed;
+        DateTime::from_timestamp(seconds, nanoseconds).unwrap_or_default()
     }
 
     /// What changes when it is written to: length, and the times of the content and of the inode.

@@ -9,6 +9,7 @@ mod extended;
 mod files;
 mod found;
 mod holes;
+mod outside;
 pub(crate) mod scan;
 #[cfg(test)]
 mod tests;
@@ -117,6 +118,7 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
     let first_look = scan::scan(scope)?;
     store.require_space(needed(&first_look, store)?)?;
     let session = store.session()?;
+    let mut notes = outside::notes(request.data, &first_look);
     let (tree, pinned, cut) = cut_steadily(request, scope, first_look)?;
     if let Cut::PerDatabase { reason } = &cut {
         let text = format!("the databases are not of one instant: {reason}");
@@ -126,12 +128,12 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
     let total_bytes = Some(tree.bytes());
     observer.event(Event::WorkStarted { work: Work::Archive, total_bytes });
     let mut draft = session.draft(&id, observer)?;
-    let mut notes = tree.notes.clone();
+    notes.extend_from_slice(&tree.notes);
     for (path, others) in distinct(&tree) {
         notes.extend(others.iter().map(|other| format!("`{other}` is a second name of `{path}`")));
     }
     let databases = archive_databases(request, &tree, pinned, &session, &mut draft)?;
-    let files = files::archive(request.data, &tree, &mut draft, &mut notes)?;
+    let files = files::archive((request.data, request.now), &tree, &mut draft, &mut notes)?;
     // Of many files it takes much memory, and the records have all that is needed.
     drop(tree);
     let content = Manifest::content_of(&databases, &files);

@@ -38,6 +38,7 @@ mod layers;
 mod lock;
 mod managers;
 mod new;
+mod odd;
 mod plan;
 mod prune;
 mod recover;
