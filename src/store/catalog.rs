@@ -189,10 +189,7 @@ impl Store {
         if !beside.exists() {
             return self.load_from_archive(id, &archive);
         }
-        let json = reader::read_manifest_file(&beside)?;
-        let backup: Backup = super::from_json(&json, &beside)?;
-        // Before the records are looked through: of many files it is long.
-        drop(json);
+        let backup: Backup = super::read_beside(&beside)?;
         super::accept_format(&backup.manifest, &beside)?;
         if backup.id() != id {
             return Err(damaged(&beside, "it belongs to another backup").into());

@@ -54,10 +54,13 @@ pub(crate) use session::Session;
 pub(crate) use verify::compare_database;
 pub(crate) use writer::{Draft, Supply, Written};
 
-use crate::{Result, error::StoreError, event::Observer};
+use crate::{Error, Result, disk, error::StoreError, event::Observer};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::path::{Path, PathBuf};
+use std::{
+    io::{BufReader, Read},
+    path::{Path, PathBuf},
+};
 
 const ARCHIVE: &str = ".tar.gz";
 const MANIFEST: &str = ".json";
@@ -167,11 +170,22 @@ impl Store {
 }
 
 fn from_json<T: DeserializeOwned>(json: &[u8], path: &Path) -> Result<T> {
-    // The format is looked at first: a newer one may well not parse.
-    serde_json::from_slice(json).map_err(|error| {
-        let reason = format!("its manifest is malformed ({error})");
-        StoreError::Damaged { archive: path.into(), reason }.into()
-    })
+    serde_json::from_slice(json).map_err(|error| malformed(error, path))
+}
+
+/// Reads a manifest file; its text, which is long where there are many files, is never held whole.
+fn read_beside<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let file = disk::open_to_read(path)?.take(reader::MAX_MANIFEST);
+    serde_json::from_reader(BufReader::with_capacity(64 * 1024, file))
+        .map_err(|error| malformed(error, path))
+}
+
+fn malformed(error: serde_json::Error, path: &Path) -> Error {
+    if error.is_io() {
+        return disk::failed("read", path)(error.into()).into();
+    }
+    let reason = format!("its manifest is malformed ({error})");
+    StoreError::Damaged { archive: path.into(), reason }.into()
 }
 
 fn manifest_from_json(json: &[u8], archive: &Path) -> Result<Manifest> {

@@ -222,19 +222,6 @@ pub(crate) fn find_manifest(archive: &Path) -> Result<Manifest> {
     }
 }
 
-/// The text of the manifest beside an archive.
-///
-/// # Errors
-/// The system's, with the path.
-pub(crate) fn read_manifest_file(path: &Path) -> Result<Vec<u8>> {
-    let file = disk::open_to_read(path)?;
-    let length = file.metadata().map_err(failed("read", path))?.len().min(MAX_MANIFEST);
-    // One byte more, so that the end is met without growing.
-    let mut json = Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1);
-    file.take(MAX_MANIFEST).read_to_end(&mut json).map_err(failed("read", path))?;
-    Ok(json)
-}
-
 /// What the manifest inside an archive is.
 #[derive(PartialEq, Eq)]
 enum Inside {

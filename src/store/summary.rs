@@ -1,7 +1,7 @@
 //! What has to be known of every backup while a new one is taken: little, because the manifests of
 //! many files take much memory, and there may be many of them.
 
-use super::{BackupId, Digest, Store, reader};
+use super::{BackupId, Digest, Store};
 use crate::{Result, disk};
 use serde::{
     Deserialize, Deserializer,
@@ -85,8 +85,8 @@ impl Store {
     }
 
     fn summary(&self, id: &BackupId) -> Option<Summary> {
-        let json = reader::read_manifest_file(&self.manifest_path(id)).ok()?;
-        let Beside { archive_bytes, manifest } = serde_json::from_slice(&json).ok()?;
+        let Beside { archive_bytes, manifest } =
+            super::read_beside(&self.manifest_path(id)).ok()?;
         let Inner { content, databases, files } = manifest;
         Some(Summary { content, archive_bytes, data_bytes: databases.0.saturating_add(files.0) })
     }
