@@ -50,8 +50,14 @@ fn campaign(options: &Options) -> ExitCode {
         options.ballast, options.habit.rate, options.habit.synchronous, options.backups
     );
     println!(
-        "{:<19} {:>9} {:>24} {:>16} {:>10} {:>6}",
-        "journal", "commits/s", "ms: median, p99, longest", "one cut", "disordered", "s each"
+        "{:<18} {:>9} {:>24} {:>16} {:>12} {:>10} {:>6}",
+        "journal",
+        "commits/s",
+        "ms: median, p99, longest",
+        "of it for a lock",
+        "one cut",
+        "disordered",
+        "s each"
     );
     let mut wrong = 0;
     for journal in &options.journals {
@@ -123,21 +129,24 @@ fn unpacked(folder: &Path, project: &Project, taken: &Taken) -> Vec<i64> {
 }
 
 fn line(what: &str, commits: &writer::Commits, found: Option<&Found>) {
-    let times = commits.times();
-    let at = |part: f64| milliseconds(times[((times.len() - 1) as f64 * part) as usize]);
-    let figures = format!("{:.2}, {:.2}, {:.1}", at(0.5), at(0.99), at(1.0));
+    let times = commits.times(|commit| commit.took);
+    let waits = commits.times(|commit| commit.waited);
+    let figures =
+        format!("{:.2}, {:.2}, {:.1}", at(&times, 0.5), at(&times, 0.99), at(&times, 1.0));
+    let waited = format!("{:.2}, {:.1}", at(&waits, 0.99), at(&waits, 1.0));
     let rate = times.len() as f64 / commits.lasted.as_secs_f64();
     let backups = found.map_or_else(Default::default, |found| {
         format!(
-            "{:>16} {:>10} {:>6.2}",
+            "{:>12} {:>10} {:>6.2}",
             format!("{} of {}", found.one_cut, found.backups),
             found.disordered,
             found.seconds / f64::from(found.backups)
         )
     });
-    println!("{what:<19} {rate:>9.0} {figures:>24} {backups}");
+    println!("{what:<18} {rate:>9.0} {figures:>24} {waited:>16} {backups}");
 }
 
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
+/// Milliseconds of the time that such a part of all does not exceed.
+fn at(sorted: &[Duration], part: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * part) as usize].as_secs_f64() * 1000.0
 }

@@ -1,7 +1,7 @@
 //! The writer: a process of its own, as a service is, so that its locks are its own. It ends when
 //! its standard input does, and then prints how long each commit took.
 
-use crate::counting::{self, Habit};
+use crate::counting::{self, Commit, Habit};
 use std::{
     env,
     io::{self, Read, Write},
@@ -20,14 +20,16 @@ pub struct Writer {
 
 /// What a writer did.
 pub struct Commits {
-    times: Vec<Duration>,
+    all: Vec<Commit>,
     pub lasted: Duration,
 }
 
 impl Commits {
-    /// How long the commits took, the shortest first.
-    pub fn times(&self) -> &[Duration] {
-        &self.times
+    /// One time of each commit, the shortest first.
+    pub fn times(&self, of: impl Fn(&Commit) -> Duration) -> Vec<Duration> {
+        let mut times: Vec<Duration> = self.all.iter().map(of).collect();
+        times.sort_unstable();
+        times
     }
 }
 
@@ -50,18 +52,21 @@ impl Writer {
         let output = self.child.wait_with_output().unwrap();
         assert!(output.status.success(), "the writer failed");
         let text = String::from_utf8(output.stdout).unwrap();
-        let mut times: Vec<Duration> =
-            text.lines().map(|line| Duration::from_micros(line.parse().unwrap())).collect();
-        times.sort_unstable();
-        assert!(!times.is_empty(), "the writer has written nothing");
-        Commits { times, lasted }
+        let commit = |line: &str| {
+            let (waited, took) = line.split_once(' ').unwrap();
+            let time = |text: &str| Duration::from_micros(text.parse().unwrap());
+            Commit { waited: time(waited), took: time(took) }
+        };
+        let all: Vec<Commit> = text.lines().map(commit).collect();
+        assert!(!all.is_empty(), "the writer has written nothing");
+        Commits { all, lasted }
     }
 }
 
 /// The writer's own process.
 pub fn run(data: &Path, habit: &Habit) {
     let stop = AtomicBool::new(false);
-    let times = thread::scope(|scope| {
+    let commits = thread::scope(|scope| {
         scope.spawn(|| {
             io::stdin().read_to_end(&mut Vec::new()).unwrap();
             stop.store(true, Ordering::Relaxed);
@@ -69,7 +74,7 @@ pub fn run(data: &Path, habit: &Habit) {
         counting::write(data, habit, || !stop.load(Ordering::Relaxed))
     });
     let mut out = io::BufWriter::new(io::stdout().lock());
-    for time in times {
-        writeln!(out, "{}", time.as_micros()).unwrap();
+    for Commit { waited, took } in commits {
+        writeln!(out, "{} {}", waited.as_micros(), took.as_micros()).unwrap();
     }
 }

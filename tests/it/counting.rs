@@ -43,9 +43,18 @@ pub struct Habit {
     pub synchronous: String,
 }
 
+/// How long a transaction took.
+#[derive(Clone, Copy, Debug)]
+pub struct Commit {
+    /// Until it had the lock.
+    pub waited: Duration,
+    /// In all.
+    pub took: Duration,
+}
+
 /// Increments the counters in order until told to stop, and then to the end of the round; gives how
 /// long each transaction took. A writer that is held up waits as SQLite's busy timeout does.
-pub fn write(data: &Path, habit: &Habit, go_on: impl Fn() -> bool) -> Vec<Duration> {
+pub fn write(data: &Path, habit: &Habit, go_on: impl Fn() -> bool) -> Vec<Commit> {
     let open = |name: &&str| {
         let connection = Connection::open(data.join(name)).unwrap();
         connection.busy_timeout(Duration::from_secs(20)).unwrap();
@@ -62,15 +71,16 @@ pub fn write(data: &Path, habit: &Habit, go_on: impl Fn() -> bool) -> Vec<Durati
         }
         // By the clock, so that a commit that was held up is followed by others without a pause.
         thread::sleep((pause * number).saturating_sub(began.elapsed()));
-        let commit = Instant::now();
+        let begun = Instant::now();
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let waited = begun.elapsed();
         let sql = format!(
-            "BEGIN IMMEDIATE;
-             UPDATE counter SET value = value + 1;
+            "UPDATE counter SET value = value + 1;
              UPDATE ballast SET text = text WHERE id = 1 + {number} % (SELECT max(id) FROM ballast);
              COMMIT"
         );
         connection.execute_batch(&sql).unwrap();
-        took.push(commit.elapsed());
+        took.push(Commit { waited, took: begun.elapsed() });
     }
     took
 }
