@@ -98,6 +98,11 @@ impl Teller {
         let _ = writeln!(anstream::stderr(), "{text}");
     }
 
+    /// A line that the next one replaces: the report tells it again.
+    fn passing(&self, text: &str) {
+        self.progress().show(text);
+    }
+
     fn clear(&self) {
         let mut progress = self.progress();
         if progress.width > 0 {
@@ -119,8 +124,7 @@ impl Teller {
             }
             Event::WorkEnded { .. } => self.clear(),
             Event::MigrationStarted { database, migration } if self.terminal => {
-                // The report tells it again.
-                self.progress().show(&format!("{}: {migration} …", database.display()));
+                self.passing(&format!("{}: {migration} …", database.display()));
             }
             Event::MigrationEnded { .. } => self.clear(),
             Event::PhaseStarted { phase } if self.terminal => {
