@@ -38,8 +38,6 @@ use std::{
 
 /// How long writers may be kept waiting for the one instant, unless the project says otherwise.
 pub const BARRIER_LIMIT: Duration = Duration::from_secs(2);
-/// Bytes that a backup leaves to the service.
-const RESERVE: u64 = 16 << 20;
 /// How often the cut is repeated because new databases appeared during it.
 const ATTEMPTS: u32 = 5;
 
@@ -137,7 +135,8 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
     // Of many files it takes much memory, and the records have all that is needed.
     drop(tree);
     let content = Manifest::content_of(&databases, &files);
-    if let Some(backup) = store.find_identical(&content, request.excluded)? {
+    let identical = store.find_identical(&content, request.reason, request.excluded)?;
+    if let Some(backup) = identical {
         return Ok(Taken { backup, origin: Origin::Earlier });
     }
     let mut manifest = Manifest {
@@ -166,6 +165,8 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
         label: manifest.label.clone(),
         pinned: false,
         verified: request.now,
+        damage: None,
+        sealed: written.sealed.clone(),
         manifest,
     };
     session.publish(&written, &backup, observer)?;
@@ -194,7 +195,7 @@ fn needed(tree: &Tree, store: &Store) -> Result<u64> {
         }
         _ => bytes,
     };
-    Ok(archive.saturating_add(tree.largest_database()).saturating_add(RESERVE))
+    Ok(archive.saturating_add(tree.largest_database()).saturating_add(store.reserve()))
 }
 
 /// The databases of a tree, each by one name: a second name of the same file must not be opened,

@@ -17,6 +17,7 @@ mod prune;
 mod rehearsal;
 mod restores;
 pub mod retention;
+pub mod sealing;
 mod status;
 pub mod targets;
 #[cfg(test)]
@@ -103,6 +104,9 @@ impl Project {
     #[must_use]
     pub fn store(&self) -> Store {
         Store::new(self.config.backups.clone())
+            .with_compression(self.config.compression)
+            .with_keys(self.config.keys.clone())
+            .with_reserve(self.config.reserve)
     }
 
     /// Takes the lock and puts right what an interrupted restore left.

@@ -82,7 +82,7 @@ impl Project {
         Ok(report)
     }
 
-    fn judge(&self, used: Option<&BackupId>) -> Result<PruneReport> {
+    pub(super) fn judge(&self, used: Option<&BackupId>) -> Result<PruneReport> {
         let (store, retention) = (self.store(), self.config.retention);
         let Catalog { backups, strays } = store.list()?;
         let directory_bytes = store.size()?;

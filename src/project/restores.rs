@@ -103,7 +103,7 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<Backup> {
         let store = self.store();
-        let backup = store.find(selector)?;
+        let backup = store.unseal(&store.find(selector)?)?.into_owned();
         restore::to_directory(&store, &backup, folder, &Filter::new(only)?, observer)?;
         Ok(backup)
     }
@@ -274,6 +274,8 @@ impl Project {
         safety: Safety,
         act: impl FnOnce(&restore::Request<'_>, &backup::Request<'_>) -> Result<T>,
     ) -> Result<T> {
+        let store = self.store();
+        let backup = &*store.unseal(backup)?;
         self.with_backup_request(Reason::Safety, None, |of_now, store| {
             let (only, excluded) = (Filter::new(&options.only)?, self.config.left_out()?);
             let request = restore::Request {

@@ -2,6 +2,7 @@
 
 use crate::lock::Holder;
 use chrono::{DateTime, Utc};
+use std::path::PathBuf;
 
 /// What the library does not find out by itself.
 pub struct World {
@@ -11,10 +12,18 @@ pub struct World {
     pub random: Box<dyn Fn() -> [u8; 3] + Send + Sync>,
     /// Who works: process, machine, command.
     pub holder: Holder,
+    /// The folder for what may be lost at any time.
+    pub temporary: PathBuf,
     /// The project's git revision, where known; backups keep it.
     pub git_revision: Option<String>,
     /// The deploy that started this process, where one did: it may do what others may not meanwhile.
     pub deploy: Option<String>,
+}
+
+/// Random bytes that nobody can guess; nothing where the system has none.
+pub(super) fn secret<const COUNT: usize>() -> Option<[u8; COUNT]> {
+    let mut bytes = [0; COUNT];
+    getrandom::fill(&mut bytes).ok().map(|()| bytes)
 }
 
 impl World {
@@ -31,6 +40,7 @@ impl World {
                 bytes
             }),
             holder: Holder { pid: std::process::id(), host, command: command.into() },
+            temporary: std::env::temp_dir(),
             git_revision: None,
             deploy: None,
         }

@@ -16,11 +16,22 @@ pub(crate) struct Summary {
     pub(crate) archive_bytes: u64,
     /// Bytes that its files take when they are unpacked.
     pub(crate) data_bytes: u64,
+    /// Whether its manifest is encrypted, so that its content is not to be known here.
+    is_sealed: bool,
+}
+
+impl Summary {
+    /// Whether the backup may have this content.
+    pub(crate) fn may_have(&self, content: &Digest) -> bool {
+        self.is_sealed || self.content == *content
+    }
 }
 
 #[derive(Deserialize)]
 struct Beside {
     archive_bytes: u64,
+    #[serde(default)]
+    sealed: Option<Bytes>,
     manifest: Inner,
 }
 
@@ -29,6 +40,11 @@ struct Inner {
     content: Digest,
     databases: Sizes,
     files: Sizes,
+}
+
+#[derive(Deserialize)]
+struct Bytes {
+    data_bytes: u64,
 }
 
 /// The sizes of all records of a list.
@@ -85,9 +101,11 @@ impl Store {
     }
 
     fn summary(&self, id: &BackupId) -> Option<Summary> {
-        let Beside { archive_bytes, manifest } =
+        let Beside { archive_bytes, sealed, manifest } =
             super::read_beside(&self.manifest_path(id)).ok()?;
         let Inner { content, databases, files } = manifest;
-        Some(Summary { content, archive_bytes, data_bytes: databases.0.saturating_add(files.0) })
+        let inside = databases.0.saturating_add(files.0);
+        let (is_sealed, data_bytes) = (sealed.is_some(), sealed.map_or(inside, |it| it.data_bytes));
+        Some(Summary { content, archive_bytes, data_bytes, is_sealed })
     }
 }
