@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Compares `piton backup`, its verification included, with what people do by hand without one:
 #   `sqlite3 DB ".backup F"`, then `tar c F | pigz -6 -p2`, of a database of about 1 GiB;
-#   `tar czf` of 100,000 small files;
 # and `piton backup --compression zstd` with restic's first backup of the same file.
 # It takes the two in turn, so that both meet the same machine, and prints seconds and memory.
 # Needs: cargo, sqlite3, pigz, restic, GNU time (/usr/bin/time), about 4 GiB below TMPDIR.
@@ -17,7 +16,7 @@ if [ -z "${PITON:-}" ]; then
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/one/data" "$work/many/data"
+mkdir -p "$work/one/data"
 
 # timed NAME COMMAND…: elapsed and processor seconds, peak memory of the largest process.
 timed() {
@@ -35,15 +34,9 @@ ratio() {
   printf '%-34s %7.2f\n\n' "  ratio" "$(awk "BEGIN { print $1 / $2 }")"
 }
 
-echo "making a database of $rows rows and 100,000 files"
+echo "making a database of $rows rows"
 sqlite3 "$work/one/data/app.db" ".param init" ".param set :rows $rows" \
   ".read $here/database.sql" > /dev/null
-for folder in $(seq 100); do
-  mkdir "$work/many/data/$folder"
-  # Pieces of the database's own text.
-  sqlite3 "$work/one/data/app.db" "SELECT substr(remark, 1, 700) FROM item LIMIT 1000 OFFSET $folder" \
-    | (cd "$work/many/data/$folder" && split -l 1 -a 4)
-done
 printf "database: %d MiB\n\n" $(($(stat -c %s "$work/one/data/app.db") / 1048576))
 
 for round in $(seq "$rounds"); do
@@ -69,10 +62,4 @@ for round in $(seq "$rounds"); do
   du -cm "$work"/restic | awk 'END { print "  MiB of restic: " $1 }'
   du -m "$work"/one/backups/*.tar.zst | awk '{ print "  MiB: " $1 }'
   rm -rf "$work/restic"
-
-  rm -rf "$work/many/backups"
-  timed "piton backup, 100,000 files" "$PITON" --data "$work/many/data" --backups "$work/many/backups" backup
-  ours=$last
-  timed "tar czf" tar czf "$work/many.tar.gz" -C "$work/many" data
-  ratio "$ours" "$last"
 done

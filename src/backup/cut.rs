@@ -82,8 +82,13 @@ fn behind_barrier(
     if paths.len() < 2 {
         return Err(Obstacle::Barrier("there is nothing to hold together".into()));
     }
-    // Connections are opened beforehand, so that the writers do not wait for that.
-    let open = |path: &StoredPath| open_source(&path.below(data), Access::Write);
+    // Connections are opened beforehand, so that the writers do not wait for that. SQLite opens
+    // the files when it first reads; what goes wrong in this look is met again below.
+    let open = |path: &StoredPath| {
+        let connection = open_source(&path.below(data), Access::Write)?;
+        drop(connection.execute_batch("SELECT 1 FROM sqlite_schema"));
+        Ok(connection)
+    };
     let barriers: Vec<Connection> = paths.iter().map(open).collect::<Result<_>>()?;
     let readers: Vec<Connection> = paths.iter().map(open).collect::<Result<_>>()?;
     let deadline = Instant::now() + limit;
@@ -102,19 +107,26 @@ fn behind_barrier(
             }
         }
     }
-    let mut pinned = Vec::with_capacity(paths.len());
-    for (connection, path) in readers.into_iter().zip(paths) {
-        pinned.push(begin(data, path, connection, deadline)?);
+    let begun: Result<Vec<()>> = readers
+        .iter()
+        .zip(paths)
+        .map(|(reader, path)| begin(&path.below(data), reader, deadline))
+        .collect();
+    // They have written nothing. Closing them takes longer and keeps nobody waiting.
+    for barrier in &barriers {
+        drop(barrier.execute_batch("ROLLBACK"));
     }
-    // Dropping the barriers rolls them back: they have written nothing.
-    Ok(pinned)
+    begun?;
+    let sources = readers.into_iter().zip(paths);
+    Ok(sources.map(|(reader, path)| pinned(data, path, reader)).collect::<Result<_>>()?)
 }
 
 /// Pins one database on its own.
 fn pin(data: &Path, path: &StoredPath, deadline: Instant) -> Result<Pinned> {
     let absolute = path.below(data);
     let first = open_source(&absolute, Access::Write)
-        .and_then(|connection| begin(data, path, connection, deadline));
+        .and_then(|connection| begin(&absolute, &connection, deadline).map(|()| connection))
+        .and_then(|connection| pinned(data, path, connection));
     let error = match first {
         Err(Error::Database(DatabaseError::Sqlite { source, action, path }))
             if is_read_only(&source) =>
@@ -132,7 +144,9 @@ fn pin(data: &Path, path: &StoredPath, deadline: Instant) -> Result<Pinned> {
     if disk::exists(&database::side_file(&absolute, "-journal"))? {
         return Err(error);
     }
-    begin(data, path, open_source(&absolute, Access::Immutable)?, deadline)
+    let connection = open_source(&absolute, Access::Immutable)?;
+    begin(&absolute, &connection, deadline)?;
+    pinned(data, path, connection)
 }
 
 fn open_source(path: &Path, access: Access) -> Result<Connection> {
@@ -148,13 +162,7 @@ fn open_source(path: &Path, access: Access) -> Result<Connection> {
     Ok(connection)
 }
 
-fn begin(
-    data: &Path,
-    path: &StoredPath,
-    connection: Connection,
-    deadline: Instant,
-) -> Result<Pinned> {
-    let absolute = path.below(data);
+fn begin(absolute: &Path, connection: &Connection, deadline: Instant) -> Result<()> {
     // Reading something is what begins the transaction.
     let read = || {
         connection.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema").inspect_err(|_| {
@@ -162,7 +170,12 @@ fn begin(
             drop(connection.execute_batch("ROLLBACK"));
         })
     };
-    patiently(deadline, read).map_err(failed("read", &absolute))?;
+    Ok(patiently(deadline, read).map_err(failed("read", absolute))?)
+}
+
+/// A connection whose read transaction has begun.
+fn pinned(data: &Path, path: &StoredPath, connection: Connection) -> Result<Pinned> {
+    let absolute = path.below(data);
     let mode: String = connection
         .pragma_query_value(None, "journal_mode", |row| row.get(0))
         .map_err(failed("read the journal mode of", &absolute))?;

@@ -3,16 +3,19 @@
 //! A service may change them meanwhile: a small file is read again until it stands still, a large
 //! one is stored as it was read; what changed or vanished is said in the manifest.
 
-use super::scan::{Tree, attributes};
+use super::{
+    dressed, holes,
+    scan::{Found, Kind, Tree},
+};
 use crate::{
     Result,
     disk::{self, failed},
     store::{Draft, FileKind, FileRecord, LinkTarget, StoredPath, Supply},
 };
+use chrono::{DateTime, Utc};
 use std::{
-    fs::{self, File, Metadata},
+    fs::{self, File},
     io::{ErrorKind, Read},
-    os::unix::fs::MetadataExt,
     path::Path,
 };
 
@@ -20,36 +23,37 @@ use std::{
 const SMALL: u64 = 4 << 20;
 const ATTEMPTS: u32 = 5;
 
-/// Archives everything of the tree that is not a database; records and notes come back.
+/// Archives everything of the tree that is not a database; records and notes come back. `began` is
+/// when the backup was begun.
 ///
 /// # Errors
 /// The system's, with the path, for whatever is there and cannot be read.
 pub(super) fn archive(
-    data: &Path,
+    (data, began): (&Path, DateTime<Utc>),
     tree: &Tree,
     draft: &mut Draft<'_>,
     notes: &mut Vec<String>,
 ) -> Result<Vec<FileRecord>> {
-    let mut all: Vec<(&StoredPath, &Metadata)> =
+    let mut all: Vec<(&StoredPath, &Found)> =
         tree.files.iter().chain(&tree.folders).chain(&tree.symlinks).collect();
     // Sorted, a folder comes before what is in it.
     all.sort_by_key(|(path, _)| *path);
     let mut records = Vec::with_capacity(all.len());
     for (path, found) in all {
         let absolute = path.below(data);
-        let record = if found.is_dir() {
-            add(draft, path, found, FileKind::Folder).map(Some)
-        } else if found.is_symlink() {
+        let record = if found.kind() == Kind::Folder {
+            add(draft, path, (found, &absolute), FileKind::Folder).map(Some)
+        } else if found.kind() == Kind::Symlink {
             match fs::read_link(&absolute) {
                 Ok(target) => {
                     let target = LinkTarget(target.into_os_string());
-                    add(draft, path, found, FileKind::Symlink { target }).map(Some)
+                    add(draft, path, (found, &absolute), FileKind::Symlink { target }).map(Some)
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(failed("read the link", &absolute)(error).into()),
             }
         } else {
-            file(draft, path, &absolute, notes)
+            file(draft, path, (&absolute, began), notes)
         };
         match record? {
             Some(record) => records.push(record),
@@ -62,10 +66,11 @@ pub(super) fn archive(
 fn add(
     draft: &mut Draft<'_>,
     path: &StoredPath,
-    found: &Metadata,
+    (found, absolute): (&Found, &Path),
     kind: FileKind,
 ) -> Result<FileRecord> {
-    let record = FileRecord { path: path.clone(), attributes: attributes(found), kind };
+    let attributes = dressed(found, absolute)?;
+    let record = FileRecord { path: path.clone(), attributes, kind, segments: None };
     draft.add(&record)?;
     Ok(record)
 }
@@ -73,7 +78,7 @@ fn add(
 fn file(
     draft: &mut Draft<'_>,
     path: &StoredPath,
-    absolute: &Path,
+    (absolute, began): (&Path, DateTime<Utc>),
     notes: &mut Vec<String>,
 ) -> Result<Option<FileRecord>> {
     let mut file = match disk::open_to_read(absolute) {
@@ -85,15 +90,21 @@ fn file(
     if !before.is_file() {
         return Ok(None);
     }
-    let (record, steady) = if before.len() <= SMALL {
-        let (bytes, found, steady) = read_small(&mut file, absolute, before)?;
+    let (record, steady) = if before.len() <= SMALL && !before.is_sparse() {
+        let (bytes, found, steady) = read_small((&mut file, absolute), before, began)?;
         let size = bytes.len() as u64;
         let source = (absolute, &mut bytes.as_slice() as &mut dyn Read);
-        (draft.add_file(path, attributes(&found), size, source)?.0, steady)
+        (draft.add_file(path, dressed(&found, absolute)?, size, source)?.0, steady)
     } else {
-        let source = (absolute, &mut file as &mut dyn Read);
-        let (record, supply) = draft.add_file(path, attributes(&before), before.len(), source)?;
-        let steady = supply == Supply::Whole && stamp(&before) == stamp(&look(&file, absolute)?);
+        let attributes = dressed(&before, absolute)?;
+        let (record, supply) = if before.is_sparse() {
+            let segments = holes::segments(&file, absolute, before.len())?;
+            draft.add_sparse(path, attributes, (before.len(), segments), (absolute, &file))?
+        } else {
+            let source = (absolute, &mut file as &mut dyn Read);
+            draft.add_file(path, attributes, before.len(), source)?
+        };
+        let steady = supply == Supply::Whole && before.stamp() == look(&file, absolute)?.stamp();
         (record, if steady { Steady::Yes } else { Steady::No })
     };
     if steady == Steady::No {
@@ -109,17 +120,25 @@ enum Steady {
 }
 
 fn read_small(
-    file: &mut File,
-    absolute: &Path,
-    mut before: Metadata,
-) -> Result<(Vec<u8>, Metadata, Steady)> {
+    (file, absolute): (&mut File, &Path),
+    mut before: Found,
+    began: DateTime<Utc>,
+) -> Result<(Vec<u8>, Found, Steady)> {
     let mut attempt = 1;
+    let mut earlier = None;
     loop {
-        let mut bytes = Vec::new();
-        // Bounded, because it may be growing faster than it is read.
-        file.take(SMALL * 2).read_to_end(&mut bytes).map_err(failed("read", absolute))?;
+        // No further than it was long: it may be growing faster than it is read.
+        let length = before.len().min(SMALL * 2);
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+        file.take(length).read_to_end(&mut bytes).map_err(failed("read", absolute))?;
         let after = look(file, absolute)?;
-        if stamp(&before) == stamp(&after) && bytes.len() as u64 == after.len() {
+        let mut steady = before.stamp() == after.stamp() && bytes.len() as u64 == after.len();
+        if steady && after.changed() >= began {
+            // Times tick every few milliseconds: two changes in one tick show only in the bytes.
+            steady = earlier.as_ref() == Some(&bytes);
+            earlier = Some(bytes.clone());
+        }
+        if steady {
             return Ok((bytes, after, Steady::Yes));
         }
         if attempt == ATTEMPTS {
@@ -131,11 +150,6 @@ fn read_small(
     }
 }
 
-fn look(file: &File, absolute: &Path) -> Result<Metadata> {
-    Ok(file.metadata().map_err(failed("read", absolute))?)
-}
-
-/// What changes when a file is written to.
-fn stamp(found: &Metadata) -> (u64, i64, i64, i64, i64) {
-    (found.len(), found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec())
+fn look(file: &File, absolute: &Path) -> Result<Found> {
+    Ok(Found::from(&file.metadata().map_err(failed("read", absolute))?))
 }

@@ -5,7 +5,11 @@
 mod copies;
 mod copy;
 mod cut;
+mod extended;
 mod files;
+mod found;
+mod holes;
+mod outside;
 pub(crate) mod scan;
 #[cfg(test)]
 mod tests;
@@ -113,6 +117,7 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
     let first_look = scan::scan(scope)?;
     store.require_space(needed(&first_look, store)?)?;
     let session = store.session()?;
+    let mut notes = outside::notes(request.data, &first_look);
     let (tree, pinned, cut) = cut_steadily(request, scope, first_look)?;
     if let Cut::PerDatabase { reason } = &cut {
         let text = format!("the databases are not of one instant: {reason}");
@@ -122,19 +127,20 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
     let total_bytes = Some(tree.bytes());
     observer.event(Event::WorkStarted { work: Work::Archive, total_bytes });
     let mut draft = session.draft(&id, observer)?;
-    let mut notes = tree.notes.clone();
+    notes.extend_from_slice(&tree.notes);
     for (path, others) in distinct(&tree) {
         notes.extend(others.iter().map(|other| format!("`{other}` is a second name of `{path}`")));
     }
     let databases = archive_databases(request, &tree, pinned, &session, &mut draft)?;
-    let files = files::archive(request.data, &tree, &mut draft, &mut notes)?;
+    let files = files::archive((request.data, request.now), &tree, &mut draft, &mut notes)?;
     // Of many files it takes much memory, and the records have all that is needed.
     drop(tree);
     let content = Manifest::content_of(&databases, &files);
-    if let Some(backup) = store.find_identical(&content, request.reason)? {
+    let identical = store.find_identical(&content, request.reason, request.excluded)?;
+    if let Some(backup) = identical {
         return Ok(Taken { backup, origin: Origin::Earlier });
     }
-    let manifest = Manifest {
+    let mut manifest = Manifest {
         format: FORMAT,
         id,
         created: request.now,
@@ -146,11 +152,13 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
         git_revision: request.git_revision.clone(),
         cut,
         excluded: request.excluded.texts(),
+        included: request.excluded.included_texts(),
         databases,
         files,
         content,
         notes,
     };
+    manifest.format = manifest.oldest_format();
     let written = draft.finish(&manifest)?;
     let backup = Backup {
         archive_bytes: written.bytes,
@@ -179,10 +187,11 @@ fn scope<'a>(request: &Request<'a>, left_out: &'a [PathBuf]) -> Scope<'a> {
 /// The archive at the ratio of the newest backup, and room for one copy of the largest database.
 fn needed(tree: &Tree, store: &Store) -> Result<u64> {
     let bytes = tree.bytes();
-    let archive = match store.list()?.backups.first() {
-        Some(newest) if newest.data_bytes() > 0 => {
+    let newest = store.summaries()?.next();
+    let archive = match newest {
+        Some((_, newest)) if newest.data_bytes > 0 => {
             // A quarter more, since what was added may compress less well.
-            let ratio = newest.archive_bytes as f64 / newest.data_bytes() as f64 * 1.25;
+            let ratio = newest.archive_bytes as f64 / newest.data_bytes as f64 * 1.25;
             (bytes as f64 * ratio.clamp(0.1, 1.0)) as u64
         }
         _ => bytes,
@@ -195,7 +204,7 @@ fn needed(tree: &Tree, store: &Store) -> Result<u64> {
 fn distinct(tree: &Tree) -> BTreeMap<StoredPath, Vec<StoredPath>> {
     let mut names: BTreeMap<(u64, u64), Vec<&StoredPath>> = BTreeMap::new();
     for (path, found) in &tree.databases {
-        names.entry(scan::identity(found)).or_default().push(path);
+        names.entry(found.identity()).or_default().push(path);
     }
     let has_log = |path: &StoredPath| {
         SIDE_SUFFIXES.iter().any(|suffix| tree.side_files.contains_key(&path.with_suffix(suffix)))
@@ -270,10 +279,10 @@ fn archive_databases(
     let mut archive = |path: StoredPath, copy: PathBuf| -> Result<()> {
         let others = names.get(&path).cloned().unwrap_or_default();
         for path in [path].into_iter().chain(others) {
-            let attributes = tree.databases.get(&path).map(scan::attributes);
-            let attributes = attributes.ok_or_else(|| {
+            let found = tree.databases.get(&path).ok_or_else(|| {
                 Error::Internal(format!("`{path}` was pinned and is not in the tree"))
             })?;
+            let attributes = dressed(found, &path.below(request.data))?;
             records.push(archive_copy(request, path, attributes, &copy, draft)?);
         }
         // Before the next copy is made: only one of them takes room at a time.
@@ -288,6 +297,11 @@ fn archive_databases(
         archive(path, target)?;
     }
     Ok(records)
+}
+
+/// What a manifest says of a path besides its content.
+pub(crate) fn dressed(found: &scan::Found, absolute: &Path) -> Result<Attributes> {
+    Ok(Attributes { extended: extended::read(absolute)?, ..found.attributes() })
 }
 
 /// Checks a copy while it is being archived: the one keeps a core busy, the other a disk.

@@ -3,20 +3,19 @@
 //! It must run before this process has a connection to any database there, or be told which files
 //! are already known: reading a database's first bytes would drop the locks of a connection to it.
 
+pub(crate) use super::found::{Found, Kind};
+
 use crate::{
     Result,
     database::{self, SIDE_SUFFIXES},
     disk,
     error::BackupError,
     lock::PRIVATE_FOLDER,
-    store::{Attributes, Filter, StoredPath},
+    store::{Filter, StoredPath},
 };
-use chrono::DateTime;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::Metadata,
     io::ErrorKind,
-    os::unix::fs::{FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
 };
 use walkdir::{DirEntry, WalkDir};
@@ -37,12 +36,12 @@ pub(crate) struct Scope<'a> {
 /// What is there.
 #[derive(Default)]
 pub(crate) struct Tree {
-    pub(crate) databases: BTreeMap<StoredPath, Metadata>,
+    pub(crate) databases: BTreeMap<StoredPath, Found>,
     /// The logs and journals of the databases.
-    pub(crate) side_files: BTreeMap<StoredPath, Metadata>,
-    pub(crate) files: BTreeMap<StoredPath, Metadata>,
-    pub(crate) folders: BTreeMap<StoredPath, Metadata>,
-    pub(crate) symlinks: BTreeMap<StoredPath, Metadata>,
+    pub(crate) side_files: BTreeMap<StoredPath, Found>,
+    pub(crate) files: BTreeMap<StoredPath, Found>,
+    pub(crate) folders: BTreeMap<StoredPath, Found>,
+    pub(crate) symlinks: BTreeMap<StoredPath, Found>,
     /// What was seen and is not part of a snapshot, one sentence each.
     pub(crate) notes: Vec<String>,
 }
@@ -51,33 +50,17 @@ impl Tree {
     /// Bytes of all databases with their logs, and of all files.
     pub(crate) fn bytes(&self) -> u64 {
         let all = [&self.databases, &self.side_files, &self.files];
-        all.iter().flat_map(|part| part.values()).map(Metadata::len).fold(0, u64::saturating_add)
+        all.iter().flat_map(|part| part.values()).map(Found::bytes).fold(0, u64::saturating_add)
     }
 
     /// Bytes of the largest database with its log.
     pub(crate) fn largest_database(&self) -> u64 {
         let log = |path: &StoredPath| self.side_files.get(&path.with_suffix("-wal"));
-        let whole = |(path, found): (&StoredPath, &Metadata)| {
-            found.len().saturating_add(log(path).map_or(0, Metadata::len))
+        let whole = |(path, found): (&StoredPath, &Found)| {
+            found.len().saturating_add(log(path).map_or(0, Found::len))
         };
         self.databases.iter().map(whole).max().unwrap_or(0)
     }
-}
-
-/// Permissions, owner and time as a manifest has them.
-pub(crate) fn attributes(found: &Metadata) -> Attributes {
-    let nanoseconds = u32::try_from(found.mtime_nsec()).unwrap_or(0);
-    Attributes {
-        mode: found.mode() & 0o7777,
-        user: found.uid(),
-        group: found.gid(),
-        modified: DateTime::from_timestamp(found.mtime(), nanoseconds).unwrap_or_default(),
-    }
-}
-
-/// Device and inode: which file it is, whatever its name.
-pub(crate) fn identity(found: &Metadata) -> (u64, u64) {
-    (found.dev(), found.ino())
 }
 
 /// Looks at everything in the scope.
@@ -97,19 +80,44 @@ pub(crate) fn scan_again(scope: Scope<'_>, earlier: &Tree) -> Result<Tree> {
         return Err(BackupError::NoData { data: scope.data.into() }.into());
     }
     let left_out = scope.left_out.iter().filter_map(|path| std::fs::metadata(path).ok());
-    let left_out: BTreeSet<(u64, u64)> = left_out.map(|found| identity(&found)).collect();
-    let kept = |entry: &DirEntry| {
-        let private = entry.depth() == 1 && entry.file_name() == PRIVATE_FOLDER;
-        let listed = || entry.metadata().is_ok_and(|found| left_out.contains(&identity(&found)));
-        let excluded =
-            || stored(scope.data, entry.path()).is_some_and(|path| scope.excluded.matches(&path));
-        !private && (left_out.is_empty() || !listed()) && !excluded()
-    };
+    let left_out: BTreeSet<(u64, u64)> =
+        left_out.map(|found| Found::from(&found).identity()).collect();
     let mut tree = Tree::default();
-    let walk = WalkDir::new(scope.data).min_depth(1).sort_by_file_name();
-    for entry in walk.into_iter().filter_entry(kept) {
-        match entry.and_then(|entry| entry.metadata().map(|found| (entry, found))) {
-            Ok((entry, found)) => tree.sort_in(scope.data, entry.path(), found, earlier)?,
+    let mut above = BTreeMap::new();
+    let mut walk = WalkDir::new(scope.data).min_depth(1).sort_by_file_name().into_iter();
+    while let Some(entry) = walk.next() {
+        let private = |entry: &DirEntry| entry.depth() == 1 && entry.file_name() == PRIVATE_FOLDER;
+        // One look at each, because of many files it takes its time.
+        match entry.and_then(|entry| entry.metadata().map(|found| (entry, Found::from(&found)))) {
+            Ok((entry, found)) => {
+                let stored = stored(scope.data, entry.path());
+                let kept = !private(&entry)
+                    && !left_out.contains(&found.identity())
+                    && !stored.as_ref().is_some_and(|path| scope.excluded.excludes(path));
+                match stored {
+                    _ if !kept => {
+                        if found.kind() == Kind::Folder {
+                            walk.skip_current_dir();
+                        }
+                    }
+                    // Not included itself, it may hold something that is.
+                    Some(stored) if scope.excluded.matches(&stored) => {
+                        if found.kind() == Kind::Folder {
+                            above.insert(stored, found);
+                        }
+                    }
+                    Some(stored) => {
+                        let parents = std::iter::successors(stored.parent(), StoredPath::parent);
+                        let needed = parents.map_while(|path| above.remove_entry(&path));
+                        tree.folders.extend(needed);
+                        tree.sort_in(stored, entry.path(), found, earlier)?;
+                    }
+                    None => {
+                        let path = entry.path().display();
+                        tree.notes.push(format!("`{path}` has a name too long to be stored"));
+                    }
+                }
+            }
             Err(error) => {
                 let path = error.path().unwrap_or(scope.data).to_path_buf();
                 match error.into_io_error() {
@@ -126,35 +134,48 @@ pub(crate) fn scan_again(scope: Scope<'_>, earlier: &Tree) -> Result<Tree> {
 }
 
 impl Tree {
-    fn sort_in(&mut self, data: &Path, path: &Path, found: Metadata, earlier: &Self) -> Result<()> {
-        let Some(stored) = stored(data, path) else {
-            self.notes.push(format!("`{}` has a name too long to be stored", path.display()));
-            return Ok(());
+    fn sort_in(
+        &mut self,
+        stored: StoredPath,
+        path: &Path,
+        found: Found,
+        earlier: &Self,
+    ) -> Result<()> {
+        let what = match found.kind() {
+            Kind::Folder => {
+                self.folders.insert(stored, found);
+                return Ok(());
+            }
+            Kind::Symlink => {
+                self.symlinks.insert(stored, found);
+                return Ok(());
+            }
+            Kind::File => return self.sort_in_file(stored, path, found, earlier),
+            Kind::Socket => "a socket",
+            Kind::Pipe => "a pipe",
+            Kind::Device => "a device",
         };
-        let kind = found.file_type();
-        if kind.is_dir() {
-            self.folders.insert(stored, found);
-        } else if kind.is_symlink() {
-            self.symlinks.insert(stored, found);
-        } else if kind.is_file() {
-            match self.look_into(&stored, path, &found, earlier) {
-                Ok(Content::Database) => self.databases.insert(stored, found),
-                Ok(Content::SideFile) => self.side_files.insert(stored, found),
-                Ok(Content::Other) => self.files.insert(stored, found),
-                Err(crate::Error::Disk(error)) if error.source.kind() == ErrorKind::NotFound => {
-                    self.notes.push(format!("`{stored}` vanished"));
-                    None
-                }
-                Err(error) => return Err(error),
-            };
-        } else {
-            let what = match kind {
-                _ if kind.is_socket() => "a socket",
-                _ if kind.is_fifo() => "a pipe",
-                _ => "a device",
-            };
-            self.notes.push(format!("`{stored}` is {what} and is not stored"));
-        }
+        self.notes.push(format!("`{stored}` is {what} and is not stored"));
+        Ok(())
+    }
+
+    fn sort_in_file(
+        &mut self,
+        stored: StoredPath,
+        path: &Path,
+        found: Found,
+        earlier: &Self,
+    ) -> Result<()> {
+        match self.look_into(&stored, path, &found, earlier) {
+            Ok(Content::Database) => self.databases.insert(stored, found),
+            Ok(Content::SideFile) => self.side_files.insert(stored, found),
+            Ok(Content::Other) => self.files.insert(stored, found),
+            Err(crate::Error::Disk(error)) if error.source.kind() == ErrorKind::NotFound => {
+                self.notes.push(format!("`{stored}` vanished"));
+                None
+            }
+            Err(error) => return Err(error),
+        };
         Ok(())
     }
 
@@ -162,24 +183,20 @@ impl Tree {
         &self,
         stored: &StoredPath,
         path: &Path,
-        found: &Metadata,
+        found: &Found,
         earlier: &Self,
     ) -> Result<Content> {
-        if earlier.databases.get(stored).is_some_and(|then| identity(then) == identity(found)) {
+        let is_same = |then: &Found| then.identity() == found.identity();
+        if earlier.databases.get(stored).is_some_and(is_same) {
             return Ok(Content::Database);
         }
         if self.is_side_file(stored, path)? {
             return Ok(Content::SideFile);
         }
-        let unchanged = |then: &Metadata| {
-            identity(then) == identity(found)
-                && then.len() == found.len()
-                && (then.ctime(), then.ctime_nsec()) == (found.ctime(), found.ctime_nsec())
-        };
+        let unchanged = |then: &Found| is_same(then) && then.stamp() == found.stamp();
         let known_other = earlier.files.get(stored).is_some_and(unchanged);
         // A second name of a database that may be open by now: do not touch it.
-        let known_database =
-            || earlier.databases.values().any(|then| identity(then) == identity(found));
+        let known_database = || earlier.databases.values().any(is_same);
         Ok(match () {
             () if found.len() < SMALLEST || known_other => Content::Other,
             () if known_database() || database::sniff(path)? => Content::Database,

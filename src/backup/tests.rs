@@ -10,8 +10,12 @@ use crate::{
 use chrono::{TimeZone, Utc};
 use rusqlite::Connection;
 use std::{
+    collections::BTreeSet,
     fs,
-    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicBool, AtomicU8, Ordering},
@@ -44,7 +48,8 @@ fn snapshot(place: &Place, excluded: &[&str]) -> crate::Result<Taken> {
         left_out: &[],
         reason: Reason::Manual,
         label: None,
-        now: Utc.with_ymd_and_hms(2026, 11, 20, 13, 19, number.into()).unwrap(),
+        now: Utc.with_ymd_and_hms(2026, 11, 20, 13, 19, 0).unwrap()
+            + chrono::TimeDelta::seconds(number.into()),
         random: [1, 2, number],
         host: "host",
         git_revision: None,
@@ -285,6 +290,68 @@ fn second_names_and_foreign_files_are_stored_as_what_they_are() {
         .collect();
     let expected = [("link.db", false), ("orphan.db-wal", true), ("secret.db", true)];
     assert_eq!(kinds, expected.map(|(name, file)| (name.to_owned(), file)));
+}
+
+#[test]
+fn files_that_change_meanwhile_are_named() {
+    let place = place();
+    // One is read whole and again, the other only once.
+    let (small, large) = (place.data.join("small"), place.data.join("large"));
+    fs::write(&large, vec![0; 6 << 20]).unwrap();
+    fs::write(&small, vec![0; 64 << 10]).unwrap();
+    fs::write(place.data.join("still"), "still").unwrap();
+    let stop = AtomicBool::new(false);
+    let notes = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let open = |path| fs::OpenOptions::new().write(true).open(path).unwrap();
+            let (small, large) = (open(&small), open(&large));
+            for number in 0_u32.. {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                large.write_all_at(&number.to_le_bytes(), 0).unwrap();
+                small.write_all_at(&number.to_le_bytes(), 0).unwrap();
+            }
+        });
+        let mut notes = BTreeSet::new();
+        // The writer may not have had its turn while the small one was read.
+        for _ in 0..100 {
+            notes.extend(snapshot(&place, &[]).unwrap().backup.manifest.notes);
+            if notes.len() == 2 {
+                break;
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        notes
+    });
+    let expected = ["large", "small"].map(|name| format!("`{name}` changed while it was read"));
+    assert_eq!(notes.iter().collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+    // Nobody writes any more: it is read again and found to stand still.
+    assert_eq!(snapshot(&place, &[]).unwrap().backup.manifest.notes, Vec::<String>::new());
+}
+
+#[test]
+fn a_file_that_is_gone_by_the_time_it_is_read_is_named() {
+    let place = place();
+    for name in ["a", "b", "c"] {
+        fs::write(place.data.join(name), name).unwrap();
+    }
+    std::os::unix::fs::symlink("a", place.data.join("link")).unwrap();
+    let filter = Filter::default();
+    let scope = super::scan::Scope { data: &place.data, excluded: &filter, left_out: &[] };
+    let tree = super::scan::scan(scope).unwrap();
+    fs::remove_file(place.data.join("b")).unwrap();
+    fs::remove_file(place.data.join("link")).unwrap();
+    fs::remove_file(place.data.join("c")).unwrap();
+    fs::create_dir(place.data.join("c")).unwrap();
+    let session = place.store.session().unwrap();
+    let now = Utc.with_ymd_and_hms(2026, 11, 20, 13, 19, 0).unwrap();
+    let mut draft = session.draft(&crate::store::BackupId::new(now, [0; 3]), &Silent).unwrap();
+    let mut notes = Vec::new();
+    let files = super::files::archive((&place.data, now), &tree, &mut draft, &mut notes).unwrap();
+    assert_eq!(files.iter().map(|it| it.path.to_string()).collect::<Vec<_>>(), ["a"]);
+    let gone = ["b", "c", "link"].map(|name| format!("`{name}` vanished before it could be read"));
+    assert_eq!(notes, gone);
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use super::Side;
 use crate::{
     Result,
-    backup::scan::{self, Tree},
+    backup::{
+        dressed,
+        scan::{Kind, Tree},
+    },
     disk::{self, failed},
     store::{Attributes, FileKind, FileRecord, LinkTarget, StoredPath, digest_of},
 };
@@ -45,7 +48,7 @@ pub(super) fn compare(first: &Side, second: &Side) -> FileDifference {
 
 /// Times are not content.
 fn is_same(one: &FileRecord, other: &FileRecord) -> bool {
-    let owned = |it: &Attributes| (it.mode, it.user, it.group);
+    let owned = |it: &Attributes| (it.mode, it.user, it.group, it.extended.clone());
     one.kind == other.kind && owned(&one.attributes) == owned(&other.attributes)
 }
 
@@ -62,10 +65,10 @@ pub(super) fn of_tree(
     let mut records = BTreeMap::new();
     for (path, found) in tree.files.iter().chain(&tree.folders).chain(&tree.symlinks) {
         let absolute = path.below(data);
-        let attributes = scan::attributes(found);
-        let kind = if found.is_dir() {
+        let attributes = dressed(found, &absolute)?;
+        let kind = if found.kind() == Kind::Folder {
             FileKind::Folder
-        } else if found.is_symlink() {
+        } else if found.kind() == Kind::Symlink {
             let target = std::fs::read_link(&absolute).map_err(failed("read", &absolute))?;
             FileKind::Symlink { target: LinkTarget(target.into_os_string()) }
         } else {
@@ -86,7 +89,8 @@ pub(super) fn of_tree(
                 }
             }
         };
-        records.insert(path.clone(), FileRecord { path: path.clone(), attributes, kind });
+        let record = FileRecord { path: path.clone(), attributes, kind, segments: None };
+        records.insert(path.clone(), record);
     }
     Ok(records)
 }

@@ -56,6 +56,8 @@ pub struct Difference {
     /// The content of every database of the second side that was compared.
     #[serde(skip)]
     pub second: BTreeMap<StoredPath, Digest>,
+    /// How many paths of either side were looked at.
+    pub compared: usize,
 }
 
 impl Difference {
@@ -176,7 +178,7 @@ pub fn find(
     let mut excluded = Filter::default();
     for source in [first, second] {
         excluded = excluded.or(&match source {
-            Source::Backup(backup) => Filter::new(&backup.manifest.excluded)?,
+            Source::Backup(backup) => backup.manifest.left_out()?,
             Source::Live(request) => request.excluded.clone(),
         });
     }
@@ -223,6 +225,7 @@ pub fn find(
         databases: databases(ours, theirs, depth.keys),
         files: files::compare(ours, theirs),
         second: theirs.databases.iter().map(|(path, it)| (path.clone(), it.sha256)).collect(),
+        compared: sides.iter().map(|side| side.databases.len() + side.files.len()).sum(),
     })
 }
 

@@ -2,7 +2,7 @@
 //! that a link has no mode of its own to set.
 
 use super::{Result, failed, step};
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 /// Sets a path's permission bits.
@@ -12,6 +12,16 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 pub fn set_mode(point: &'static str, path: &Path, mode: u32) -> Result<()> {
     step(point, "set the mode of", path, || {
         fs::set_permissions(path, fs::Permissions::from_mode(mode))
+    })
+}
+
+/// Sets an extended attribute.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn set_extended(point: &'static str, path: &Path, name: &str, value: &[u8]) -> Result<()> {
+    step(point, "set an extended attribute of", path, || {
+        Ok(rustix::fs::lsetxattr(path, name, value, XattrFlags::empty())?)
     })
 }
 

@@ -9,7 +9,7 @@ mod attributes;
 pub mod fault;
 mod range_lock;
 
-pub use attributes::{inherit_owner, set_mode, set_modified, set_owner};
+pub use attributes::{inherit_owner, set_extended, set_mode, set_modified, set_owner};
 pub use range_lock::{Claim, Owner, lock_range, range_owner};
 
 use crate::error::DiskError;
@@ -131,6 +131,19 @@ pub fn begin_log(point: &'static str, path: &Path) -> Result<File> {
 /// # Errors
 /// The system's, with the path; the partial file is removed.
 pub fn write_atomic(point: &'static str, path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+    write_atomic_with(point, path, mode, |file| file.write_all(bytes))
+}
+
+/// Writes a file as [`write_atomic`] does, its content in as many pieces as the caller likes.
+///
+/// # Errors
+/// The system's, with the path; the partial file is removed.
+pub fn write_atomic_with(
+    point: &'static str,
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".");
     name.push(PARTIAL);
@@ -139,7 +152,7 @@ pub fn write_atomic(point: &'static str, path: &Path, mode: u32, bytes: &[u8]) -
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&partial)?;
         file.set_permissions(fs::Permissions::from_mode(mode))?;
-        file.write_all(bytes)?;
+        write(&mut file)?;
         if !fault::is_left_out(point, "sync") {
             file.sync_all()?;
         }

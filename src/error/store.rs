@@ -136,6 +136,12 @@ pub enum StoreError {
         /// The backups directory.
         path: PathBuf,
     },
+    /// Nothing that is compared answers to the filter.
+    #[error("nothing on either side matches `{pattern}`")]
+    NothingCompared {
+        /// The filter.
+        pattern: String,
+    },
     /// The backups directory belongs to somebody else, who is not root.
     #[error("the backups directory `{}` belongs to another user, who could change what is written there", path.display())]
     OfAnother {
@@ -162,6 +168,7 @@ impl StoreError {
             | Self::Empty { .. }
             | Self::NotFound { .. }
             | Self::Ambiguous { .. }
+            | Self::NothingCompared { .. }
             | Self::BadRecipient { .. }
             | Self::BadIdentity { .. }
             | Self::NoIdentity { .. }
@@ -220,6 +227,9 @@ impl StoreError {
                 Some("free some space (`piton prune --dry-run` shows what old backups hold), or name another disk with `--backups`".into())
             }
             Self::Open { path } => Some(format!("close it: `chmod go-w {}`", path.display())),
+            Self::NothingCompared { .. } => {
+                Some("`piton backups ID --json` lists the paths in a backup".into())
+            }
             Self::OfAnother { path } => Some(format!(
                 "run piton as its owner (`sudo -u`), or make it root's: `chown root {}`",
                 path.display()

@@ -9,8 +9,7 @@ use crate::{
     lock::Patience,
     plan::position_of,
     store::{
-        Backup, BackupId, Catalog, Changed, Checking, Filter, Reason, Remark, Selector, Store,
-        Verified,
+        Backup, BackupId, Catalog, Changed, Checking, Reason, Remark, Selector, Store, Verified,
     },
 };
 use rusqlite::Connection;
@@ -139,7 +138,7 @@ impl Project {
         label: Option<String>,
         act: impl FnOnce(&backup::Request<'_>, &Store) -> Result<T>,
     ) -> Result<T> {
-        let excluded = Filter::new(&self.config.exclude)?;
+        let excluded = self.config.left_out()?;
         // Without readable migrations a backup has no position, and is a backup all the same.
         let targets = targets::read(&self.config).unwrap_or_default();
         let histories: Vec<(glob::Pattern, Vec<Arc<Migration>>)> = targets

@@ -17,7 +17,7 @@ use crate::{
     disk,
     error::{Place, ProjectError},
     history::duration,
-    store::{Compression, Keys, RESERVE, Retention},
+    store::{Compression, Filter, Keys, RESERVE, Retention},
 };
 use serde::Deserialize;
 use std::{
@@ -48,6 +48,8 @@ pub struct File {
     pub database: Option<Spanned<PathBuf>>,
     /// Patterns of what a backup leaves out.
     pub exclude: Option<Spanned<Vec<String>>>,
+    /// Patterns of what a backup holds, where that is not everything.
+    pub include: Option<Spanned<Vec<String>>>,
     /// `gzip`, `zstd` or `none`.
     pub compression: Option<Spanned<String>>,
     /// How long to wait for other writers.
@@ -107,6 +109,8 @@ pub struct Overrides {
     pub database: Option<PathBuf>,
     /// Patterns of what a backup leaves out; they replace those of the file.
     pub exclude: Vec<String>,
+    /// Patterns of what a backup holds; they replace those of the file.
+    pub include: Vec<String>,
     /// `gzip`, `zstd` or `none`.
     pub compression: Option<String>,
     /// The age recipients that backups are encrypted to; they replace those of the file.
@@ -140,6 +144,8 @@ pub struct Config {
     pub database: PathBuf,
     /// Patterns of what a backup leaves out.
     pub exclude: Vec<String>,
+    /// Patterns of what a backup holds; with none, everything.
+    pub include: Vec<String>,
     /// How archives are compressed.
     pub compression: Compression,
     /// How long to wait for other writers.
@@ -165,6 +171,14 @@ pub struct Config {
 }
 
 impl Config {
+    /// What backups leave out.
+    ///
+    /// # Errors
+    /// [`crate::error::StoreError::BadPattern`].
+    pub(super) fn left_out(&self) -> Result<Filter> {
+        Ok(Filter::leaving_out(&self.exclude, &self.include)?)
+    }
+
     /// Reads the file, if there is one, and applies what overrides it.
     ///
     /// # Errors
@@ -183,6 +197,13 @@ impl Config {
         let file = parse(&path, &text)?;
         let (data, deploy) = (file.data.clone(), Some(file.deploy.clone()));
         Reader { path: &path, text: &text, overrides, data, deploy }.config(file)
+    }
+}
+
+fn patterns(over: &[String], file: Option<&Spanned<Vec<String>>>) -> Vec<String> {
+    match file {
+        Some(patterns) if over.is_empty() => patterns.get_ref().clone(),
+        _ => over.to_vec(),
     }
 }
 
@@ -226,11 +247,8 @@ impl Reader<'_> {
             (None, Some(path)) => self.database(path.get_ref(), Some(path.span()))?,
             (None, None) => "app.db".into(),
         };
-        let exclude = match &file.exclude {
-            _ if !over.exclude.is_empty() => over.exclude.clone(),
-            Some(patterns) => patterns.get_ref().clone(),
-            None => Vec::new(),
-        };
+        let exclude = patterns(&over.exclude, file.exclude.as_ref());
+        let include = patterns(&over.include, file.include.as_ref());
         let retention = file.retention.rules();
         let retention = retention.map_err(|(span, reason)| self.wrong(span, reason))?;
         let mut targets = BTreeMap::new();
@@ -261,6 +279,7 @@ impl Reader<'_> {
             backups: self.path_of(over.backups.as_ref(), file.backups.as_ref(), "backups"),
             database,
             exclude,
+            include,
             compression: self.compression(file.compression.as_ref())?,
             busy_timeout: self.time(
                 "busy-timeout",

@@ -130,10 +130,13 @@ fn plan_one(config: &Config, job: &Job<'_>, settings: &Settings) -> Result<Datab
 /// [`ProjectError::NotInBackups`] with the reason; the system's.
 pub fn require_in_backups(config: &Config, database: &Path) -> Result<()> {
     let refused = |reason: String| ProjectError::NotInBackups { database: database.into(), reason };
-    let filter = Filter::new(&config.exclude)?;
-    let excluded = |path: &Path| StoredPath::try_from(path).is_ok_and(|path| filter.matches(&path));
-    if database.ancestors().any(excluded) {
-        return Err(refused("`exclude` leaves it out".into()).into());
+    if let Ok(path) = StoredPath::try_from(database) {
+        if Filter::new(&config.exclude)?.matches(&path) {
+            return Err(refused("`exclude` leaves it out".into()).into());
+        }
+        if config.left_out()?.matches(&path) {
+            return Err(refused("`include` does not name it".into()).into());
+        }
     }
     // The nearest thing that is there: the database itself, a link, or its folder.
     let path = config.data.join(database);

@@ -4,6 +4,7 @@ use super::Project;
 use crate::{
     Result,
     difference::{self, Depth, Difference, Source},
+    error::StoreError,
     event::Observer,
     store::{BackupId, Filter, Reason, Selector},
 };
@@ -41,16 +42,16 @@ pub struct DiffReport {
 }
 
 impl Project {
-    /// Compares a backup with another one or with the live data; up to `keys` keys of rows are
-    /// listed of each kind and table.
+    /// Compares a backup with another one or with the live data, or only what the patterns `only`
+    /// mean; up to `keys` keys of rows are listed of each kind and table.
     ///
     /// # Errors
-    /// Those of [`difference::find`]; a backup that cannot be found.
+    /// Those of [`difference::find`]; a backup that cannot be found; patterns that mean nothing.
     pub fn diff(
         &self,
         first: &Selector,
         second: &Opposite,
-        keys: usize,
+        (only, keys): (&[String], usize),
         observer: &dyn Observer,
     ) -> Result<DiffReport> {
         self.settle(observer)?;
@@ -60,12 +61,16 @@ impl Project {
             Opposite::Live => None,
             Opposite::Backup(selector) => Some(store.unseal(&store.find(selector)?)?.into_owned()),
         };
-        let only = Filter::default();
+        let only = Filter::new(only)?;
         let depth = Depth { only: &only, keys };
         let difference = self.with_backup_request(Reason::Manual, None, |live, store| {
             let second = other.as_ref().map_or(Source::Live(live), Source::Backup);
             difference::find(store, (Source::Backup(&first), second), depth, observer)
         })?;
+        if difference.compared == 0 && !only.is_empty() {
+            let pattern = only.texts().join(", ");
+            return Err(StoreError::NothingCompared { pattern }.into());
+        }
         let second = other.map(|backup| backup.manifest.id);
         Ok(DiffReport { first: first.manifest.id, second, difference })
     }

@@ -335,8 +335,7 @@ impl Project {
         let store = self.store();
         let backup = &*store.unseal(backup)?;
         self.with_backup_request(Reason::Safety, None, |of_now, store| {
-            let (only, excluded) =
-                (Filter::new(&options.only)?, Filter::new(&self.config.exclude)?);
+            let (only, excluded) = (Filter::new(&options.only)?, self.config.left_out()?);
             let (taken, seen, save_lost) = match safety {
                 Safety::Take { seen, save_lost } => (true, seen, save_lost),
                 Safety::Skip => (false, None, None),

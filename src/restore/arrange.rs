@@ -11,7 +11,6 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    os::unix::fs::MetadataExt,
     path::Path,
 };
 
@@ -28,7 +27,7 @@ pub(super) fn arrange(
     let mut folders: BTreeMap<StoredPath, Option<&Attributes>> = BTreeMap::new();
     for item in items {
         match item {
-            Item::File(FileRecord { path, kind: FileKind::Folder, attributes }) => {
+            Item::File(FileRecord { path, kind: FileKind::Folder, attributes, .. }) => {
                 folders.insert(path.clone(), Some(attributes));
             }
             Item::File(record) => {
@@ -53,7 +52,7 @@ pub(super) fn arrange(
     for (path, found) in live.folders.iter().rev() {
         let replaced = wanted.contains_key(path);
         if replaced || (!folders.contains_key(path) && concerned(path)) {
-            let attributes = scan::attributes(found);
+            let attributes = found.attributes();
             actions.push(Action::RemoveFolder { path: path.clone(), attributes });
         }
     }
@@ -94,7 +93,7 @@ fn kept_folders(
                 actions.push(Action::MakeFolder { path, attributes });
             }
             (Some(found), Some(attributes)) if after.is_some() => {
-                let (before, after) = (scan::attributes(found), attributes.clone());
+                let (before, after) = (found.attributes(), attributes.clone());
                 actions.push(Action::DressFolder { path, before, after });
             }
             // A manifest that was accepted lists every folder.
@@ -128,7 +127,8 @@ fn displaced(
 /// # Errors
 /// [`RestoreError::OtherFileSystem`] with the first such path.
 pub(super) fn require_one_file_system(data: &Path, live: &Tree, actions: &[Action]) -> Result<()> {
-    let device = std::fs::metadata(data).map_err(disk::failed("read", data))?.dev();
+    let root = std::fs::metadata(data).map_err(disk::failed("read", data))?;
+    let device = scan::Found::from(&root).device();
     let mount = disk::mount_of(&data.join("."))?;
     let mut touched = BTreeSet::new();
     for action in actions {
@@ -151,7 +151,7 @@ pub(super) fn require_one_file_system(data: &Path, live: &Tree, actions: &[Actio
         }
         let path = path.below(data);
         // The same file system may be mounted here once more.
-        if found.dev() != device || disk::mount_of(&path)? != mount {
+        if found.device() != device || disk::mount_of(&path)? != mount {
             return Err(RestoreError::OtherFileSystem { path }.into());
         }
     }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Result,
-    backup::scan::identity,
+    backup::scan::Found,
     database::{FIRST_LOCK_BYTE, LOCK_BYTES},
     disk::{self, Claim},
     error::RestoreError,
@@ -72,7 +72,7 @@ impl Hold {
         };
         let found = opened.metadata().map_err(disk::failed("read", file))?;
         // A second name of a file that is locked already would be refused.
-        if !self.known.insert(identity(&found)) {
+        if !self.known.insert(Found::from(&found).identity()) {
             return Ok(());
         }
         let claim = disk::lock_range("hold", file, &opened, FIRST_LOCK_BYTE, LOCK_BYTES)?;
@@ -80,7 +80,7 @@ impl Hold {
             return Err(holders::locked(file, path.as_path()).into());
         }
         if age == Age::Old {
-            self.old.files.insert(identity(&found), path.as_path().into());
+            self.old.files.insert(Found::from(&found).identity(), path.as_path().into());
         }
         self.files.push(opened);
         Ok(())

@@ -159,7 +159,7 @@ fn selected<'a>(request: &Request<'a>, excluded: &Filter) -> Vec<Item<'a>> {
 
 /// What is excluded now, and what was when the backup was taken: neither is touched.
 fn excluded(request: &Request<'_>) -> Result<Filter> {
-    Ok(request.excluded.or(&Filter::new(&request.backup.manifest.excluded)?))
+    Ok(request.excluded.or(&request.backup.manifest.left_out()?))
 }
 
 fn left_out(request: &Request<'_>) -> Vec<PathBuf> {

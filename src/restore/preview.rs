@@ -17,7 +17,6 @@ use rusqlite::Connection;
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::Metadata,
     path::Path,
     time::Duration,
 };
@@ -228,14 +227,14 @@ fn read_live(request: &Request<'_>, path: &StoredPath, look: &Look<'_>) -> Live 
 }
 
 /// Whether a file is the same by size, time and target; a look must not read everything.
-fn is_same(request: &Request<'_>, found: Option<&Metadata>, item: Item<'_>) -> bool {
+fn is_same(request: &Request<'_>, found: Option<&scan::Found>, item: Item<'_>) -> bool {
     let Item::File(record) = item else { return false };
     match (&record.kind, found) {
         (FileKind::Folder, _) => true,
         (FileKind::File { size, .. }, Some(found)) => {
             found.is_file()
                 && found.len() == *size
-                && scan::attributes(found).modified == record.attributes.modified
+                && found.attributes().modified == record.attributes.modified
         }
         (FileKind::Symlink { target }, Some(_)) => {
             std::fs::read_link(record.path.below(request.data))

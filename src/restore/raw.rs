@@ -7,7 +7,7 @@
 use super::{is_absent, journal::Area};
 use crate::{
     Result,
-    backup::scan,
+    backup::{self, scan},
     database::{self, Access, SIDE_SUFFIXES, side_file},
     disk,
     store::{self, Bare, StoredPath, dress},
@@ -74,7 +74,7 @@ pub(super) fn keep(area: &Area, path: &StoredPath) -> Result<Left> {
         match fs::symlink_metadata(&from) {
             Ok(found) if found.is_file() => {
                 disk::copy_file("raw-copy", &from, &to)?;
-                dress(&to, &scan::attributes(&found), Bare::File)?;
+                dress(&to, &backup::dressed(&scan::Found::from(&found), &from)?, Bare::File)?;
             }
             _ => {}
         }

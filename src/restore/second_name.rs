@@ -7,7 +7,7 @@
 use super::is_absent;
 use crate::{
     Result,
-    backup::scan,
+    backup::{self, scan},
     disk,
     store::{Bare, digest_of, dress},
 };
@@ -39,10 +39,10 @@ pub(super) fn give(
     if found.is_symlink() {
         let target = fs::read_link(from).map_err(disk::failed("read the link", from))?;
         disk::symlink(copy, &target, &partial)?;
-        dress(&partial, &scan::attributes(&found), Bare::Symlink)?;
+        dress(&partial, &backup::dressed(&scan::Found::from(&found), from)?, Bare::Symlink)?;
     } else {
         disk::copy_file(copy, from, &partial)?;
-        dress(&partial, &scan::attributes(&found), Bare::File)?;
+        dress(&partial, &backup::dressed(&scan::Found::from(&found), from)?, Bare::File)?;
     }
     Ok(disk::rename(copy, &partial, to)?)
 }

@@ -13,8 +13,7 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
-    fs::{self, Metadata},
-    os::unix::fs::MetadataExt,
+    fs,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -49,19 +48,12 @@ pub(super) struct Sight([Option<Stamp>; 3]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     identity: (u64, u64),
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
+    written: (u64, (i64, u32), (i64, u32)),
 }
 
 impl Stamp {
-    fn of(found: &Metadata) -> Self {
-        Self {
-            identity: scan::identity(found),
-            size: found.len(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        }
+    fn of(found: &scan::Found) -> Self {
+        Self { identity: found.identity(), written: found.stamp() }
     }
 }
 
@@ -154,7 +146,7 @@ pub(super) fn sights<'a>(
         databases.iter().map(|path| Ok(((*path).clone(), Sight::of(data, path)?))).collect()
     };
     let first = look()?;
-    let coarse = |stamp: &Stamp| stamp.changed.1 == 0;
+    let coarse = |stamp: &Stamp| stamp.written.2.1 == 0;
     let is_coarse = first.values().flat_map(|sight| &sight.0).flatten().any(coarse);
     if !databases.is_empty() {
         thread::sleep(if is_coarse { COARSE_TICK } else { TICK });
@@ -184,12 +176,12 @@ fn entries(actions: &[Action]) -> impl Iterator<Item = &StoredPath> {
 }
 
 fn has_content(stamp: &Stamp) -> bool {
-    stamp.size > 0
+    stamp.written.0 > 0
 }
 
 fn stamp(path: &Path) -> Result<Option<Stamp>> {
     match fs::symlink_metadata(path).map_err(disk::failed("read", path)) {
-        Ok(found) => Ok(Some(Stamp::of(&found))),
+        Ok(found) => Ok(Some(Stamp::of(&scan::Found::from(&found)))),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(error.into()),
     }

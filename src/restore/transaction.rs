@@ -310,7 +310,8 @@ fn remove_if_empty(point: &'static str, path: &Path) -> Result<()> {
 
 fn dress_folder(path: &Path, attributes: &Attributes) -> Result<()> {
     match disk::find(path)? {
-        Some(found) if found.is_dir() => dress(path, attributes, Bare::Folder),
+        // What cannot be set here was said when the folder was unpacked.
+        Some(found) if found.is_dir() => dress(path, attributes, Bare::Folder).map(drop),
         _ => Ok(()),
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! What does not belong there or cannot be trusted is reported and never deleted.
 
-use super::{Backup, BackupId, Damage, Digest, Form, Reason, Secrecy, Store, digest, reader};
+use super::{
+    Backup, BackupId, Damage, Digest, Filter, Form, Reason, Secrecy, Store, digest, reader,
+};
 use crate::{Result, disk, error::StoreError, event::Silent};
 use std::{
     collections::BTreeMap,
@@ -182,14 +184,28 @@ impl Store {
         }
     }
 
-    /// The newest backup with this content whose archive is still there in full, and that is as
-    /// good as a new one for this reason.
+    /// The newest backup with this content whose archive is still there in full, that is as good
+    /// as a new one for this reason, and which a restore would take for the same part of the data
+    /// directory.
     ///
     /// # Errors
     /// Those of [`Store::list`].
-    pub fn find_identical(&self, content: &Digest, reason: Reason) -> Result<Option<Backup>> {
-        let mut backups = self.list()?.backups.into_iter();
-        Ok(backups.find_map(|backup| self.stands_for(backup, content, reason)))
+    pub fn find_identical(
+        &self,
+        content: &Digest,
+        reason: Reason,
+        left_out: &Filter,
+    ) -> Result<Option<Backup>> {
+        // What is surely other content is never loaded, and what is damaged is none.
+        let candidates = self.summaries()?.filter(|(_, it)| it.may_have(content));
+        let mut loaded = candidates
+            .filter_map(|(id, _)| self.load(&id).ok())
+            .filter_map(|backup| self.stands_for(backup, content, reason));
+        let (excluded, included) = (left_out.texts(), left_out.included_texts());
+        Ok(loaded.find(|Backup { manifest, sealed, .. }| {
+            // Of an encrypted one, only the content is to be known.
+            sealed.is_some() || (manifest.excluded == excluded && manifest.included == included)
+        }))
     }
 
     /// Reads what is known about a backup: from the file beside it, else from the archive itself.
@@ -213,12 +229,7 @@ impl Store {
         if !beside.exists() {
             return self.load_from_archive(id, &archive);
         }
-        let mut json = Vec::new();
-        disk::open_to_read(&beside)?
-            .take(reader::MAX_MANIFEST)
-            .read_to_end(&mut json)
-            .map_err(disk::failed("read", &beside))?;
-        let backup: Backup = super::from_json(&json, &beside)?;
+        let backup: Backup = super::read_beside(&beside)?;
         super::accept_format(&backup.manifest, &beside)?;
         if backup.id() != id {
             return Err(damaged(&beside, "it belongs to another backup").into());

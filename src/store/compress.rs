@@ -63,7 +63,7 @@ impl<W: Write> Compressor<W> {
     pub(crate) fn new(out: W, compression: Compression, threads: usize) -> Self {
         let blocks = pieces(compression).map(|pieces| Blocks {
             size: pieces.block,
-            block: Vec::new(),
+            block: Vec::with_capacity(pieces.block),
             workers: Workers::new(threads, pieces.compress),
         });
         Self { out, blocks }
@@ -93,7 +93,7 @@ impl Blocks {
             let Some(piece) = self.workers.take() else { break };
             out.write_all(&piece?)?;
         }
-        self.workers.give(mem::take(&mut self.block))
+        self.workers.give(mem::replace(&mut self.block, Vec::with_capacity(self.size)))
     }
 }
 

@@ -22,7 +22,10 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let half = |byte: u8| char::from(DIGITS[usize::from(byte & 15)]);
+        let text: String = self.0.iter().flat_map(|byte| [half(byte >> 4), half(*byte)]).collect();
+        formatter.write_str(&text)
     }
 }
 
@@ -70,6 +73,17 @@ impl<T> Hashing<T> {
     /// The inner reader or writer, the digest, and the number of bytes.
     pub(crate) fn finish(self) -> (T, Digest, u64) {
         (self.inner, Digest(self.hasher.finalize().into()), self.count)
+    }
+
+    /// Hashes so many zeros, which are neither read nor written: a hole.
+    pub(crate) fn skip(&mut self, count: u64) {
+        const ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
+        let mut left = count;
+        while left > 0 {
+            let piece = ZEROS.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            self.take(&ZEROS[..piece]);
+            left -= piece as u64;
+        }
     }
 
     /// Bytes so far.

@@ -6,11 +6,12 @@ use super::{Attributes, Backup, FileKind, FileRecord, Item, StoredPath, reader};
 use crate::{
     Result,
     disk::{self, failed},
-    event::{Observer, Work},
+    event::{Event, Observer, Work},
 };
 use std::{
     fs::File,
-    io::Write,
+    io::ErrorKind,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -28,14 +29,21 @@ pub(crate) fn extract(
     folders: Folders,
     observer: &dyn Observer,
 ) -> Result<()> {
-    let mut sink = Unpack { root: root.into(), wanted, folders: Vec::new() };
+    let mut sink = Unpack { root: root.into(), wanted, folders: Vec::new(), missing: Vec::new() };
     let found = reader::read(source, &backup.manifest, &mut sink, (Work::Unpack, observer))?;
     super::verify::compare_archive(source.archive, backup, found)?;
     for (path, attributes) in sink.folders.iter().rev() {
         if folders == Folders::AsListed {
-            dress(path, attributes, Bare::Folder)?;
+            sink.missing.extend(dress(path, attributes, Bare::Folder)?);
         }
         disk::sync_folder("unpack-sync-folder", path)?;
+    }
+    if let Some(first) = sink.missing.first() {
+        let text = match sink.missing.len() {
+            1 => first.clone(),
+            count => format!("{first} (and {} more extended attributes)", count - 1),
+        };
+        observer.event(Event::Warning { text });
     }
     Ok(disk::sync_folder("unpack-sync-folder", root)?)
 }
@@ -60,13 +68,34 @@ pub(crate) enum Bare {
     Symlink,
 }
 
-/// Gives a path its mode, its time and, where this process is root, its owner.
+/// Gives a path its mode, its time, its extended attributes and, where this process is root, its
+/// owner. Returns a sentence for each extended attribute that this file system does not have or
+/// this user may not set: that is no reason to do without the data.
 ///
 /// # Errors
 /// The system's, with the path.
-pub(crate) fn dress(path: &Path, attributes: &Attributes, bare: Bare) -> Result<()> {
+pub(crate) fn dress(path: &Path, attributes: &Attributes, bare: Bare) -> Result<Vec<String>> {
     if rustix::process::geteuid().is_root() {
         disk::set_owner("dress-owner", path, attributes.user, attributes.group)?;
+    }
+    let mut missing = Vec::new();
+    // Before the mode, which may forbid it, and which says the same as an access control list.
+    for (name, value) in attributes.extended.iter() {
+        match disk::set_extended("dress-extended", path, name, value) {
+            Err(error)
+                if matches!(
+                    error.source.kind(),
+                    ErrorKind::Unsupported | ErrorKind::PermissionDenied
+                ) =>
+            {
+                missing.push(format!(
+                    "`{name}` of `{}` is not set: {}",
+                    path.display(),
+                    error.source
+                ));
+            }
+            other => other?,
+        }
     }
     match bare {
         // A file of data has no use for set-user-id, and an archive must not bring one.
@@ -77,13 +106,15 @@ pub(crate) fn dress(path: &Path, attributes: &Attributes, bare: Bare) -> Result<
     let modified = attributes.modified;
     let nanoseconds = modified.timestamp_subsec_nanos().min(999_999_999);
     disk::set_modified("dress-time", path, modified.timestamp(), nanoseconds)?;
-    Ok(())
+    Ok(missing)
 }
 
 struct Unpack<'a> {
     root: PathBuf,
     wanted: &'a dyn Fn(&StoredPath) -> bool,
     folders: Vec<(PathBuf, Attributes)>,
+    /// The extended attributes that could not be set.
+    missing: Vec<String>,
 }
 
 impl reader::Sink for Unpack<'_> {
@@ -101,11 +132,11 @@ impl reader::Sink for Unpack<'_> {
             }
             Item::File(FileRecord { kind: FileKind::Symlink { target: to }, .. }) => {
                 disk::symlink("unpack-link", Path::new(&to.0), &target)?;
-                dress(&target, attributes, Bare::Symlink)?;
+                self.missing.extend(dress(&target, attributes, Bare::Symlink)?);
             }
             Item::Database(_) | Item::File(_) => {
                 let file = write_file(&target, content)?;
-                dress(&target, attributes, Bare::File)?;
+                self.missing.extend(dress(&target, attributes, Bare::File)?);
                 disk::sync_file("unpack-sync", &target, &file)?;
             }
         }
@@ -131,9 +162,15 @@ impl Unpack<'_> {
 /// # Errors
 /// The system's, with the path; the archive's.
 pub(crate) fn write_file(target: &Path, content: &mut reader::Content<'_>) -> Result<File> {
-    let mut file = disk::create_private_file("unpack-file", target)?;
-    while let Some(piece) = content.next()? {
-        file.write_all(piece).map_err(failed("write", target))?;
+    let file = disk::create_private_file("unpack-file", target)?;
+    let mut end = 0;
+    while let Some((offset, piece)) = content.next()? {
+        file.write_all_at(piece, offset).map_err(failed("write", target))?;
+        end = offset + piece.len() as u64;
+    }
+    if end < content.size() {
+        // It ends with a hole.
+        file.set_len(content.size()).map_err(failed("write", target))?;
     }
     Ok(file)
 }

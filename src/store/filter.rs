@@ -1,11 +1,11 @@
-//! Which paths a list of patterns means; used for excluding and for `--only`.
+//! Which paths a list of patterns means; used for excluding, for including and for `--only`.
 //!
 //! A pattern without `/` is compared with every part of a path, so `cache` means that folder
 //! wherever it lies; one with `/` is compared with the path from its beginning. A pattern that
 //! means a folder means all that is in it.
 
 use super::StoredPath;
-use crate::error::StoreError;
+use crate::{database::SIDE_SUFFIXES, error::StoreError};
 use glob::{MatchOptions, Pattern};
 
 const OPTIONS: MatchOptions = MatchOptions {
@@ -18,6 +18,8 @@ const OPTIONS: MatchOptions = MatchOptions {
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     patterns: Vec<Pattern>,
+    /// Lists that each must mean a path, or the filter does: what is not included is left out.
+    included: Vec<Vec<Pattern>>,
 }
 
 impl Filter {
@@ -26,35 +28,48 @@ impl Filter {
     /// # Errors
     /// [`StoreError::BadPattern`] names the first that is malformed.
     pub fn new<T: AsRef<str>>(patterns: &[T]) -> Result<Self, StoreError> {
-        let compile = |text: &T| {
-            let text = text.as_ref();
-            let trimmed = text.strip_prefix("./").unwrap_or(text).trim_end_matches('/');
-            Pattern::new(trimmed).map_err(|error| StoreError::BadPattern {
-                pattern: text.into(),
-                reason: error.to_string(),
-            })
-        };
-        Ok(Self { patterns: patterns.iter().map(compile).collect::<Result<_, _>>()? })
+        Ok(Self { patterns: compiled(patterns)?, included: Vec::new() })
+    }
+
+    /// A filter of what a backup leaves out: what the first list means, and what the second does
+    /// not, unless that is empty.
+    ///
+    /// # Errors
+    /// [`StoreError::BadPattern`] names the first that is malformed.
+    pub fn leaving_out<T: AsRef<str>>(excluded: &[T], included: &[T]) -> Result<Self, StoreError> {
+        let mut filter = Self::new(excluded)?;
+        if !included.is_empty() {
+            filter.included.push(compiled(included)?);
+        }
+        Ok(filter)
     }
 
     /// Whether there is no pattern in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.patterns.is_empty()
+        self.patterns.is_empty() && self.included.is_empty()
+    }
+
+    /// Whether a pattern means the path or a folder above it, or a list of what is included does
+    /// not.
+    #[must_use]
+    pub fn matches(&self, path: &StoredPath) -> bool {
+        self.excludes(path) || !self.includes(path)
     }
 
     /// Whether a pattern means the path or a folder above it.
-    #[must_use]
-    pub fn matches(&self, path: &StoredPath) -> bool {
+    pub(crate) fn excludes(&self, path: &StoredPath) -> bool {
+        mean(&self.patterns, &path.as_path().to_string_lossy())
+    }
+
+    /// Whether every list of what is included means the path. The log of a database goes with it.
+    fn includes(&self, path: &StoredPath) -> bool {
         let text = path.as_path().to_string_lossy();
-        self.patterns.iter().any(|pattern| {
-            if pattern.as_str().contains('/') {
-                let ends = text.match_indices('/').map(|(at, _)| at).chain([text.len()]);
-                ends.into_iter().any(|end| pattern.matches_with(&text[..end], OPTIONS))
-            } else {
-                text.split('/').any(|part| pattern.matches_with(part, OPTIONS))
-            }
-        })
+        let without = SIDE_SUFFIXES.iter().find_map(|suffix| text.strip_suffix(suffix));
+        let meant = |list: &Vec<Pattern>| {
+            mean(list, &text) || without.is_some_and(|database| mean(list, database))
+        };
+        self.included.iter().all(meant)
     }
 
     /// The patterns as they were given.
@@ -63,13 +78,44 @@ impl Filter {
         self.patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect()
     }
 
+    /// The patterns of what is included, as they were given.
+    #[must_use]
+    pub fn included_texts(&self) -> Vec<String> {
+        self.included.iter().flatten().map(|pattern| pattern.as_str().to_owned()).collect()
+    }
+
     /// A filter that means what either of two means.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
         let mut patterns = self.patterns.clone();
         patterns.extend(other.patterns.iter().filter(|it| !self.patterns.contains(it)).cloned());
-        Self { patterns }
+        let mut included = self.included.clone();
+        included.extend(other.included.iter().filter(|it| !self.included.contains(it)).cloned());
+        Self { patterns, included }
     }
+}
+
+fn compiled<T: AsRef<str>>(patterns: &[T]) -> Result<Vec<Pattern>, StoreError> {
+    let compile = |text: &T| {
+        let text = text.as_ref();
+        let trimmed = text.strip_prefix("./").unwrap_or(text).trim_end_matches('/');
+        Pattern::new(trimmed).map_err(|error| StoreError::BadPattern {
+            pattern: text.into(),
+            reason: error.to_string(),
+        })
+    };
+    patterns.iter().map(compile).collect()
+}
+
+fn mean(patterns: &[Pattern], text: &str) -> bool {
+    patterns.iter().any(|pattern| {
+        if pattern.as_str().contains('/') {
+            let ends = text.match_indices('/').map(|(at, _)| at).chain([text.len()]);
+            ends.into_iter().any(|end| pattern.matches_with(&text[..end], OPTIONS))
+        } else {
+            text.split('/').any(|part| pattern.matches_with(part, OPTIONS))
+        }
+    })
 }
 
 #[cfg(test)]
@@ -101,5 +147,28 @@ mod tests {
             );
         }
         assert!(Filter::new(&["[a"]).is_err());
+    }
+
+    #[test]
+    fn what_is_not_included_is_left_out_and_excluding_goes_first() {
+        let filter = Filter::leaving_out(&["*.log"], &["app.db", "uploads/*"]).unwrap();
+        let all = Filter::leaving_out(&["*.log"], &[]).unwrap();
+        let both = filter.or(&Filter::leaving_out(&[], &["uploads"]).unwrap());
+        for (path, by_filter, by_all, by_both) in [
+            ("app.db", false, false, true),
+            ("app.db-wal", false, false, true),
+            ("sub/app.db", false, false, true),
+            ("other.db", true, false, true),
+            ("uploads", true, false, false),
+            ("uploads/a", false, false, false),
+            ("uploads/a/b", false, false, false),
+            ("uploads/a.log", true, true, true),
+        ] {
+            let stored = StoredPath::new(path).unwrap();
+            assert_eq!(filter.matches(&stored), by_filter, "{path}");
+            assert_eq!(all.matches(&stored), by_all, "{path}");
+            // Both must include it; the folder itself only the second one does.
+            assert_eq!(both.matches(&stored), by_both || by_filter, "{path}");
+        }
     }
 }

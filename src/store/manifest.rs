@@ -3,14 +3,22 @@
 //! The JSON form is a documented contract that is only added to. A manifest that comes from a file
 //! is untrusted until [`Manifest::check`] has accepted it.
 
-use super::{BackupId, Digest, LinkTarget, StoredPath};
+use super::{
+    BackupId, Digest, Extended, Filter, Item, LinkTarget, Segment, StoredPath, digest::Hashing,
+    segment,
+};
 use crate::{database::SIDE_SUFFIXES, lock::PRIVATE_FOLDER};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, Write},
+};
 
-/// The archive format that this version writes, and the newest it reads.
-pub const FORMAT: u32 = 1;
+/// The newest archive format that this version reads. It writes 1 where that is enough: 2 is for
+/// archives with extended attributes or sparse files, which stand in headers of their own, and for
+/// those that hold only what was included.
+pub const FORMAT: u32 = 2;
 
 /// Everything about a backup except the bytes of its files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +45,9 @@ pub struct Manifest {
     pub cut: Cut,
     /// Patterns of the paths that were left out; a restore leaves them alone.
     pub excluded: Vec<String>,
+    /// Where not everything was taken, patterns of what was; a restore leaves the rest alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub included: Vec<String>,
     /// The databases, in the order in which they lie in the archive.
     pub databases: Vec<DatabaseRecord>,
     /// Folders, ordinary files and symbolic links, sorted by path; they follow the databases.
@@ -78,7 +89,7 @@ pub enum Cut {
 }
 
 /// Permissions, owner and time of a file, link or folder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attributes {
     /// Permission bits, as `chmod` takes them.
     pub mode: u32,
@@ -88,6 +99,9 @@ pub struct Attributes {
     pub group: u32,
     /// When it was last modified.
     pub modified: DateTime<Utc>,
+    /// Extended attributes, such as access control lists.
+    #[serde(default, skip_serializing_if = "Extended::is_empty")]
+    pub extended: Extended,
 }
 
 /// One database.
@@ -148,6 +162,9 @@ pub struct FileRecord {
     /// What it is.
     #[serde(flatten)]
     pub kind: FileKind,
+    /// Of a file with holes: the parts that hold data. The digest is of the whole file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segments: Option<Vec<Segment>>,
 }
 
 /// What a path of a backup is.
@@ -174,37 +191,37 @@ impl Manifest {
     /// Bytes that its files take when they are unpacked.
     #[must_use]
     pub fn data_bytes(&self) -> u64 {
-        let databases = self.databases.iter().map(|record| record.size);
-        let files = self.files.iter().map(|record| match record.kind {
-            FileKind::File { size, .. } => size,
-            FileKind::Folder | FileKind::Symlink { .. } => 0,
-        });
-        databases.chain(files).fold(0, u64::saturating_add)
+        self.items().map(Item::data_bytes).fold(0, u64::saturating_add)
+    }
+
+    /// The oldest format that holds what is in it, whatever [`Manifest::format`] says.
+    #[must_use]
+    pub fn oldest_format(&self) -> u32 {
+        let newer = !self.included.is_empty() || self.items().any(Item::needs_extended_header);
+        if newer { FORMAT } else { 1 }
+    }
+
+    /// What it left out, and what a restore leaves alone.
+    ///
+    /// # Errors
+    /// [`crate::error::StoreError::BadPattern`].
+    pub(crate) fn left_out(&self) -> Result<Filter, crate::error::StoreError> {
+        Filter::leaving_out(&self.excluded, &self.included)
     }
 
     /// The digest that [`Manifest::content`] must be.
     #[must_use]
     pub fn content_of(databases: &[DatabaseRecord], files: &[FileRecord]) -> Digest {
-        let mut lines = Vec::with_capacity(databases.len() + files.len());
-        for record in databases {
-            lines.push(line(
-                &record.path,
-                &record.attributes,
-                &format!("database {}", record.sha256),
-            ));
+        let databases = databases.iter().map(Item::Database);
+        let mut items: Vec<Item<'_>> = databases.chain(files.iter().map(Item::File)).collect();
+        // As the lines would be sorted, of which only one at a time is in memory. The files are
+        // nearly so already, which the sort makes use of.
+        items.sort_by(|one, other| one.path().cmp_escaped(other.path()));
+        let mut digest = Hashing::new(io::sink());
+        for item in items {
+            digest.write_all(line(item).as_bytes()).expect("a sink takes everything");
         }
-        for record in files {
-            let what = match &record.kind {
-                FileKind::Folder => "folder".into(),
-                FileKind::File { sha256, .. } => format!("file {sha256}"),
-                FileKind::Symlink { target } => {
-                    format!("symlink {}", super::Escaped::from(target.clone()).0)
-                }
-            };
-            lines.push(line(&record.path, &record.attributes, &what));
-        }
-        lines.sort_unstable();
-        Digest::of(lines.concat().as_bytes())
+        digest.finish().1
     }
 
     /// Accepts a manifest that came from a file, or says what in it piton never writes.
@@ -239,6 +256,18 @@ impl Manifest {
                 return Err(format!("`{path}` would be taken for a log of `{}`", record.path));
             }
         }
+        for record in &self.files {
+            let sound = match (&record.kind, &record.segments) {
+                (_, None) => true,
+                (FileKind::File { size, .. }, Some(segments)) => {
+                    segment::are_sound(segments, *size)
+                }
+                (_, Some(_)) => false,
+            };
+            if !sound {
+                return Err(format!("the segments of `{}` are not in order", record.path));
+            }
+        }
         if !self.files.is_sorted_by(|one, next| one.path < next.path) {
             return Err("the files are not sorted".into());
         }
@@ -249,7 +278,22 @@ impl Manifest {
     }
 }
 
-fn line(path: &StoredPath, attributes: &Attributes, what: &str) -> String {
-    let Attributes { mode, user, group, .. } = attributes;
-    format!("{path}\t{mode:o}\t{user}\t{group}\t{what}\n")
+fn line(item: Item<'_>) -> String {
+    let what = match item {
+        Item::Database(record) => format!("database {}", record.sha256),
+        Item::File(record) => match &record.kind {
+            FileKind::Folder => "folder".into(),
+            FileKind::File { sha256, .. } => format!("file {sha256}"),
+            FileKind::Symlink { target } => {
+                format!("symlink {}", super::Escaped::from(target.clone()).0)
+            }
+        },
+    };
+    let (path, Attributes { mode, user, group, .. }) = (item.path(), item.attributes());
+    let mut line = format!("{path}\t{mode:o}\t{user}\t{group}\t{what}");
+    for (name, value) in item.attributes().extended.iter() {
+        line.push_str(&format!("\t{}={}", super::escape(name.as_bytes()), super::escape(value)));
+    }
+    line.push('\n');
+    line
 }

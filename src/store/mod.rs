@@ -8,6 +8,7 @@ mod catalog;
 mod compress;
 mod digest;
 mod entry;
+mod extended;
 mod extract;
 mod filter;
 mod form;
@@ -25,9 +26,12 @@ mod remark;
 pub mod retention;
 mod seal;
 mod sealing;
+mod segment;
 mod session;
+mod summary;
 #[cfg(test)]
 mod tests;
+mod text;
 mod verify;
 mod workers;
 mod writer;
@@ -35,6 +39,7 @@ mod writer;
 pub use catalog::{Catalog, Selector, Stray};
 pub use digest::Digest;
 pub use entry::Item;
+pub use extended::Extended;
 pub use extract::Folders;
 pub use filter::Filter;
 pub use form::Compression;
@@ -48,8 +53,10 @@ pub use proof::{Checked, Checking, Damage, Noted, Verified};
 pub use remark::{Changed, Remark};
 pub use retention::Retention;
 pub use seal::{Keys, SECRET, Sealed};
+pub use segment::Segment;
 
 pub(crate) use digest::digest_of;
+pub(crate) use extended::is_kept;
 pub(crate) use extract::{Bare, dress};
 pub(crate) use inspect::{check_quickly, facts, open_copy, row_counts};
 pub(crate) use path::{Escaped, escape};
@@ -57,12 +64,12 @@ pub(crate) use session::Session;
 pub(crate) use verify::compare_database;
 pub(crate) use writer::{Draft, Supply, Written};
 
-use crate::{Error, Result, error::StoreError, event::Observer};
+use crate::{Error, Result, disk, error::StoreError, event::Observer};
 use chrono::{DateTime, Utc};
 use form::{Form, Secrecy};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
-    io,
+    io::{BufReader, Read},
     path::{Path, PathBuf},
 };
 
@@ -234,37 +241,31 @@ fn partial_of(archive: &Path) -> PathBuf {
     name.into()
 }
 
-/// The JSON form: indented, because people read it.
+/// The text of a manifest, where it is needed as a whole.
 fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
-    let mut json = serde_json::to_vec_pretty(value)
-        .map_err(|error| Error::Internal(format!("cannot write JSON: {error}")))?;
-    json.push(b'\n');
+    let mut json = Vec::new();
+    let written = text::write(&mut json, value);
+    written.map_err(|error| Error::Internal(format!("cannot write JSON: {error}")))?;
     Ok(json)
 }
 
-/// Whether a text is what [`to_json`] makes of a value; nothing is held in memory for it.
-fn is_json_of(value: &impl Serialize, json: &[u8]) -> bool {
-    struct Compare<'a>(&'a [u8]);
-    impl io::Write for Compare<'_> {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 = self.0.strip_prefix(bytes).ok_or(io::ErrorKind::InvalidData)?;
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut left = Compare(json);
-    serde_json::to_writer_pretty(&mut left, value).is_ok() && left.0 == b"\n"
+fn from_json<T: DeserializeOwned>(json: &[u8], path: &Path) -> Result<T> {
+    serde_json::from_slice(json).map_err(|error| malformed(error, path))
 }
 
-fn from_json<T: DeserializeOwned>(json: &[u8], path: &Path) -> Result<T> {
-    // The format is looked at first: a newer one may well not parse.
-    serde_json::from_slice(json).map_err(|error| {
-        let reason = format!("its manifest is malformed ({error})");
-        StoreError::Damaged { archive: path.into(), reason }.into()
-    })
+/// Reads a manifest file; its text, which is long where there are many files, is never held whole.
+fn read_beside<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let file = disk::open_to_read(path)?.take(reader::MAX_MANIFEST);
+    serde_json::from_reader(BufReader::with_capacity(64 * 1024, file))
+        .map_err(|error| malformed(error, path))
+}
+
+fn malformed(error: serde_json::Error, path: &Path) -> Error {
+    if error.is_io() {
+        return disk::failed("read", path)(error.into()).into();
+    }
+    let reason = format!("its manifest is malformed ({error})");
+    StoreError::Damaged { archive: path.into(), reason }.into()
 }
 
 fn manifest_from_json(json: &[u8], archive: &Path) -> Result<Manifest> {

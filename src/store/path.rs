@@ -75,6 +75,19 @@ impl StoredPath {
         Self([&self.0, suffix.as_bytes()].concat())
     }
 
+    /// The order of the escaped forms, which is that of the bytes where nothing is escaped.
+    pub(crate) fn cmp_escaped(&self, other: &Self) -> std::cmp::Ordering {
+        if self.is_plain() && other.is_plain() {
+            return self.0.cmp(&other.0);
+        }
+        escape(&self.0).cmp(&escape(&other.0))
+    }
+
+    /// Whether its escaped form is surely the same.
+    fn is_plain(&self) -> bool {
+        self.0.iter().all(|&byte| byte != b'%' && matches!(byte, b' '..=b'~'))
+    }
+
     /// The first part, as in `uploads` of `uploads/a.png`.
     #[must_use]
     pub fn first_part(&self) -> &[u8] {
@@ -168,7 +181,7 @@ fn push_escaped(text: &mut String, bytes: &[u8]) {
     }
 }
 
-fn unescape(text: &str) -> Option<Vec<u8>> {
+pub(super) fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {

@@ -4,7 +4,7 @@
 //! manifest determines (see [`super::entry`]), contents pass in pieces and end at the size listed.
 
 use super::{
-    Compression, Digest, Form, Item, Keys, Manifest,
+    Compression, Digest, Form, Item, Keys, Manifest, Segment,
     compress::Expander,
     digest::Hashing,
     entry::{self, BLOCK, MANIFEST_NAME, filling},
@@ -63,22 +63,50 @@ impl Sink for Discard {
 pub(crate) struct Content<'a> {
     stream: &'a mut Stream,
     hashing: Hashing<io::Sink>,
-    left: u64,
+    size: u64,
+    /// What is still to come of the parts that hold data, the last one first.
+    segments: Vec<Segment>,
     buffer: Vec<u8>,
 }
 
 impl Content<'_> {
-    /// The next piece, or nothing at the end.
-    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>> {
-        if self.left == 0 {
+    fn of<'a>(item: Item<'_>, stream: &'a mut Stream) -> Content<'a> {
+        let size = item.content().map_or(0, |(size, _)| size);
+        let mut segments = match item.segments() {
+            Some(segments) => segments.to_vec(),
+            None => vec![Segment { offset: 0, length: size }],
+        };
+        segments.reverse();
+        Content { stream, hashing: Hashing::new(io::sink()), size, segments, buffer: Vec::new() }
+    }
+
+    /// The size of the whole, holes included.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The next piece and where in the whole it belongs, or nothing at the end; what lies between
+    /// two pieces is a hole.
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, &[u8])>> {
+        let Some(segment) = self.segments.last_mut() else {
+            self.hashing.skip(self.size - self.hashing.count());
+            return Ok(None);
+        };
+        let offset = segment.offset;
+        let count = usize::try_from(segment.length).unwrap_or(BUFFER).min(BUFFER);
+        segment.offset += count as u64;
+        segment.length -= count as u64;
+        if segment.length == 0 {
+            self.segments.pop();
+        }
+        if count == 0 {
             return Ok(None);
         }
-        let count = usize::try_from(self.left).unwrap_or(BUFFER).min(BUFFER);
+        self.hashing.skip(offset - self.hashing.count());
         self.buffer.resize(count, 0);
         self.stream.fill(&mut self.buffer)?;
         io::Write::write_all(&mut self.hashing, &self.buffer).expect("a sink takes everything");
-        self.left -= count as u64;
-        Ok(Some(&self.buffer))
+        Ok(Some((offset, &self.buffer)))
     }
 }
 
@@ -172,16 +200,11 @@ pub(crate) fn read(
     let mut stream = Stream::open(source)?;
     manifest.check().map_err(|reason| stream.hostile(reason))?;
     observer.event(Event::WorkStarted { work, total_bytes: Some(manifest.data_bytes()) });
-    let mut done = 0;
+    let (mut done, nothing) = (0, Digest::of(b""));
     for item in manifest.items() {
         expect_head(&mut stream, item, manifest)?;
-        let (size, sha256) = item.content().unwrap_or((0, Digest::of(b"")));
-        let mut content = Content {
-            stream: &mut stream,
-            hashing: Hashing::new(io::sink()),
-            left: size,
-            buffer: Vec::new(),
-        };
+        let (size, sha256) = (item.data_bytes(), item.content().map_or(nothing, |it| it.1));
+        let mut content = Content::of(item, &mut stream);
         sink.take(item, &mut content)?;
         while content.next()?.is_some() {}
         let (_, found, _) = content.hashing.finish();
@@ -256,16 +279,66 @@ fn read_manifest_entry(stream: &mut Stream, beside: &Manifest) -> Result<Inside>
     if &*Header::from_byte_slice(&block).path_bytes() != MANIFEST_NAME.as_bytes() {
         return Err(explain(stream, &block, None));
     }
-    let json = manifest_bytes(stream, &block)?;
-    let head = entry::manifest_head(beside, json.len() as u64);
-    // Equal text needs no parsing, which for many files takes time and memory.
-    let same = head == block && super::is_json_of(beside, &json);
-    let same = same || parse_manifest(stream, &block, &json)? == *beside;
+    let length = super::text::length(beside)?;
+    let mut json = Vec::new();
+    // Where its digest follows, that is of the whole text.
+    let streamed = stream.form.compression != Compression::None;
+    if streamed && entry::manifest_head(beside, length) == block {
+        // Equal text needs no parsing, which for many files takes time and memory.
+        let mut compared = Compared { stream, equal: 0, found: Vec::new(), failure: None };
+        let same = super::text::write(&mut compared, beside).is_ok();
+        let Compared { equal, found, failure, .. } = compared;
+        match failure {
+            Some(failure) => return Err(failure),
+            None if same => {
+                expect_zeros(stream, filling(length).len())?;
+                return Ok(Inside::Same);
+            }
+            None => {}
+        }
+        // What was equal is known, what differs was read, and the rest follows.
+        let known = super::text::write(&mut json, beside);
+        known.map_err(|error| stream.unreadable(error))?;
+        json.truncate(equal);
+        json.extend(found);
+    }
+    manifest_bytes(stream, &block, &mut json)?;
+    let same = parse_manifest(stream, &block, &json)? == *beside;
     Ok(if same { Inside::Same } else { Inside::Other })
 }
 
+/// Takes a text and compares it with what a stream has.
+struct Compared<'a> {
+    stream: &'a mut Stream,
+    /// Bytes that were equal.
+    equal: usize,
+    /// What the stream has instead of the piece that differs.
+    found: Vec<u8>,
+    failure: Option<Error>,
+}
+
+impl io::Write for Compared<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.found.resize(bytes.len(), 0);
+        if let Err(failure) = self.stream.fill(&mut self.found) {
+            self.failure = Some(failure);
+            return Err(io::ErrorKind::Other.into());
+        }
+        if self.found != bytes {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        self.equal += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn manifest_after(stream: &mut Stream, block: &[u8; BLOCK]) -> Result<Manifest> {
-    let json = manifest_bytes(stream, block)?;
+    let mut json = Vec::new();
+    manifest_bytes(stream, block, &mut json)?;
     parse_manifest(stream, block, &json)
 }
 
@@ -277,29 +350,30 @@ fn parse_manifest(stream: &Stream, block: &[u8; BLOCK], json: &[u8]) -> Result<M
     Ok(manifest)
 }
 
-fn manifest_bytes(stream: &mut Stream, block: &[u8; BLOCK]) -> Result<Vec<u8>> {
+/// Reads what a manifest has beyond what was read of it.
+fn manifest_bytes(stream: &mut Stream, block: &[u8; BLOCK], json: &mut Vec<u8>) -> Result<()> {
     let header = Header::from_byte_slice(block);
     let size = header.entry_size().map_err(|error| stream.unreadable(error))?;
     if size > MAX_MANIFEST {
         return Err(stream.hostile("its manifest is too large"));
     }
-    let mut json = Vec::new();
     // Grows with what is really there, so that a size that lies costs nothing.
-    let read = (&mut stream.decoder).take(size).read_to_end(&mut json);
+    let left = size.saturating_sub(json.len() as u64);
+    let read = (&mut stream.decoder).take(left).read_to_end(json);
     read.map_err(|error| stream.unreadable(error))?;
     if json.len() as u64 != size {
         return Err(stream.damaged("it ends too early"));
     }
     expect_zeros(stream, filling(size).len())?;
     if stream.form.compression == Compression::None {
-        let expected = entry::manifest_sum(block, &json);
+        let expected = entry::manifest_sum(block, json);
         let mut found = vec![0; expected.len()];
         stream.fill(&mut found)?;
         if found != expected {
             return Err(stream.damaged("the manifest inside has another digest than listed"));
         }
     }
-    Ok(json)
+    Ok(())
 }
 
 fn expect_head(stream: &mut Stream, item: Item<'_>, manifest: &Manifest) -> Result<()> {

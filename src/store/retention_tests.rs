@@ -25,6 +25,7 @@ fn backup(when: &str) -> Backup {
         git_revision: None,
         cut: Cut::All,
         excluded: Vec::new(),
+        included: Vec::new(),
         databases: Vec::new(),
         files: Vec::new(),
         content: Digest::of(b""),

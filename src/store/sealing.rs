@@ -29,6 +29,7 @@ fn outside(manifest: &Manifest) -> Manifest {
             Cut::PerDatabase { .. } => Cut::PerDatabase { reason: "encrypted".into() },
         },
         excluded: Vec::new(),
+        included: Vec::new(),
         databases: Vec::new(),
         files: Vec::new(),
         content: Digest::of(b""),

@@ -29,7 +29,7 @@ fn publish(store: &Store, number: u8) -> Backup {
     let created = Utc.with_ymd_and_hms(2026, 11, 20, 13, 19, 7).unwrap();
     let session = store.session().unwrap();
     let mut draft = session.draft(&id(number), &Silent).unwrap();
-    let attributes = Attributes { mode: 0o600, user: 0, group: 0, modified: created };
+    let attributes = Attributes { mode: 0o600, modified: created, ..Attributes::default() };
     let (path, content) = (StoredPath::new("file").unwrap(), b"the content of a file");
     let source = (Path::new("file"), &mut &content[..] as _);
     let (record, _) = draft.add_file(&path, attributes, content.len() as u64, source).unwrap();
@@ -46,6 +46,7 @@ fn publish(store: &Store, number: u8) -> Backup {
         git_revision: Some("revision".into()),
         cut: Cut::PerDatabase { reason: "a reason".into() },
         excluded: vec!["cache".into()],
+        included: vec!["uploads".into()],
         content: Manifest::content_of(&[], &files),
         databases: Vec::new(),
         files,
@@ -116,6 +117,7 @@ fn what_lies_beside_is_held_against_what_is_encrypted() {
     let listed = store.load(&id(1)).unwrap();
     assert!(listed.manifest.files.is_empty() && listed.manifest.notes.is_empty());
     assert_eq!(listed.manifest.excluded, Vec::<String>::new());
+    assert_eq!(listed.manifest.included, Vec::<String>::new());
     assert_eq!(listed.manifest.cut, Cut::PerDatabase { reason: "encrypted".into() });
     assert_eq!(*store.unseal(&listed).unwrap(), one);
     // The manifest of another backup, and one that is damaged.

@@ -165,8 +165,9 @@ impl Session<'_> {
             // It was lost, and this process may not know for whom to encrypt it again.
             return Ok(());
         }
-        let json = super::to_json(&super::sealing::beside(backup))?;
-        Ok(disk::write_atomic("publish-manifest", &beside, disk::PRIVATE_FILE, &json)?)
+        let written = super::sealing::beside(backup);
+        let write = |out: &mut fs::File| super::text::write(out, &written);
+        Ok(disk::write_atomic_with("publish-manifest", &beside, disk::PRIVATE_FILE, write)?)
     }
 
     fn name(&self, written: &Written, backup: &Backup) -> Result<()> {

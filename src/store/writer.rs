@@ -4,6 +4,7 @@
 
 use super::{
     Attributes, Compression, Digest, FileKind, FileRecord, Form, Item, Keys, Manifest, Sealed,
+    Segment,
     compress::Compressor,
     digest::Hashing,
     entry::{self, filling},
@@ -16,7 +17,7 @@ use crate::{
 };
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -82,12 +83,38 @@ impl<'a> Draft<'a> {
         size: u64,
         source: (&Path, &mut dyn Read),
     ) -> Result<(FileRecord, Supply)> {
-        let kind = FileKind::File { size, sha256: Digest::of(b"") };
-        let mut record = FileRecord { path: path.clone(), attributes, kind };
-        let head = entry::head(Item::File(&record));
-        self.write(&head)?;
-        let (digest, supply) = self.content(size, source)?;
-        record.kind = FileKind::File { size, sha256: digest };
+        let mut record = file_of(path, attributes, size, None);
+        self.write(&entry::head(Item::File(&record)))?;
+        let mut hashing = Hashing::new(io::sink());
+        let supply = self.content(size, source, &mut hashing)?;
+        self.write(filling(size))?;
+        record.kind = FileKind::File { size, sha256: hashing.finish().1 };
+        Ok((record, supply))
+    }
+
+    /// Adds a file with holes: only the segments that hold data are read and stored.
+    pub(crate) fn add_sparse(
+        &mut self,
+        path: &super::StoredPath,
+        attributes: Attributes,
+        (size, segments): (u64, Vec<Segment>),
+        (absolute, mut file): (&Path, &File),
+    ) -> Result<(FileRecord, Supply)> {
+        let mut record = file_of(path, attributes, size, Some(segments.clone()));
+        let item = Item::File(&record);
+        self.write(&entry::head(item))?;
+        let mut hashing = Hashing::new(io::sink());
+        let mut supply = Supply::Whole;
+        for Segment { offset, length } in segments {
+            hashing.skip(offset - hashing.count());
+            file.seek(SeekFrom::Start(offset)).map_err(failed("read", absolute))?;
+            if self.content(length, (absolute, &mut file), &mut hashing)? == Supply::Short {
+                supply = Supply::Short;
+            }
+        }
+        hashing.skip(size - hashing.count());
+        self.write(filling(item.data_bytes()))?;
+        record.kind = FileKind::File { size, sha256: hashing.finish().1 };
         Ok((record, supply))
     }
 
@@ -109,13 +136,14 @@ impl<'a> Draft<'a> {
 
     /// Adds the manifest, closes the archive and makes it durable.
     pub(crate) fn finish(mut self, manifest: &Manifest) -> Result<Written> {
-        let json = super::to_json(manifest)?;
-        let size = json.len() as u64;
+        let size = super::text::length(manifest)?;
         let head = entry::manifest_head(manifest, size);
         self.write(&head)?;
-        self.write(&json)?;
+        let out = self.out.as_mut().expect("it is taken only by `finish`");
+        super::text::write(out, manifest).map_err(failed("write", &self.partial))?;
         self.write(filling(size))?;
         if self.form.compression == Compression::None {
+            let json = super::to_json(manifest)?;
             self.write(&entry::manifest_sum(&head, &json))?;
         }
         // Two blocks of zeros are the end of a tar archive.
@@ -137,17 +165,18 @@ impl<'a> Draft<'a> {
         Ok(Written { partial, bytes, sha256, sealed })
     }
 
+    /// Writes exactly `size` bytes of a source.
     fn content(
         &mut self,
         size: u64,
         (path, reader): (&Path, &mut dyn Read),
-    ) -> Result<(Digest, Supply)> {
-        let mut hashing = Hashing::new(io::sink());
+        hashing: &mut Hashing<io::Sink>,
+    ) -> Result<Supply> {
+        let mut left = size;
         let mut buffer = vec![0; BUFFER.min(usize::try_from(size).unwrap_or(BUFFER).max(1))];
         let mut supply = Supply::Whole;
-        while hashing.count() < size {
-            let wanted =
-                usize::try_from(size - hashing.count()).unwrap_or(BUFFER).min(buffer.len());
+        while left > 0 {
+            let wanted = usize::try_from(left).unwrap_or(BUFFER).min(buffer.len());
             let mut count = match reader.read(&mut buffer[..wanted]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other.map_err(failed("read", path))?,
@@ -160,18 +189,29 @@ impl<'a> Draft<'a> {
             }
             hashing.write_all(&buffer[..count]).expect("a sink takes everything");
             self.write(&buffer[..count])?;
+            left -= count as u64;
             self.done += count as u64;
             self.observer.event(Event::WorkAdvanced { work: Work::Archive, done_bytes: self.done });
             go_on(self.observer)?;
         }
-        self.write(filling(size))?;
-        Ok((hashing.finish().1, supply))
+        Ok(supply)
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let out = self.out.as_mut().expect("it is taken only by `finish`");
         Ok(out.write_all(bytes).map_err(failed("write", &self.partial))?)
     }
+}
+
+/// A file's record before its digest is known.
+fn file_of(
+    path: &super::StoredPath,
+    attributes: Attributes,
+    size: u64,
+    segments: Option<Vec<Segment>>,
+) -> FileRecord {
+    let kind = FileKind::File { size, sha256: Digest::of(b"") };
+    FileRecord { path: path.clone(), attributes, kind, segments }
 }
 
 impl Drop for Draft<'_> {

@@ -53,6 +53,57 @@ fn leaves_out_what_is_excluded_and_what_is_its_own() {
 }
 
 #[test]
+fn holds_what_is_included_and_a_restore_leaves_the_rest_alone() {
+    let sandbox = Sandbox::with_users()
+        .config("include = [\"*.db\", \"uploads/*/kept\"]\nexclude = [\"old.db\"]\n")
+        .file("data/uploads/a/kept/1", "1")
+        .file("data/uploads/a/rest", "x")
+        .file("data/uploads/none/rest", "x")
+        .file("data/note", "x");
+    sandbox.execute("sub/deep.db", "PRAGMA journal_mode = WAL; CREATE TABLE t (a)");
+    sandbox.execute("old.db", "CREATE TABLE t (a)");
+    let log = sandbox.database("sub/deep.db");
+    log.execute_batch("INSERT INTO t VALUES ('in the log')").unwrap();
+    let document = sandbox.run("backup --json").success().json();
+    let manifest = &document["backup"]["manifest"];
+    let paths = |list: &str| -> Vec<String> {
+        let records = manifest[list].as_array().unwrap();
+        records.iter().map(|it| it["path"].as_str().unwrap().into()).collect()
+    };
+    assert_eq!(paths("databases"), ["app.db", "sub/deep.db"]);
+    let folders = ["sub", "uploads", "uploads/a", "uploads/a/kept", "uploads/a/kept/1"];
+    assert_eq!(paths("files"), folders);
+    assert_eq!(manifest["included"], serde_json::json!(["*.db", "uploads/*/kept"]));
+    drop(log);
+
+    sandbox.remove("data/uploads");
+    sandbox.write("data/note", "changed");
+    sandbox.write("data/later", "came later");
+    sandbox.execute("app.db", "DELETE FROM users");
+    sandbox.execute("later.db", "CREATE TABLE t (a)");
+    // Also where the file says nothing of it by then: the backup itself knows.
+    sandbox.write("piton.toml", "");
+    sandbox.run("restore --yes").success();
+    assert_eq!(sandbox.query("app.db", "SELECT count(*) FROM users"), "2");
+    assert_eq!(sandbox.read("data/uploads/a/kept/1"), "1");
+    assert_eq!(
+        (sandbox.read("data/note"), sandbox.read("data/later")),
+        ("changed".into(), "came later".into())
+    );
+    assert!(sandbox.exists("data/old.db") && !sandbox.exists("data/later.db"));
+
+    // Equal content of another part is another backup.
+    sandbox.remove("data/note");
+    sandbox.remove("data/later");
+    sandbox.remove("data/old.db");
+    sandbox.run("backup").success().says("verified");
+    sandbox.write("migrations/002_more.sql", "CREATE TABLE more (id INTEGER PRIMARY KEY);");
+    let refused = sandbox.run("up --include uploads").code(4).one_error();
+    refused.says("`include` does not name it");
+    sandbox.run("backup --include [a").code(2).one_error();
+}
+
+#[test]
 fn of_a_database_with_a_log() {
     let sandbox = Sandbox::with_users();
     let open = sandbox.database("app.db");

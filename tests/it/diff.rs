@@ -39,6 +39,22 @@ fn equal_ones_and_what_has_changed() {
 }
 
 #[test]
+fn of_a_part_and_as_a_test() {
+    let sandbox = Sandbox::with_users().file("data/notes/a", "a").file("data/b", "b");
+    sandbox.back_up();
+    sandbox.run("diff --exit-code").success().says("equal: ");
+    sandbox.write("data/notes/a", "changed");
+    sandbox.write("data/b", "changed");
+    let document = sandbox.run("diff --exit-code --json --only notes").code(3).json();
+    assert_eq!(document["outcome"], "pending");
+    assert_eq!(document["files"]["changed"], serde_json::json!(["notes/a"]));
+    sandbox.run("diff --only notes --only b").success().says("~ b").says("~ notes/a");
+    sandbox.run("diff --exit-code --only *.db").success().says("equal: ");
+    sandbox.run("diff --only nowhere").code(2).one_error().says("nothing on either side");
+    sandbox.run("diff --only [a").code(2).one_error();
+}
+
+#[test]
 fn what_is_damaged_is_said() {
     let sandbox = Sandbox::with_users();
     let id = sandbox.back_up();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs)]
 
 mod changes;
+mod counting;
 mod engine;
 mod fixtures;
 mod generator;
@@ -22,6 +23,7 @@ mod cells;
 mod chinook;
 mod completions;
 mod compression;
+mod counters;
 mod crash;
 mod damaged;
 mod deploy;
@@ -33,6 +35,7 @@ mod encryption;
 mod full_disk;
 mod generated;
 mod history;
+mod holes;
 mod hot;
 mod in_use;
 mod init;
@@ -43,6 +46,7 @@ mod lock;
 mod managers;
 mod mounts;
 mod new;
+mod odd;
 mod permissions;
 mod plan;
 mod prune;

@@ -6,7 +6,7 @@ mod catalog;
 use super::{
     Attributes, Backup, BackupId, Check, Checking, Compression, Cut, DatabaseFacts, DatabaseRecord,
     Digest, FORMAT, FileKind, FileRecord, Folders, Form, LinkTarget, Manifest, Reason, Secrecy,
-    Store, StoredPath, compress::Compressor, digest_of, entry, facts, open_copy, to_json,
+    Store, StoredPath, compress::Compressor, digest_of, entry, facts, open_copy, text,
 };
 use crate::{
     Kind,
@@ -40,11 +40,11 @@ fn path(text: &str) -> StoredPath {
 
 fn attributes() -> Attributes {
     let modified = Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).unwrap();
-    Attributes { mode: 0o755, user: 0, group: 0, modified }
+    Attributes { mode: 0o755, modified, ..Attributes::default() }
 }
 
 fn file(name: &str, kind: FileKind) -> FileRecord {
-    FileRecord { path: path(name), attributes: attributes(), kind }
+    FileRecord { path: path(name), attributes: attributes(), kind, segments: None }
 }
 
 fn content() -> FileKind {
@@ -97,6 +97,7 @@ fn craft() -> Crafted {
         git_revision: None,
         cut: Cut::All,
         excluded: Vec::new(),
+        included: Vec::new(),
         content: Manifest::content_of(&databases, &files),
         databases,
         files,
@@ -139,11 +140,16 @@ impl Crafted {
     }
 
     fn manifest_entry(&self) -> Vec<u8> {
-        let json = to_json(&self.manifest).unwrap();
+        let mut json = Vec::new();
+        text::write(&mut json, &self.manifest).unwrap();
+        self.manifest_entry_of(&json)
+    }
+
+    fn manifest_entry_of(&self, json: &[u8]) -> Vec<u8> {
         let size = json.len() as u64;
         let mut bytes = entry::manifest_head(&self.manifest, size);
-        let sum = entry::manifest_sum(&bytes, &json);
-        bytes.extend_from_slice(&json);
+        let sum = entry::manifest_sum(&bytes, json);
+        bytes.extend_from_slice(json);
         bytes.extend_from_slice(entry::filling(size));
         if self.compression == Compression::None {
             bytes.extend_from_slice(&sum);
@@ -182,7 +188,9 @@ impl Crafted {
                     sealed: None,
                     manifest: self.manifest.clone(),
                 };
-                fs::write(manifest_path, to_json(&backup).unwrap()).unwrap();
+                let mut json = Vec::new();
+                text::write(&mut json, &backup).unwrap();
+                fs::write(manifest_path, json).unwrap();
             }
         }
     }
@@ -237,6 +245,35 @@ fn a_sound_archive_is_accepted_with_and_without_the_manifest_beside_it() {
             assert_eq!(crafted.verify().unwrap().manifest, crafted.manifest);
         }
     }
+}
+
+#[test]
+fn the_manifest_inside_may_be_another_text_for_the_same() {
+    let crafted = craft();
+    let mut text = Vec::new();
+    text::write(&mut text, &crafted.manifest).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let lines = |turned: bool| {
+        let mut lines: Vec<&str> = text.lines().collect();
+        let at = lines.iter().position(|line| line.contains("\"host\"")).unwrap();
+        lines.swap(at, if turned { at + 1 } else { at });
+        lines.join("\n") + "\n"
+    };
+    assert_eq!(lines(false), text);
+    let older = serde_json::to_string_pretty(&crafted.manifest).unwrap();
+    let mut entries = crafted.entries();
+    let at = entries.len() - 2;
+    for same in [lines(true), older] {
+        assert_ne!(same, text);
+        entries[at] = crafted.manifest_entry_of(same.as_bytes());
+        crafted.write(&entries, Beside::Manifest);
+        assert_eq!(crafted.verify().unwrap().manifest, crafted.manifest);
+    }
+    let other = text.replace("\"host\": \"host\"", "\"host\": \"tosh\"");
+    assert_ne!(other, text);
+    entries[at] = crafted.manifest_entry_of(other.as_bytes());
+    crafted.write(&entries, Beside::Manifest);
+    assert_eq!(crafted.verify().expect_err("it differs").kind(), Kind::Damaged);
 }
 
 #[test]

@@ -46,6 +46,16 @@ pub struct Global {
         help_heading = "Global"
     )]
     pub exclude: Vec<String>,
+    /// A pattern of what a backup holds [default: everything]; may be given several times.
+    #[arg(
+        long,
+        global = true,
+        env = "PITON_INCLUDE",
+        value_name = "GLOB",
+        value_delimiter = ',',
+        help_heading = "Global"
+    )]
+    pub include: Vec<String>,
     /// How a backup is compressed: gzip, zstd or none [default: gzip].
     #[arg(
         long,

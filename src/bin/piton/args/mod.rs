@@ -132,6 +132,12 @@ pub enum Command {
         /// List the keys of the rows, so many of each kind and table [default: 20].
         #[arg(long, value_name = "COUNT", num_args = 0..=1, require_equals = true, default_missing_value = "20")]
         rows: Option<usize>,
+        /// Only what this pattern means; may be given several times.
+        #[arg(long, value_name = "GLOB")]
+        only: Vec<String>,
+        /// Exit with 3 if anything differs.
+        #[arg(long)]
+        exit_code: bool,
     },
     /// Put a backup back, after a backup of what is there now.
     Restore(Restore),

@@ -44,6 +44,6 @@ fn render(taken: &Taken, context: &Context) -> Report {
     for note in &manifest.notes {
         human.push_str(&format!("  {} {note}\n", text::styled(text::NOTICE, "note:")));
     }
-    let fields = json!({ "backup": taken.backup, "origin": taken.origin, "archive": archive });
-    Report::new(outcome, fields, human)
+    let fields = || json!({ "backup": taken.backup, "origin": taken.origin, "archive": archive });
+    Report::lazily(context.screen, outcome, fields, human)
 }

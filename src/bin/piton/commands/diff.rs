@@ -15,11 +15,17 @@ struct Names {
     second: String,
 }
 
-/// Compares and lists what differs.
-pub fn run(context: &Context, first: &str, second: &str, keys: Option<usize>) -> Result<Report> {
+/// Compares and lists what differs; `differing` is how it ends where anything does.
+pub fn run(
+    context: &Context,
+    (first, second): (&str, &str),
+    (only, keys): (&[String], Option<usize>),
+    differing: Outcome,
+) -> Result<Report> {
     let opposite: Opposite = second.parse()?;
     let keys = keys.unwrap_or(0);
-    let found = context.project.diff(&selector(first)?, &opposite, keys, &context.teller)?;
+    let found =
+        context.project.diff(&selector(first)?, &opposite, (only, keys), &context.teller)?;
     let DiffReport { first, second, difference } = &found;
     let fields = json!({
         "first": first,
@@ -31,7 +37,7 @@ pub fn run(context: &Context, first: &str, second: &str, keys: Option<usize>) ->
     let second = second.as_ref().map_or("the live data", |id| id.as_str()).to_string();
     let names = Names { first: first.to_string(), second };
     let human = human(difference, &names, keys);
-    let outcome = if difference.is_empty() { Outcome::NothingToDo } else { Outcome::Done };
+    let outcome = if difference.is_empty() { Outcome::NothingToDo } else { differing };
     Ok(Report::new(outcome, fields, human))
 }
 

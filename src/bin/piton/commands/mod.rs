@@ -83,7 +83,10 @@ pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result
         Command::Backups { id, action: None } => backups::run(&context, id.as_deref()),
         Command::Backups { action: Some(action), .. } => remark::run(&context, action),
         Command::Verify { id, all } => verify::run(&context, id, *all),
-        Command::Diff { first, second, rows } => diff::run(&context, first, second, *rows),
+        Command::Diff { first, second, rows, only, exit_code } => {
+            let differing = if *exit_code { Outcome::Pending } else { Outcome::Done };
+            diff::run(&context, (first, second), (only, *rows), differing)
+        }
         Command::Prune { dry_run: true, .. } => prune::plan(&context),
         Command::Prune { wait, .. } => prune::run(&context, patience(*wait)),
         Command::Restore(restore) => restore::run(&context, restore),
@@ -112,6 +115,7 @@ fn overrides(global: &Global) -> Overrides {
         backups: global.backups.clone(),
         database: global.database.clone(),
         exclude: global.exclude.clone(),
+        include: global.include.clone(),
         compression: global.compression.clone(),
         // A variable that is set to nothing names none.
         recipients: global.recipients.iter().filter(|it| !it.is_empty()).cloned().collect(),

@@ -10,7 +10,7 @@ use super::{
 use piton::event::{Event, Observer, Work};
 use std::{
     io::{IsTerminal, Write},
-    sync::Mutex,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -24,22 +24,72 @@ pub struct Teller {
 struct Progress {
     total: Option<u64>,
     began: Instant,
-    shown: Option<Instant>,
+    /// When a line was shown last.
+    told: Option<Instant>,
+    /// Characters of the line that stands there and is to be replaced.
+    width: usize,
+}
+
+impl Progress {
+    fn new(total: Option<u64>) -> Self {
+        Self { total, began: Instant::now(), told: None, width: 0 }
+    }
+
+    /// Whether it is time for a line: not at once, because most work ends before anybody could
+    /// read it, and then a few times a second.
+    fn is_due(&mut self) -> bool {
+        const EVERY: Duration = Duration::from_millis(200);
+        let now = Instant::now();
+        let due = now - self.told.unwrap_or(self.began) >= EVERY;
+        if due {
+            self.told = Some(now);
+        }
+        due
+    }
+
+    /// Writes a line over the one that stands there. Spaces instead of a control sequence, which
+    /// would not pass where colours are off.
+    fn show(&mut self, text: &str) {
+        let width = text.chars().count();
+        let rest = " ".repeat(self.width.saturating_sub(width));
+        let back = if width == 0 { "\r" } else { "" };
+        // A closed pipe must not stop the work.
+        let _ = write!(anstream::stderr(), "\r{text}{rest}{back}");
+        self.width = width;
+    }
+
+    /// What is done, of how much, how fast, and how long it will take; well below 80 characters.
+    fn line(&self, work: Work, done: u64) -> String {
+        let rate = done as f64 / self.began.elapsed().as_secs_f64().max(0.001);
+        let speed = format!("{}/s", bytes(rate as u64));
+        match self.total {
+            Some(total) if rate > 0.0 && total >= done => {
+                let left = remaining((total - done) as f64 / rate);
+                format!("{} {} of {}, {speed}, {left} left", verb(work), bytes(done), bytes(total))
+            }
+            _ => format!("{} {}, {speed}", verb(work), bytes(done)),
+        }
+    }
+}
+
+fn remaining(seconds: f64) -> String {
+    let seconds = seconds.ceil() as u64;
+    match seconds {
+        0..=99 => format!("{seconds} s"),
+        100..=5999 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h", seconds.div_ceil(3600)),
+    }
 }
 
 impl Teller {
     /// An observer that prints as the screen says.
     pub fn new(screen: Screen) -> Self {
-        let progress = Progress { total: None, began: Instant::now(), shown: None };
-        Self { screen, terminal: std::io::stderr().is_terminal(), progress: Mutex::new(progress) }
+        let progress = Mutex::new(Progress::new(None));
+        Self { screen, terminal: std::io::stderr().is_terminal(), progress }
     }
 
-    /// A line that the next one replaces: the report tells it again.
-    fn passing(&self, text: &str) {
-        self.clear();
-        let mut progress = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        progress.shown = Some(Instant::now());
-        let _ = write!(anstream::stderr(), "{text}");
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn line(&self, text: &str) {
@@ -48,37 +98,16 @@ impl Teller {
         let _ = writeln!(anstream::stderr(), "{text}");
     }
 
-    fn advance(&self, work: Work, done: u64) {
-        const EVERY: Duration = Duration::from_millis(200);
-        let mut progress = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let now = Instant::now();
-        let soon = progress.shown.is_some_and(|shown| now - shown < EVERY);
-        if soon || now - progress.began < EVERY {
-            return;
-        }
-        progress.shown = Some(now);
-        let seconds = (now - progress.began).as_secs_f64();
-        let rate = done as f64 / seconds;
-        let rest = match progress.total {
-            Some(total) if rate > 0.0 && total >= done => {
-                format!(" of {}, {:.0} s left", bytes(total), (total - done) as f64 / rate)
-            }
-            _ => String::new(),
-        };
-        let text = format!("{} {}{rest} ({}/s)", verb(work), bytes(done), bytes(rate as u64));
-        let _ = write!(anstream::stderr(), "\r\x1b[K{text}");
+    /// A line that the next one replaces: the report tells it again.
+    fn passing(&self, text: &str) {
+        self.progress().show(text);
     }
 
     fn clear(&self) {
-        let mut progress = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if progress.shown.take().is_some() {
-            let _ = write!(anstream::stderr(), "\r\x1b[K");
+        let mut progress = self.progress();
+        if progress.width > 0 {
+            progress.show("");
         }
-    }
-
-    fn begin(&self, total: Option<u64>) {
-        let mut progress = self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *progress = Progress { total, began: Instant::now(), shown: None };
     }
 
     fn tell(&self, event: Event) {
@@ -88,9 +117,10 @@ impl Teller {
                 "{} an interrupted restore of {backup} was rolled {direction}",
                 styled(NOTICE, "note:")
             )),
-            Event::WorkStarted { total_bytes, .. } => self.begin(total_bytes),
             Event::WorkAdvanced { work, done_bytes } if self.terminal => {
-                self.advance(work, done_bytes)
+                let mut progress = self.progress();
+                let line = progress.line(work, done_bytes);
+                progress.show(&line);
             }
             Event::WorkEnded { .. } => self.clear(),
             Event::MigrationStarted { database, migration } if self.terminal => {
@@ -123,6 +153,14 @@ impl Observer for Teller {
     }
 
     fn event(&self, event: Event) {
+        if let Event::WorkStarted { total_bytes, .. } = event {
+            let mut progress = self.progress();
+            *progress = Progress { width: progress.width, ..Progress::new(total_bytes) };
+        }
+        // Of many files there is one for each: more than anybody could read.
+        if matches!(event, Event::WorkAdvanced { .. }) && !self.progress().is_due() {
+            return;
+        }
         if self.screen.json {
             if let Ok(text) = serde_json::to_string(&event) {
                 self.line(&text);
@@ -139,5 +177,33 @@ fn verb(work: Work) -> &'static str {
         Work::Verify => "verifying",
         Work::Unpack => "unpacking",
         Work::Publish => "putting in place",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Progress, remaining};
+    use piton::event::Work;
+    use std::time::Duration;
+
+    #[test]
+    fn the_line_stays_within_80_columns() {
+        let mut progress = Progress::new(Some(1_100 << 30));
+        progress.began -= Duration::from_secs(1_000_000);
+        for done in [0, 1_000, 999 << 30, 1_100 << 30, 2_000 << 30] {
+            let line = progress.line(Work::Publish, done);
+            assert!(line.chars().count() < 79, "{line}");
+        }
+        let line = progress.line(Work::Archive, 550 << 30);
+        assert_eq!(line, "archiving 550.0 GiB of 1.1 TiB, 576.7 KiB/s, 278 h left");
+        assert_eq!([1.2, 99.0, 150.0, 7000.0].map(remaining), ["2 s", "99 s", "3 min", "2 h"]);
+    }
+
+    #[test]
+    fn a_line_is_due_only_now_and_then() {
+        let mut progress = Progress::new(None);
+        assert!(!progress.is_due());
+        progress.began -= Duration::from_secs(1);
+        assert_eq!([progress.is_due(), progress.is_due()], [true, false]);
     }
 }
