@@ -6,6 +6,7 @@
 
 pub mod project;
 
+pub mod offsite;
 pub mod rehearse;
 pub mod restore;
 

@@ -7,6 +7,7 @@ mod backup;
 mod database;
 mod disk;
 mod history;
+mod offsite;
 mod place;
 mod project;
 mod restore;
@@ -17,6 +18,7 @@ pub use backup::BackupError;
 pub use database::DatabaseError;
 pub use disk::DiskError;
 pub use history::HistoryError;
+pub use offsite::OffsiteError;
 pub use place::Place;
 pub use project::ProjectError;
 pub use restore::{FileHolder, RestoreError};
@@ -55,6 +57,9 @@ pub enum Error {
     /// A restore was refused or could not be finished.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// The place off the machine.
+    #[error(transparent)]
+    Offsite(#[from] OffsiteError),
     /// Another piton works on the data directory.
     #[error("`{}` is locked by {holder}", data.display())]
     Locked {
@@ -138,6 +143,7 @@ impl Error {
             Self::Store(error) => error.kind(),
             Self::Backup(error) => error.kind(),
             Self::Restore(error) => error.kind(),
+            Self::Offsite(error) => error.kind(),
             Self::Locked { .. } => Kind::Locked,
             Self::Internal(_) => Kind::Internal,
         }
@@ -166,6 +172,7 @@ impl Error {
             Self::Store(error) => error.hint(),
             Self::Backup(error) => error.hint(),
             Self::Restore(error) => error.hint(),
+            Self::Offsite(error) => error.hint(),
             Self::Locked { .. } => {
                 Some("wait for it to end, or let this command wait: add `--wait`".into())
             }

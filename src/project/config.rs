@@ -3,11 +3,12 @@
 //! Precedence: flag, environment, file, default. Flags and environment arrive as [`Overrides`];
 //! the library itself reads neither.
 
-use super::retention::RetentionKeys;
+use super::{offsite_keys::StoreKeys, retention::RetentionKeys};
 use crate::{
     Result, database, disk,
     error::{Place, ProjectError},
     history::duration,
+    offsite,
     store::Retention,
 };
 use serde::Deserialize;
@@ -58,6 +59,9 @@ pub struct File {
     /// Which backups are kept.
     #[serde(default)]
     pub retention: RetentionKeys,
+    /// Where backups are copied to.
+    #[serde(default)]
+    pub store: StoreKeys,
     /// Targets by name.
     #[serde(default)]
     pub targets: BTreeMap<String, TargetKeys>,
@@ -127,6 +131,8 @@ pub struct Config {
     pub schema_only: bool,
     /// Which backups are kept.
     pub retention: Retention,
+    /// Where backups are copied to, where that is wanted.
+    pub offsite: Option<offsite::Settings>,
     /// Targets by name: pattern of databases, migrations folder.
     pub targets: BTreeMap<String, (String, Option<PathBuf>)>,
     /// The file as it stands, for what concerns only the command line.
@@ -201,6 +207,11 @@ impl Reader<'_> {
         };
         let retention = file.retention.rules();
         let retention = retention.map_err(|(span, reason)| self.wrong(span, reason))?;
+        let offsite = file.store.offsite.as_ref().map(|keys| keys.settings(parent)).transpose();
+        let offsite = offsite.map_err(|(span, reason)| match span {
+            Some(span) => self.wrong(span, reason),
+            None => ProjectError::Setting { name: "[store.offsite] url".into(), reason }.into(),
+        })?;
         let mut targets = BTreeMap::new();
         for (name, keys) in &file.targets {
             let folder = keys.migrations.as_ref().map(|path| self.existing("migrations", path));
@@ -249,6 +260,7 @@ impl Reader<'_> {
             )?,
             schema_only: over.schema_only.or(file.schema_only).unwrap_or(false),
             retention,
+            offsite,
             targets,
             root,
             file,

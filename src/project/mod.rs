@@ -10,6 +10,8 @@ mod databases;
 mod diff;
 mod init;
 pub mod last_run;
+mod offsite;
+pub mod offsite_keys;
 mod operate;
 mod outcome;
 mod prune;
@@ -24,7 +26,7 @@ mod up;
 mod world;
 
 pub use adopt::Adopted;
-pub use backups::Verification;
+pub use backups::{BackupReport, Remarked, Verification};
 pub use check::{CheckedTarget, Strictness};
 pub use config::{Config, Overrides};
 pub use diff::{DiffReport, Opposite};

@@ -10,6 +10,7 @@ use crate::{
     event::Observer,
     ledger,
     lock::{PRIVATE_FOLDER, Patience},
+    offsite,
     restore::{self, Gate, Preview, Recovered, Restored},
     store::{Backup, BackupId, Filter, Reason, Selector},
 };
@@ -44,6 +45,9 @@ pub struct RestoreReport {
     pub preview: Preview,
     /// What was done; nothing where only the preview was asked for.
     pub restored: Option<Restored>,
+    /// What was copied off the machine; nothing where no place is configured, or not for such
+    /// backups.
+    pub offsite: Option<offsite::Report>,
 }
 
 impl Project {
@@ -60,7 +64,7 @@ impl Project {
         self.settle(observer)?;
         let backup = self.source(source)?;
         let preview = self.preview(&backup, options, Some(observer))?;
-        Ok(RestoreReport { backup, preview, restored: None })
+        Ok(RestoreReport { backup, preview, restored: None, offsite: None })
     }
 
     /// Puts a backup back, after a safety backup of what is there now.
@@ -74,7 +78,7 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<RestoreReport> {
         let backup = self.source(source)?;
-        let _lock = self.begin(options.patience, observer)?;
+        let lock = self.begin(options.patience, observer)?;
         // Counting the rows that get lost is for whoever decides, and takes its time.
         let preview = self.preview(&backup, options, None)?;
         let restored = self.carry_out_restore(&backup, options, Safety::Take, observer)?;
@@ -87,7 +91,9 @@ impl Project {
             last_run::write(&self.config.data, &run)?;
         }
         self.prune_after(Some(backup.id()), observer);
-        Ok(RestoreReport { backup, preview, restored: Some(restored) })
+        drop(lock);
+        let offsite = self.copy_after(Reason::Safety, observer);
+        Ok(RestoreReport { backup, preview, restored: Some(restored), offsite })
     }
 
     /// Unpacks a backup beside the live data.
@@ -102,7 +108,7 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<Backup> {
         let store = self.store();
-        let backup = store.find(selector)?;
+        let backup = store.find(selector).map_err(|error| self.or_elsewhere(error))?;
         restore::to_directory(&store, &backup, folder, &Filter::new(only)?, observer)?;
         Ok(backup)
     }
@@ -166,7 +172,9 @@ impl Project {
 
     fn source(&self, source: &Source) -> Result<Backup> {
         match source {
-            Source::Named(selector) => self.store().find(selector),
+            Source::Named(selector) => {
+                self.store().find(selector).map_err(|error| self.or_elsewhere(error))
+            }
             Source::LastRun => self.last_run_backup(),
         }
     }

@@ -66,7 +66,7 @@ fn span(text: &str) -> Result<Duration, String> {
 }
 
 /// A size in binary or decimal units.
-fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}` is no size: write it like `500MiB`, `20GiB` or `20GB`");
     let (number, unit) = split(text).ok_or_else(wrong)?;
     let factor: u64 = match unit {

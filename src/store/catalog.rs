@@ -188,12 +188,7 @@ impl Store {
             .take(reader::MAX_MANIFEST)
             .read_to_end(&mut json)
             .map_err(disk::failed("read", &beside))?;
-        let backup: Backup = super::from_json(&json, &beside)?;
-        super::accept_format(&backup.manifest, &beside)?;
-        if backup.id() != id {
-            return Err(damaged(&beside, "it belongs to another backup").into());
-        }
-        backup.manifest.check().map_err(|reason| damaged(&beside, &reason))?;
+        let backup = described(&json, id, &beside)?;
         if backup.archive_bytes != bytes {
             let reason = format!("it has {bytes} bytes instead of {}", backup.archive_bytes);
             return Err(damaged(&archive, &reason).into());
@@ -245,16 +240,32 @@ impl Store {
     }
 }
 
+/// Understands the description of a backup, which may come from anywhere.
+///
+/// # Errors
+/// [`StoreError::Damaged`] where it is none, or that of another backup.
+pub(crate) fn described(json: &[u8], id: &BackupId, shown: &Path) -> Result<Backup> {
+    let damaged = |reason: String| StoreError::Damaged { archive: shown.into(), reason };
+    let backup: Backup = super::from_json(json, shown)?;
+    super::accept_format(&backup.manifest, shown)?;
+    if backup.id() != id {
+        return Err(damaged("it belongs to another backup".into()).into());
+    }
+    backup.manifest.check().map_err(damaged)?;
+    Ok(backup)
+}
+
 enum Found {
     Backup(BackupId),
-    /// The lock and the staging area of a session.
+    /// The lock and the staging area of a session, and what copying off the machine keeps.
     Own,
     Stray(&'static str),
 }
 
 fn classify(path: &Path) -> Found {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if name == super::LOCK_NAME || name == super::STAGING_NAME {
+    let own = name == super::LOCK_NAME || name == super::STAGING_NAME;
+    if own || name.starts_with(super::OFFSITE) {
         return Found::Own;
     }
     if name.ends_with(super::PARTIAL) {

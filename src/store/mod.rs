@@ -39,12 +39,13 @@ pub use path::{LinkTarget, StoredPath};
 pub use remark::{Changed, Remark};
 pub use retention::Retention;
 
-pub(crate) use digest::digest_of;
+pub(crate) use catalog::described;
+pub(crate) use digest::{Hashing, digest_of};
 pub(crate) use extract::{Bare, dress};
 pub(crate) use inspect::{facts, open_copy, row_counts};
 pub(crate) use path::{Escaped, escape};
 pub(crate) use session::Session;
-pub(crate) use verify::compare_database;
+pub(crate) use verify::{compare_database, verify as verify_archive};
 pub(crate) use writer::{Draft, Supply, Written};
 
 use crate::{Error, Result, error::StoreError, event::Observer};
@@ -60,6 +61,8 @@ const MANIFEST: &str = ".json";
 const PARTIAL: &str = ".partial";
 const LOCK_NAME: &str = ".lock";
 const STAGING_NAME: &str = ".staging";
+/// What copying off the machine keeps here has names that begin so.
+pub(crate) const OFFSITE: &str = ".offsite";
 
 /// A backups directory, which need not exist yet.
 #[derive(Clone, Debug)]
@@ -161,7 +164,7 @@ impl Store {
 }
 
 /// The JSON form: indented, because people read it.
-fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
+pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
     let mut json = serde_json::to_vec_pretty(value)
         .map_err(|error| Error::Internal(format!("cannot write JSON: {error}")))?;
     json.push(b'\n');

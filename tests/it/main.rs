@@ -33,6 +33,7 @@ mod laws;
 mod layers;
 mod lock;
 mod new;
+mod offsite;
 mod plan;
 mod prune;
 mod recover;

@@ -1,22 +1,23 @@
 //! `backup`: a backup now.
 
-use super::Context;
+use super::{Context, offsite};
 use crate::render::{Report, text};
 use anyhow::Result;
 use piton::{
-    backup::{Origin, Taken},
+    backup::Origin,
     lock::Patience,
-    project::Outcome,
+    project::{BackupReport, Outcome},
 };
 use serde_json::json;
 
 /// Takes it, or refers to an earlier one with the same content.
 pub fn run(context: &Context, label: Option<String>, patience: Patience) -> Result<Report> {
-    let taken = context.project.backup(label, patience, &context.teller)?;
-    Ok(render(&taken, context))
+    let report = context.project.backup(label, patience, &context.teller)?;
+    Ok(render(&report, context))
 }
 
-fn render(taken: &Taken, context: &Context) -> Report {
+fn render(report: &BackupReport, context: &Context) -> Report {
+    let taken = &report.taken;
     let manifest = &taken.backup.manifest;
     let id = taken.backup.id();
     let archive = context.project.store().archive_path(id);
@@ -40,6 +41,13 @@ fn render(taken: &Taken, context: &Context) -> Report {
     for note in &manifest.notes {
         human.push_str(&format!("  {} {note}\n", text::styled(text::NOTICE, "note:")));
     }
-    let fields = json!({ "backup": taken.backup, "origin": taken.origin, "archive": archive });
-    Report::new(outcome, fields, human)
+    human.push_str(&offsite::line(report.offsite.as_ref()));
+    let fields = json!({
+        "backup": taken.backup,
+        "origin": taken.origin,
+        "archive": archive,
+        "offsite": report.offsite.as_ref().map(offsite::to_json),
+    });
+    let warning = offsite::warning(report.offsite.as_ref());
+    Report::new(outcome, fields, human).with_problems(warning)
 }

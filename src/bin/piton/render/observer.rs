@@ -97,6 +97,10 @@ impl Teller {
                 self.passing(&format!("{}: {migration} …", database.display()));
             }
             Event::MigrationEnded { .. } => self.clear(),
+            Event::Retrying { reason, milliseconds } if self.terminal => {
+                let seconds = milliseconds.div_ceil(1000);
+                self.passing(&format!("{reason}; again in {seconds} s …"));
+            }
             Event::Output { line } => self.line(&format!("  | {line}")),
             Event::Warning { text } => self.line(&format!("{} {text}", styled(NOTICE, "warning:"))),
             _ => {}
@@ -129,5 +133,8 @@ fn verb(work: Work) -> &'static str {
         Work::Verify => "verifying",
         Work::Unpack => "unpacking",
         Work::Publish => "putting in place",
+        Work::Copy => "copying",
+        Work::Compare => "comparing the copy",
+        Work::Fetch => "fetching",
     }
 }
