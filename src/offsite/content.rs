@@ -70,6 +70,12 @@ impl<'a> Content<'a> {
         self.observer
     }
 
+    /// The pace that the user allows.
+    #[cfg_attr(not(feature = "sftp"), expect(dead_code, reason = "one kind of place needs it"))]
+    pub(super) fn pace(&self) -> &'a Pace {
+        self.pace
+    }
+
     /// A part of it, for a computation on this machine.
     #[cfg_attr(not(feature = "s3"), expect(dead_code, reason = "one kind of place needs it"))]
     pub(super) fn peek(&self, from: u64, bytes: u64) -> impl Read {

@@ -13,6 +13,8 @@ mod place;
 mod plan;
 mod retry;
 mod settings;
+#[cfg(feature = "sftp")]
+mod sftp;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -64,7 +66,7 @@ impl<'a> Offsite<'a> {
     /// [`OffsiteError::NotBuilt`], and what is wrong with credentials.
     pub fn open(settings: &'a Settings, world: &World<'a>) -> Result<Self> {
         let shown = settings.location.to_string();
-        let place: Box<dyn Place> = match &settings.location {
+        let place: Box<dyn Place + 'a> = match &settings.location {
             Location::Folder(path) => Box::new(folder::Folder::new(path, shown)),
             #[cfg(feature = "s3")]
             Location::Bucket(bucket) => {

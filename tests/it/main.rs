@@ -34,12 +34,16 @@ mod layers;
 mod lock;
 mod new;
 mod offsite;
+#[cfg(feature = "sftp")]
+mod offsite_sftp;
 mod plan;
 mod prune;
 mod recover;
 mod restore;
 mod rollback;
 mod run;
+#[cfg(feature = "sftp")]
+mod servers;
 mod several;
 mod status;
 mod tenants;
