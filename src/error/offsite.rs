@@ -42,6 +42,14 @@ pub enum OffsiteError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The file with the certificates of authorities cannot be used.
+    #[error("the file of certificates `{}` cannot be used: {reason}", path.display())]
+    BadAuthorities {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The place cannot be reached at all; it may be later.
     #[error("cannot reach `{place}`: {reason}")]
     Unreachable {
@@ -72,6 +80,14 @@ pub enum OffsiteError {
         /// The place.
         place: String,
         /// What ssh said.
+        reason: String,
+    },
+    /// Nobody who is trusted vouches for the server.
+    #[error("the certificate of `{place}` is not trusted: {reason}")]
+    Certificate {
+        /// The place.
+        place: String,
+        /// What is wrong with it.
         reason: String,
     },
     /// The bucket or folder does not exist.
@@ -170,6 +186,7 @@ impl OffsiteError {
             | Self::NoCredentials { .. }
             | Self::OpenCredentials { .. }
             | Self::BadCredentials { .. }
+            | Self::BadAuthorities { .. }
             | Self::NotFound { .. }
             | Self::NotHere { .. }
             | Self::Ambiguous { .. } => Kind::Usage,
@@ -205,6 +222,7 @@ impl OffsiteError {
             Self::BadCredentials { .. } => {
                 "it needs the lines `aws_access_key_id = …` and `aws_secret_access_key = …`".into()
             }
+            Self::BadAuthorities { .. } => "it needs certificates in PEM form: `BEGIN CERTIFICATE`".into(),
             Self::Unreachable { .. } => {
                 format!("check host, port and network; then {AGAIN}")
             }
@@ -214,6 +232,9 @@ impl OffsiteError {
             }
             Self::HostKey { .. } => {
                 "compare the server's key with what its owner says, then add it to the known hosts: `ssh-keyscan HOST`".into()
+            }
+            Self::Certificate { .. } => {
+                "where it has an authority of its own, name its certificate with `ca-file` in `[store.offsite]`".into()
             }
             Self::Missing { what: "folder", .. } => {
                 "mount the disk or create the folder; piton does not, lest it fill the disk below a mount point".into()

@@ -71,7 +71,10 @@ impl<'a> Content<'a> {
     }
 
     /// The pace that the user allows.
-    #[cfg_attr(not(feature = "sftp"), expect(dead_code, reason = "one kind of place needs it"))]
+    #[cfg_attr(
+        not(any(feature = "s3", feature = "sftp")),
+        expect(dead_code, reason = "one kind of place needs it")
+    )]
     pub(super) fn pace(&self) -> &'a Pace {
         self.pace
     }

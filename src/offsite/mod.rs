@@ -12,6 +12,8 @@ mod pace;
 mod place;
 mod plan;
 mod retry;
+#[cfg(feature = "s3")]
+mod s3;
 mod settings;
 #[cfg(feature = "sftp")]
 mod sftp;

@@ -47,6 +47,9 @@ pub struct Bucket {
     pub addressing: Addressing,
     /// A file with the keys; the environment's where there is none.
     pub credentials: Option<PathBuf>,
+    /// A file with the certificates of the authorities that may vouch for the endpoint; those that
+    /// browsers trust where there is none.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// How a bucket is named in an address.

@@ -39,6 +39,8 @@ pub struct OffsiteKeys {
     pub path_style: Option<Spanned<bool>>,
     /// S3: a file with the keys.
     pub credentials: Option<Spanned<PathBuf>>,
+    /// S3: a file with certificates of authorities.
+    pub ca_file: Option<Spanned<PathBuf>>,
     /// SFTP: the private key.
     pub identity: Option<Spanned<PathBuf>>,
     /// SFTP: the file of known host keys.
@@ -71,8 +73,8 @@ impl OffsiteKeys {
         let location = Location::parse(self.url.get_ref())
             .map_err(|reason| (Some(self.url.span()), format!("`url`: {reason}")))?;
         let location = self.complete(location, parent)?;
-        let every =
-            || vec![Reason::Run, Reason::Manual, Reason::Safety, Reason::Deploy, Reason::Script];
+        // A safety backup stands between somebody and their restored service: it goes along later.
+        let usual = || vec![Reason::Run, Reason::Manual, Reason::Script, Reason::Deploy];
         let bandwidth = self.bandwidth.as_ref().map(|text| {
             let bytes = size(text.get_ref())
                 .map_err(|reason| (Some(text.span()), format!("`bandwidth`: {reason}")))?;
@@ -86,7 +88,7 @@ impl OffsiteKeys {
         });
         Ok(Settings {
             location,
-            copy_after: self.copy_after.clone().unwrap_or_else(every),
+            copy_after: self.copy_after.clone().unwrap_or_else(usual),
             retention: self.retention.rules().map_err(|(span, reason)| (Some(span), reason))?,
             bandwidth: bandwidth.transpose()?,
             timeout: time("timeout", self.timeout.as_ref(), TIMEOUT)?,
@@ -121,6 +123,7 @@ impl OffsiteKeys {
                     region: text(&self.region),
                     addressing: if in_path { Addressing::Path } else { Addressing::Host },
                     credentials: path(&self.credentials),
+                    ca_file: path(&self.ca_file),
                     ..bucket
                 }))
             }
@@ -135,12 +138,13 @@ impl OffsiteKeys {
         }
     }
 
-    fn of_buckets(&self) -> [(&'static str, Option<Range<usize>>); 4] {
+    fn of_buckets(&self) -> [(&'static str, Option<Range<usize>>); 5] {
         [
             ("endpoint", self.endpoint.as_ref().map(Spanned::span)),
             ("region", self.region.as_ref().map(Spanned::span)),
             ("path-style", self.path_style.as_ref().map(Spanned::span)),
             ("credentials", self.credentials.as_ref().map(Spanned::span)),
+            ("ca-file", self.ca_file.as_ref().map(Spanned::span)),
         ]
     }
 

@@ -34,6 +34,8 @@ mod layers;
 mod lock;
 mod new;
 mod offsite;
+#[cfg(feature = "s3")]
+mod offsite_s3;
 #[cfg(feature = "sftp")]
 mod offsite_sftp;
 mod plan;
@@ -42,7 +44,7 @@ mod recover;
 mod restore;
 mod rollback;
 mod run;
-#[cfg(feature = "sftp")]
+#[cfg(any(feature = "s3", feature = "sftp"))]
 mod servers;
 mod several;
 mod status;

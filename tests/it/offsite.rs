@@ -333,7 +333,9 @@ fn copying_waits_for_the_reasons_that_are_named() {
     sandbox.run("status").success().says("all of them copied");
     // The default leaves out what stands between somebody and their restored service.
     configure(&sandbox, "");
+    sandbox.write("data/file", "of now");
     sandbox.run("restore --yes").success().never_says("copied");
+    sandbox.run("status").success().says("only here: 1 backup is not copied");
 }
 
 #[test]

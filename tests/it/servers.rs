@@ -143,3 +143,96 @@ impl Drop for Sshd {
         self.kill();
     }
 }
+
+/// An object store in memory: moto.
+#[cfg(feature = "s3")]
+pub struct Moto {
+    child: Option<Child>,
+    pub port: u16,
+    program: PathBuf,
+    options: Vec<String>,
+}
+
+#[cfg(feature = "s3")]
+impl Moto {
+    /// Starts one with an empty bucket `bucket`; nothing where it is not installed.
+    pub fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same with options of its own; then without the bucket.
+    pub fn start_with(options: &[&str]) -> Option<Self> {
+        let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/moto/bin/moto_server");
+        let named = std::env::var_os("PITON_MOTO_SERVER").map(PathBuf::from);
+        let Some(program) = named.into_iter().chain([beside]).find(|path| path.exists()) else {
+            skip(
+                "moto is not installed: `python3 -m venv target/moto`, then `target/moto/bin/pip install 'moto[server]'`",
+            );
+            return None;
+        };
+        let options = options.iter().map(ToString::to_string).collect();
+        let mut server = Self { child: None, port: free_port(), program, options };
+        server.restart();
+        Some(server)
+    }
+
+    /// Starts it again on the same port; what it held is gone, and the bucket is empty.
+    pub fn restart(&mut self) {
+        let mut command = Command::new(&self.program);
+        command.args(["-H", "127.0.0.1", "-p", &self.port.to_string()]).args(&self.options);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        wait_for(self.port, &mut child);
+        self.child = Some(child);
+        if self.options.is_empty() {
+            let (status, text) = self.ask("PUT", "/bucket", b"");
+            assert_eq!(status, 200, "{text}");
+        }
+    }
+
+    /// Ends it.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            kill_all(&mut child);
+        }
+    }
+
+    /// A request without a signature, which moto does not ask for.
+    pub fn ask(&self, method: &str, path: &str, body: &[u8]) -> (u16, String) {
+        use std::io::Read;
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Length: {}\r\n\
+             Connection: close\r\nAuthorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request\r\n\r\n",
+            self.port,
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
+        (status, text.split_once("\r\n\r\n").map(|(_, body)| body.into()).unwrap_or_default())
+    }
+
+    /// The keys in the bucket.
+    pub fn keys(&self) -> Vec<String> {
+        let (_, text) = self.ask("GET", "/bucket?list-type=2", b"");
+        let keys = text.split("<Key>").skip(1).map(|rest| rest.split('<').next().unwrap());
+        keys.map(ToString::to_string).collect()
+    }
+
+    /// How many uploads in parts have not ended.
+    pub fn uploads(&self) -> usize {
+        let (_, text) = self.ask("GET", "/bucket?uploads", b"");
+        text.matches("<Upload>").count()
+    }
+}
+
+#[cfg(feature = "s3")]
+impl Drop for Moto {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
