@@ -127,6 +127,11 @@ impl Offsite<'_> {
             plan = self.compare(request, &here, &holdings, observer)?;
         }
         self.describe_anew(&here, note, observer)?;
+        // The rules were asked as if everything had been copied: where something was not, what they
+        // would remove may be the best copy that there is.
+        if report.failure.is_some() {
+            plan.remove.clear();
+        }
         for id in plan.remove {
             let Some(copy) = holdings.copy_of(&id) else { continue };
             self.remove(copy, observer)?;

@@ -298,6 +298,29 @@ fn a_backup_that_is_damaged_here_is_not_copied() {
 }
 
 #[test]
+fn while_the_newest_cannot_be_copied_nothing_older_is_removed() {
+    let (folder, project) = project(1);
+    let (store, memory) = (project.store(), Memory::default());
+    let retention = Retention { last: Some(1), ..Retention::default() };
+    let one = settings(Duration::ZERO, retention);
+    assert!(sync(&memory, &one, &store).failure.is_none());
+    let older = memory.names();
+    fs::write(folder.path().join("data/file"), "newer").unwrap();
+    project.backup(None, Patience::Refuse, &Silent).unwrap();
+    let archive = store.archive_path(&ids(&project)[0].parse().unwrap());
+    let good = fs::read(&archive).unwrap();
+    let mut bytes = good.clone();
+    bytes[40] ^= 1;
+    fs::write(&archive, bytes).unwrap();
+    let report = sync(&memory, &one, &store);
+    assert!(report.failure.is_some() && report.removed.is_empty(), "{report:?}");
+    assert_eq!(memory.names(), older);
+    fs::write(&archive, good).unwrap();
+    assert!(sync(&memory, &one, &store).failure.is_none());
+    assert_eq!(memory.names(), whole(&ids(&project)[..1]));
+}
+
+#[test]
 fn two_do_not_copy_at_the_same_time() {
     let (_folder, project) = project(1);
     let store = project.store();

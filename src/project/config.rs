@@ -207,11 +207,7 @@ impl Reader<'_> {
         };
         let retention = file.retention.rules();
         let retention = retention.map_err(|(span, reason)| self.wrong(span, reason))?;
-        let offsite = file.store.offsite.as_ref().map(|keys| keys.settings(parent)).transpose();
-        let offsite = offsite.map_err(|(span, reason)| match span {
-            Some(span) => self.wrong(span, reason),
-            None => ProjectError::Setting { name: "[store.offsite] url".into(), reason }.into(),
-        })?;
+        let offsite = self.offsite(&file, parent)?;
         let mut targets = BTreeMap::new();
         for (name, keys) in &file.targets {
             let folder = keys.migrations.as_ref().map(|path| self.existing("migrations", path));
@@ -264,6 +260,14 @@ impl Reader<'_> {
             targets,
             root,
             file,
+        })
+    }
+
+    fn offsite(&self, file: &File, parent: &Path) -> Result<Option<offsite::Settings>> {
+        let settings = file.store.offsite.as_ref().map(|keys| keys.settings(parent)).transpose();
+        settings.map_err(|(span, reason)| match span {
+            Some(span) => self.wrong(span, reason),
+            None => ProjectError::Setting { name: "[store.offsite] url".into(), reason }.into(),
         })
     }
 

@@ -115,9 +115,10 @@ impl OffsiteKeys {
                     let reason = "`endpoint`: write it like `https://s3.example.org`";
                     return Err((Some(endpoint.span()), reason.into()));
                 }
-                // Only Amazon has a host for every bucket.
+                // Only Amazon has a host for every bucket, and its certificates hold for one label.
                 let in_path = self.path_style.as_ref().map(|it| *it.get_ref());
-                let in_path = in_path.unwrap_or(self.endpoint.is_some());
+                let in_path =
+                    in_path.unwrap_or(self.endpoint.is_some() || bucket.name.contains('.'));
                 Ok(Location::Bucket(Bucket {
                     endpoint: text(&self.endpoint),
                     region: text(&self.region),

@@ -34,6 +34,7 @@ mod layers;
 mod lock;
 mod new;
 mod offsite;
+mod offsite_faults;
 #[cfg(feature = "s3")]
 mod offsite_s3;
 #[cfg(feature = "sftp")]

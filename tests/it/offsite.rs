@@ -3,15 +3,10 @@
 
 use crate::sandbox::{Sandbox, files};
 use serde_json::Value;
-use std::{
-    fs::{self, File},
-    path::PathBuf,
-    process::Command,
-    time::{Duration, SystemTime},
-};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 /// A project whose place is the folder `disk` beside it, with more keys for it.
-fn with_disk(keys: &str) -> Sandbox {
+pub fn with_disk(keys: &str) -> Sandbox {
     let sandbox = Sandbox::with_users();
     sandbox.remove("backups");
     fs::create_dir(sandbox.path("disk")).unwrap();
@@ -19,7 +14,7 @@ fn with_disk(keys: &str) -> Sandbox {
     sandbox
 }
 
-fn configure(sandbox: &Sandbox, keys: &str) {
+pub fn configure(sandbox: &Sandbox, keys: &str) {
     let url = format!("file://{}", sandbox.path("disk").display());
     sandbox.write(
         "piton.toml",
@@ -28,30 +23,24 @@ fn configure(sandbox: &Sandbox, keys: &str) {
 }
 
 /// A backup of content that no other one has.
-fn back_up(sandbox: &Sandbox, text: &str) -> String {
+pub fn back_up(sandbox: &Sandbox, text: &str) -> String {
     sandbox.write("data/file", text);
     sandbox.back_up()
 }
 
-fn names(sandbox: &Sandbox) -> Vec<String> {
+pub fn names(sandbox: &Sandbox) -> Vec<String> {
     files(&sandbox.path("disk")).into_keys().map(|path| path.display().to_string()).collect()
 }
 
-fn whole(ids: &[&String]) -> Vec<String> {
+pub fn whole(ids: &[&String]) -> Vec<String> {
     let mut names: Vec<String> =
         ids.iter().flat_map(|id| [format!("{id}.json"), format!("{id}.tar.gz")]).collect();
     names.sort();
     names
 }
 
-fn there(sandbox: &Sandbox, id: &str) -> PathBuf {
+pub fn there(sandbox: &Sandbox, id: &str) -> PathBuf {
     sandbox.path(&format!("disk/{id}.tar.gz"))
-}
-
-/// As if it had been left days ago.
-fn make_old(path: &std::path::Path) {
-    let file = File::options().write(true).open(path).unwrap();
-    file.set_modified(SystemTime::now() - Duration::from_secs(2 * 86_400)).unwrap();
 }
 
 #[test]
@@ -83,41 +72,6 @@ fn a_backup_is_copied_and_its_copy_needs_no_piton() {
 }
 
 #[test]
-fn a_disk_that_is_not_mounted_fails_no_backup_and_is_caught_up() {
-    let sandbox = with_disk("");
-    sandbox.remove("disk");
-    let ran = sandbox.run("backup").success();
-    ran.says("warning: there is no folder `[ROOT]/disk`; 1 backup is only here\n")
-        .says("  hint: mount the disk");
-    assert!(!sandbox.exists("disk"), "it would lie below the mount point");
-    let document = sandbox.run("backup --json").success().json();
-    assert_eq!(document["outcome"], "nothing-to-do");
-    assert_eq!(document["offsite"]["only_here"].as_array().unwrap().len(), 1);
-    let message = document["offsite"]["failure"]["message"].as_str().unwrap();
-    assert!(message.starts_with("there is no folder"), "{message}");
-    let first = sandbox.backups()[0].clone();
-    let second = back_up(&sandbox, "two");
-    // Even where nothing else is said.
-    sandbox.write("data/file", "three");
-    sandbox.run("backup --quiet").success().says("warning: ").says("3 backups are only here");
-    let third = sandbox.backups()[0].clone();
-    let status = sandbox.run("status").success();
-    status
-        .says("only here: 3 backups are not copied to file://[ROOT]/disk\n")
-        .says("  the last attempt failed ")
-        .says("next: piton backups sync\n");
-    let document = sandbox.run("status --json").success().json();
-    assert_eq!(document["offsite"]["only_here"].as_array().unwrap().len(), 3);
-    sandbox.run("backups sync").code(5).one_error();
-    fs::create_dir(sandbox.path("disk")).unwrap();
-    sandbox.run("backups sync --dry-run").success().says(&format!("{third} would be copied to"));
-    assert_eq!(names(&sandbox), Vec::<String>::new());
-    sandbox.run("backups sync").success().says("copied  3 backups to file://[ROOT]/disk\n");
-    assert_eq!(names(&sandbox), whole(&[&first, &second, &third]));
-    sandbox.run("status").success().says("all of them copied");
-}
-
-#[test]
 fn everything_here_is_lost_and_comes_back() {
     let sandbox = with_disk("");
     let id = back_up(&sandbox, "one");
@@ -139,6 +93,22 @@ fn everything_here_is_lost_and_comes_back() {
 }
 
 #[test]
+fn a_backup_that_is_damaged_here_is_replaced_by_its_copy() {
+    let sandbox = with_disk("");
+    let id = back_up(&sandbox, "one");
+    let before = sandbox.content();
+    let mut bytes = fs::read(sandbox.archive(&id)).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(sandbox.archive(&id), &bytes).unwrap();
+    sandbox.remove("data/file");
+    sandbox.run(&format!("restore {id} --yes")).code(10);
+    sandbox.run(&format!("restore {id} --offsite --yes")).success();
+    assert_eq!(sandbox.content(), before);
+    sandbox.run(&format!("verify {id}")).success();
+}
+
+#[test]
 fn restoring_beside_the_data_and_going_back_fetch_too() {
     let sandbox = with_disk("").migration("002_more.sql", "CREATE TABLE more (id INTEGER);");
     let before = sandbox.content();
@@ -153,44 +123,6 @@ fn restoring_beside_the_data_and_going_back_fetch_too() {
     sandbox.run("rollback --offsite --yes").success().says(&format!("restored {id}"));
     assert_eq!(sandbox.content(), before);
     sandbox.run("rollback --offsite --yes").code(4).one_error().says("taken back already");
-}
-
-#[test]
-fn a_copy_that_is_damaged_there_is_found_and_never_put_back() {
-    let sandbox = with_disk("");
-    let id = back_up(&sandbox, "one");
-    let before = sandbox.content();
-    let mut bytes = fs::read(there(&sandbox, &id)).unwrap();
-    sandbox.run("verify --offsite").success().says(&format!("verified {id}"));
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(there(&sandbox, &id), &bytes).unwrap();
-    let ran = sandbox.run(&format!("verify --offsite {id}")).code(10);
-    ran.says("is damaged: its SHA-256 is not that of what was copied");
-    sandbox.remove("backups");
-    sandbox.run("restore --offsite --yes").code(10).one_error();
-    assert_eq!(sandbox.content(), before);
-    assert_eq!(sandbox.backups(), Vec::<String>::new());
-    assert!(!sandbox.exists(&format!("backups/.offsite/{id}.tar.gz")));
-}
-
-#[test]
-fn a_copy_of_the_wrong_length_is_copied_anew() {
-    let sandbox = with_disk("");
-    let id = back_up(&sandbox, "one");
-    fs::write(there(&sandbox, &id), "short").unwrap();
-    let ran = sandbox.run("backups sync").success();
-    ran.says("has 5 bytes instead of").says(&format!("copied  {id}"));
-    sandbox.run("verify --offsite").success();
-}
-
-#[test]
-fn a_copy_that_somebody_removed_there_is_made_again() {
-    let sandbox = with_disk("");
-    let id = back_up(&sandbox, "one");
-    fs::remove_file(there(&sandbox, &id)).unwrap();
-    sandbox.run("backups sync").success().says(&format!("copied  {id}"));
-    sandbox.run("verify --offsite").success();
 }
 
 #[test]
@@ -227,68 +159,6 @@ fn what_the_rules_there_would_not_keep_is_not_missing() {
     assert_eq!(names(&sandbox), whole(&[&ids[1]]));
     sandbox.run("status").success().says("all of them copied");
     sandbox.run("backups sync").success().says("nothing to do");
-}
-
-#[test]
-fn what_interrupted_uploads_left_is_taken_up_or_swept_and_nothing_else() {
-    let sandbox = with_disk("copy-after = []\n");
-    let id = back_up(&sandbox, "one");
-    assert_eq!(names(&sandbox), Vec::<String>::new());
-    let foreign = "20260101T000000Z-aaaaaa";
-    // An archive whose description is missing, half an upload of it, and those of others.
-    fs::copy(sandbox.archive(&id), there(&sandbox, &id)).unwrap();
-    sandbox.write(&format!("disk/{id}.tar.gz.partial"), "half");
-    let old = [format!("disk/{foreign}.tar.gz.partial"), format!("disk/{foreign}.tar.zst")];
-    let young = "disk/20260102T000000Z-aaaaaa.tar.gz.partial";
-    let not_ours = "disk/film.mkv.partial";
-    for name in old.iter().map(String::as_str).chain([young, not_ours]) {
-        sandbox.write(name, "left");
-    }
-    old.iter().map(String::as_str).chain([not_ours]).for_each(|name| make_old(&sandbox.path(name)));
-    sandbox.run("backups --offsite").success().says("0 copies");
-    sandbox.run("backups sync").success().says(&format!("copied  {id}"));
-    assert!(old.iter().all(|name| !sandbox.exists(name)));
-    assert!(sandbox.exists(young) && sandbox.exists(not_ours));
-    sandbox.remove(young);
-    sandbox.remove(not_ours);
-    // What was left of this very upload went with the next copying.
-    sandbox.run("backups sync").success();
-    assert_eq!(names(&sandbox), whole(&[&id]));
-    sandbox.run("verify --offsite").success();
-}
-
-#[test]
-fn killed_at_any_step_it_is_caught_up_without_a_trace() {
-    for point in ["offsite-create", "offsite-sync", "offsite-rename", "offsite-note"] {
-        for nth in [1, 2] {
-            let sandbox = with_disk("");
-            sandbox.remove("disk");
-            let ids = [back_up(&sandbox, "one"), back_up(&sandbox, "two")];
-            fs::create_dir(sandbox.path("disk")).unwrap();
-            let mut command = sandbox.command("backups sync");
-            command.env("PITON_FAULT", format!("{point}:{nth}:kill"));
-            let ran = sandbox.finish(command);
-            assert!(ran.whole().contains("None"), "{point}: {}", ran.whole());
-            sandbox.run("verify --all").success();
-            sandbox.run("backups sync").success();
-            assert_eq!(names(&sandbox), whole(&[&ids[0], &ids[1]]), "{point} {nth}");
-            sandbox.run("verify --offsite --all").success();
-        }
-    }
-}
-
-#[test]
-fn a_place_that_is_full_or_read_only_is_named() {
-    // No space, a read-only file system, not permitted.
-    for (number, said) in [(28, "is full"), (30, "cannot be written to"), (13, "refuses access")] {
-        let sandbox = with_disk("");
-        let mut command = sandbox.command("backup");
-        command.env("PITON_FAULT", format!("offsite-create:1:{number}"));
-        let ran = sandbox.finish(command).success();
-        ran.says(said).says("warning: `file://[ROOT]/disk`").says("1 backup is only here");
-        assert_eq!(names(&sandbox), Vec::<String>::new());
-        sandbox.run("backups sync").success().says("copied  ");
-    }
 }
 
 #[test]

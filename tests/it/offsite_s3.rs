@@ -287,7 +287,7 @@ fn refusals_are_told_apart() {
         ),
         (
             "HTTP/1.1 301 Moved\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n",
-            "could not list objects: status 301",
+            "could not list objects: status 301; check `region` and `endpoint`",
         ),
         ("HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n<ListBucketResult>", "broke: "),
         ("what is this?\r\n\r\n", "broke: "),

@@ -253,6 +253,10 @@ impl Exchange<'_> {
             (_, "XAmzContentChecksumMismatch" | "InvalidPart") => {
                 OffsiteError::Broken { place, reason }
             }
+            (301 | 307, _) | (_, "AuthorizationHeaderMalformed") => {
+                let reason = format!("{reason}; check `region` and `endpoint`");
+                OffsiteError::Failed { place, action: action.into(), reason }
+            }
             _ => OffsiteError::Failed { place, action: action.into(), reason },
         }
     }
