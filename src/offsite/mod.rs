@@ -187,6 +187,8 @@ pub struct Standing {
     pub place: String,
     /// Backups that are only here as far as is known, newest first.
     pub only_here: Vec<crate::store::BackupId>,
+    /// Backups that are only here because no rule would keep them there, newest first.
+    pub surplus: Vec<crate::store::BackupId>,
     /// How the last attempt failed, where it did.
     pub failure: Option<Failure>,
 }
@@ -197,8 +199,11 @@ impl Standing {
     pub fn of(settings: &Settings, store: &Store, catalog: &Catalog) -> Self {
         let place = settings.location.to_string();
         let note = Note::read(store, &place);
-        let backups = catalog.backups.iter().map(|backup| backup.id().clone());
-        let only_here = backups.filter(|id| !note.settled.contains_key(id)).collect();
-        Self { place, only_here, failure: note.failure }
+        let with = |settled: Option<Settled>| {
+            let ids = catalog.backups.iter().map(|backup| backup.id().clone());
+            ids.filter(|id| note.settled.get(id).copied() == settled).collect()
+        };
+        let (only_here, surplus) = (with(None), with(Some(Settled::Surplus)));
+        Self { place, only_here, surplus, failure: note.failure }
     }
 }

@@ -157,7 +157,9 @@ fn what_the_rules_there_would_not_keep_is_not_missing() {
     fs::create_dir(sandbox.path("disk")).unwrap();
     sandbox.run("backups sync").success().says(&format!("copied  {}", ids[1]));
     assert_eq!(names(&sandbox), whole(&[&ids[1]]));
-    sandbox.run("status").success().says("all of them copied");
+    let said = "copied to file://[ROOT]/disk, all but those that its rules drop\n";
+    sandbox.run("status").success().says(said);
+    sandbox.run("backups --offsite").success().never_says("only here");
     sandbox.run("backups sync").success().says("nothing to do");
 }
 

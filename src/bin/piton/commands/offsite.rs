@@ -33,7 +33,10 @@ pub fn list(context: &Context) -> Result<Report> {
     let bytes: u64 = holdings.copies.iter().map(|copy| copy.archive_bytes).sum();
     let count = text::count(holdings.copies.len(), "copy", "copies");
     human.push_str(&format!("{count}, {} in {place}\n", text::bytes(bytes)));
-    let missing = here.iter().filter(|it| holdings.copy_of(it.id()).is_none()).count();
+    let surplus = context.project.offsite_standing()?.map(|it| it.surplus).unwrap_or_default();
+    let missing = here.iter().map(|backup| backup.id());
+    let missing = missing.filter(|id| holdings.copy_of(id).is_none() && !surplus.contains(id));
+    let missing = missing.count();
     human.push_str(&match (missing, holdings.copies.is_empty()) {
         (0, true) => text::next("piton backup"),
         (0, false) => text::next("piton restore ID --offsite puts one back"),
@@ -64,15 +67,7 @@ pub fn sync(context: &Context) -> Result<Report> {
     }
     let quiet = report.copied.is_empty() && report.removed.is_empty();
     let outcome = if quiet { Outcome::NothingToDo } else { Outcome::Done };
-    let human = if quiet {
-        let place = &report.place;
-        format!(
-            "{}: {place} has every backup that it should\n",
-            text::styled(text::GOOD, "nothing to do")
-        )
-    } else {
-        human
-    };
+    let human = if quiet { idle(&report.place) } else { human };
     Ok(Report::new(outcome, fields, human))
 }
 
@@ -107,9 +102,14 @@ pub fn planned(plan: &Plan, place: &str) -> String {
         }
     }
     if human.is_empty() {
-        human = format!("{}: {place}\n", text::styled(text::GOOD, "nothing to do"));
+        human = idle(place);
     }
     human
+}
+
+fn idle(place: &str) -> String {
+    let word = text::styled(text::GOOD, "nothing to do");
+    format!("{word}: {place} has every backup that it should\n")
 }
 
 /// What a command says about the copies that it made.
@@ -169,7 +169,10 @@ pub fn standing(standing: Option<&Standing>, backups: usize) -> String {
     if standing.only_here.is_empty() {
         return match backups {
             0 => String::new(),
-            _ => format!("all of them copied to {}\n", standing.place),
+            _ if standing.surplus.is_empty() => {
+                format!("all of them copied to {}\n", standing.place)
+            }
+            _ => format!("copied to {}, all but those that its rules drop\n", standing.place),
         };
     }
     let only = text::count(standing.only_here.len(), "backup is", "backups are");
