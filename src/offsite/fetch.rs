@@ -43,6 +43,11 @@ impl Offsite<'_> {
         let _lock = lock(store, Purpose::Fetch)?;
         let (backup, written) = self.bring(store, copy, observer)?;
         let session = store.session()?;
+        // Where every archive lies that has no name yet; whatever interrupts this is swept there.
+        let name = format!("{}{}", copy.archive, store::PARTIAL);
+        let partial = store.root().join(name);
+        disk::rename("fetch-rename", &written.partial, &partial)?;
+        let written = Written { partial, ..written };
         session.publish(&written, &backup, observer)?;
         Ok(Fetched { fetched_bytes: written.bytes, backup })
     }

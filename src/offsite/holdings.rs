@@ -93,9 +93,11 @@ enum Part {
 fn kind(name: &str) -> Option<(BackupId, Part)> {
     let (id, ending) = name.split_once('.')?;
     let id = BackupId::from_str(id).ok()?;
+    // Names come from elsewhere, and become names here: nothing in them may lead to another folder.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.';
     match ending {
         "json" => Some((id, Part::Description)),
-        "" => None,
+        _ if !ending.starts_with("tar") || !ending.bytes().all(plain) => None,
         _ => Some((id, Part::Archive)),
     }
 }
@@ -130,12 +132,20 @@ mod tests {
             object("20261123T131907Z-3f9a2c.tar", 1),
             object("20261124T131907Z-3f9a2c.json", 30),
             object("notes.txt", 30),
+            object("20261124T131907Z-3f9a2c.tar/../../x", 30),
+            object("20261124T131907Z-3f9a2c.txt", 30),
             object("20261124T131907Z-3f9a2c", 30),
         ]);
         let ids: Vec<&str> = found.copies.iter().map(|copy| copy.backup.as_str()).collect();
         assert_eq!(ids, ["20261121T131907Z-3f9a2c", "20261120T131907Z-3f9a2c"]);
         assert_eq!(found.copies[0].archive, "20261121T131907Z-3f9a2c.tar.zst.age");
-        assert_eq!(found.strays, ["20261124T131907Z-3f9a2c", "notes.txt"]);
+        let strays = [
+            "20261124T131907Z-3f9a2c",
+            "20261124T131907Z-3f9a2c.tar/../../x",
+            "20261124T131907Z-3f9a2c.txt",
+            "notes.txt",
+        ];
+        assert_eq!(found.strays, strays);
         assert_eq!(found.halves.len(), 3);
         let old: Vec<&str> =
             found.abandoned(DateTime::UNIX_EPOCH).map(|half| half.name.as_str()).collect();

@@ -146,7 +146,7 @@ impl<'a> Offsite<'a> {
         if backup == before {
             return Ok((backup, Changed::No));
         }
-        self.describe(&backup, observer)?;
+        self.describe(backup.id(), &crate::store::to_json(&backup)?, observer)?;
         Ok((backup, Changed::Yes))
     }
 

@@ -13,7 +13,10 @@ use crate::{
     store::{self, Backup, BackupId, Digest, Store, retention::Protection},
 };
 use chrono::{DateTime, Utc};
-use std::fs::{File, TryLockError};
+use std::{
+    fs::{File, TryLockError},
+    io::Read as _,
+};
 
 /// What to go by.
 pub(crate) struct Request<'a> {
@@ -126,7 +129,7 @@ impl Offsite<'_> {
             holdings = self.holdings(observer)?;
             plan = self.compare(request, &here, &holdings, observer)?;
         }
-        self.describe_anew(&here, note, observer)?;
+        self.describe_anew(request.store, &here, note, observer)?;
         // The rules were asked as if everything had been copied: where something was not, what they
         // would remove may be the best copy that there is.
         if report.failure.is_some() {
@@ -264,17 +267,21 @@ impl Offsite<'_> {
             self.put(&name, &content)?;
             observer.event(Event::WorkEnded { work: Work::Copy });
         }
-        let digest = self.describe(backup, observer)?;
+        let digest = self.describe(backup.id(), &description(store, backup)?, observer)?;
         let (id, archive_bytes) = (backup.id().to_string(), bytes);
         observer.event(Event::BackupCopied { id, archive_bytes });
         Ok(Some(digest))
     }
 
     /// Sends the description of a backup, which makes its copy whole.
-    pub(super) fn describe(&self, backup: &Backup, observer: &dyn Observer) -> Result<Digest> {
-        let json = store::to_json(backup)?;
-        let content = Content::of_text(&json, &self.pace, observer);
-        self.put(&holdings::description(backup.id()), &content)?;
+    pub(super) fn describe(
+        &self,
+        id: &BackupId,
+        json: &[u8],
+        observer: &dyn Observer,
+    ) -> Result<Digest> {
+        let content = Content::of_text(json, &self.pace, observer);
+        self.put(&holdings::description(id), &content)?;
         Ok(content.sha256())
     }
 
@@ -286,6 +293,7 @@ impl Offsite<'_> {
     /// Sends descriptions again that say something else now: a pin, a label.
     fn describe_anew(
         &self,
+        store: &Store,
         here: &[Backup],
         note: &mut Note,
         observer: &dyn Observer,
@@ -296,8 +304,13 @@ impl Offsite<'_> {
                 Some(Settled::Seen) => None,
                 _ => continue,
             };
-            if digest != Some(Digest::of(&store::to_json(backup)?)) {
-                let digest = self.describe(backup, observer)?;
+            if !store.archive_path(backup.id()).exists() {
+                // Pruned here meanwhile.
+                continue;
+            }
+            let json = description(store, backup)?;
+            if digest != Some(Digest::of(&json)) {
+                let digest = self.describe(backup.id(), &json, observer)?;
                 note.settled.insert(backup.id().clone(), Settled::Copied(digest));
             }
         }
@@ -310,6 +323,18 @@ impl Offsite<'_> {
         self.retry().run(observer, || self.place.delete(&description))?;
         self.retry().run(observer, || self.place.delete(&copy.archive))
     }
+}
+
+/// The file beside an archive, as it stands: what it does not tell here, it does not tell there.
+fn description(store: &Store, backup: &Backup) -> Result<Vec<u8>> {
+    let path = store.manifest_path(backup.id());
+    if !path.exists() {
+        // It was lost, and the archive told what was in it.
+        store.session()?.describe(backup)?;
+    }
+    let mut json = Vec::new();
+    disk::open_to_read(&path)?.read_to_end(&mut json).map_err(disk::failed("read", &path))?;
+    Ok(json)
 }
 
 /// What a lock is for.

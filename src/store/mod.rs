@@ -58,7 +58,7 @@ use std::{
 
 const ARCHIVE: &str = ".tar.gz";
 const MANIFEST: &str = ".json";
-const PARTIAL: &str = ".partial";
+pub(crate) const PARTIAL: &str = ".partial";
 const LOCK_NAME: &str = ".lock";
 const STAGING_NAME: &str = ".staging";
 /// What copying off the machine keeps here has names that begin so.

@@ -134,6 +134,29 @@ fn killed_at_any_step_it_is_caught_up_without_a_trace() {
 }
 
 #[test]
+fn killed_while_it_fetches_it_leaves_nothing_that_matters() {
+    for point in ["fetch-create", "fetch-sync", "fetch-rename", "publish-rename"] {
+        let sandbox = with_disk("");
+        let id = back_up(&sandbox, "one");
+        let before = sandbox.content();
+        sandbox.remove("backups");
+        sandbox.remove("data/file");
+        let mut command = sandbox.command("restore --offsite --yes");
+        command.env("PITON_FAULT", format!("{point}:1:kill"));
+        let ran = sandbox.finish(command);
+        assert!(ran.whole().contains("None"), "{point}: {}", ran.whole());
+        assert_eq!(sandbox.backups(), Vec::<String>::new(), "{point}");
+        sandbox.run("restore --offsite --yes").success().says(&format!("restored {id}"));
+        assert_eq!(sandbox.content(), before, "{point}");
+        sandbox.run("verify --all").success();
+        let left = std::fs::read_dir(sandbox.path("backups")).unwrap();
+        let partial = |name: &str| name.ends_with(".partial");
+        let mut names = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert!(!names.any(|name| partial(&name)), "{point}");
+    }
+}
+
+#[test]
 fn a_place_that_is_full_or_read_only_is_named() {
     // No space, a read-only file system, not permitted.
     for (number, said) in [(28, "is full"), (30, "cannot be written to"), (13, "refuses access")] {
