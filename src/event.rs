@@ -77,6 +77,22 @@ pub enum Event {
         /// What was done: `applied`, `resumed` or `recorded`.
         outcome: &'static str,
     },
+    /// A phase of a deploy begins.
+    PhaseStarted {
+        /// Its word.
+        phase: &'static str,
+    },
+    /// A phase of a deploy ended.
+    PhaseEnded {
+        /// Its word.
+        phase: &'static str,
+        /// How long it took, in milliseconds.
+        milliseconds: u64,
+        /// `done` or `failed`.
+        result: &'static str,
+        /// What was found or done, in a few words.
+        detail: String,
+    },
     /// A line that a script wrote.
     Output {
         /// The line, without its end.

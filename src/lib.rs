@@ -6,6 +6,8 @@
 
 pub mod project;
 
+pub mod deploy;
+
 pub mod offsite;
 pub mod rehearse;
 pub mod restore;
@@ -29,7 +31,9 @@ pub mod schema;
 pub mod sql;
 
 pub mod database;
+pub mod process;
 
+pub mod clock;
 pub mod disk;
 pub mod error;
 pub mod event;

@@ -43,19 +43,32 @@ pub struct Lock {
     _file: File,
 }
 
-/// Takes the lock of a data directory, creating the private folder if need be.
+/// What a lock is for; each has a file of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The data directory: held while something is done to it.
+    Data,
+    /// A deploy: held from its first to its last phase, also while the service runs.
+    Deploy,
+}
+
+/// Takes a lock of a data directory, creating the private folder if need be.
 ///
 /// # Errors
 /// [`Error::Locked`] names the holder; [`Error::Disk`] where the folder cannot be written.
 pub fn acquire(
     data: &Path,
+    scope: Scope,
     holder: &Holder,
     patience: Patience,
     observer: &dyn Observer,
 ) -> Result<Lock> {
     let folder = data.join(PRIVATE_FOLDER);
     disk::create_private_folders("lock-folder", &folder)?;
-    let path = folder.join("lock");
+    let path = folder.join(match scope {
+        Scope::Data => "lock",
+        Scope::Deploy => "deploy.lock",
+    });
     let mut file = disk::open_lock_file("lock-file", &path)?;
     match file.try_lock() {
         Ok(()) => {}

@@ -95,6 +95,14 @@ pub fn needed_space(request: &Request<'_>, store: &Store) -> Result<u64> {
     needed(&scan::scan(scope(request, &left_out))?, store)
 }
 
+/// Bytes of everything in a data directory that a backup would hold.
+///
+/// # Errors
+/// [`BackupError::NoData`]; the system's, with the path.
+pub fn size_of_data(data: &Path, excluded: &Filter) -> Result<u64> {
+    Ok(scan::scan(Scope { data, excluded, left_out: &[] })?.bytes())
+}
+
 /// Takes a snapshot, reads it back and publishes it; or refers to an earlier one that is equal.
 ///
 /// # Errors

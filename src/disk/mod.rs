@@ -83,6 +83,29 @@ pub fn open_lock_file(point: &'static str, path: &Path) -> Result<File> {
     })
 }
 
+/// Opens a log for writing at its end, creating it with mode 0600.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn open_log_file(point: &'static str, path: &Path) -> Result<File> {
+    step(point, "open", path, || {
+        OpenOptions::new().append(true).create(true).mode(PRIVATE_FILE).open(path)
+    })
+}
+
+/// Begins a log anew: an empty file of mode 0600 at whose end everybody who has it writes.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn begin_log(point: &'static str, path: &Path) -> Result<File> {
+    step(point, "begin the log", path, || {
+        // The standard library refuses to empty a file while opening it for appending.
+        let file = OpenOptions::new().append(true).create(true).mode(PRIVATE_FILE).open(path)?;
+        file.set_len(0)?;
+        Ok(file)
+    })
+}
+
 /// Writes a file so that its name always shows either the old content or the whole new one:
 /// a partial file beside it, fsync, rename, fsync of the folder.
 ///

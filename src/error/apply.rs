@@ -101,7 +101,8 @@ pub enum ApplyError {
     },
 }
 
-fn tail(output: &str) -> String {
+/// The last lines that a program wrote, as the end of a message.
+pub(super) fn tail(output: &str) -> String {
     let lines: Vec<&str> = output.lines().collect();
     let last = &lines[lines.len().saturating_sub(5)..];
     if last.is_empty() {

@@ -5,23 +5,29 @@
 mod apply;
 mod backup;
 mod database;
+mod deploy;
 mod disk;
+mod health;
 mod history;
 mod offsite;
 mod place;
 mod project;
 mod restore;
+mod service;
 mod store;
 
 pub use apply::ApplyError;
 pub use backup::BackupError;
 pub use database::DatabaseError;
+pub use deploy::DeployError;
 pub use disk::DiskError;
+pub use health::{HealthError, ProbeFailure};
 pub use history::HistoryError;
 pub use offsite::OffsiteError;
 pub use place::Place;
 pub use project::ProjectError;
 pub use restore::{FileHolder, RestoreError};
+pub use service::ServiceError;
 pub use store::StoreError;
 
 use std::path::PathBuf;
@@ -60,6 +66,15 @@ pub enum Error {
     /// The place off the machine.
     #[error(transparent)]
     Offsite(#[from] OffsiteError),
+    /// A deploy was refused, or turned back.
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+    /// The service could not be managed.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The service is not healthy.
+    #[error(transparent)]
+    Health(#[from] HealthError),
     /// Another piton works on the data directory.
     #[error("`{}` is locked by {holder}", data.display())]
     Locked {
@@ -94,6 +109,14 @@ pub enum Kind {
     InUse,
     /// A backup or database does not verify.
     Damaged,
+    /// A deploy failed; the old state runs and is healthy.
+    RolledBack,
+    /// A deploy failed; the old state is back, and the service is not healthy.
+    RolledBackUnhealthy,
+    /// A deploy failed, and the old state could not be brought back.
+    RollbackFailed,
+    /// It was cut off, or asked to end.
+    Interrupted,
 }
 
 impl Kind {
@@ -110,6 +133,10 @@ impl Kind {
             Self::Locked => 8,
             Self::InUse => 9,
             Self::Damaged => 10,
+            Self::RolledBack => 11,
+            Self::RolledBackUnhealthy => 12,
+            Self::RollbackFailed => 13,
+            Self::Interrupted => 14,
         }
     }
 
@@ -126,6 +153,10 @@ impl Kind {
             Self::Locked => "locked",
             Self::InUse => "in-use",
             Self::Damaged => "damaged",
+            Self::RolledBack => "rolled-back",
+            Self::RolledBackUnhealthy => "rolled-back-unhealthy",
+            Self::RollbackFailed => "rollback-failed",
+            Self::Interrupted => "interrupted",
         }
     }
 }
@@ -144,6 +175,9 @@ impl Error {
             Self::Backup(error) => error.kind(),
             Self::Restore(error) => error.kind(),
             Self::Offsite(error) => error.kind(),
+            Self::Deploy(error) => error.kind(),
+            Self::Service(error) => error.kind(),
+            Self::Health(error) => error.kind(),
             Self::Locked { .. } => Kind::Locked,
             Self::Internal(_) => Kind::Internal,
         }
@@ -173,6 +207,9 @@ impl Error {
             Self::Backup(error) => error.hint(),
             Self::Restore(error) => error.hint(),
             Self::Offsite(error) => error.hint(),
+            Self::Deploy(error) => error.hint(),
+            Self::Service(error) => error.hint(),
+            Self::Health(error) => error.hint(),
             Self::Locked { .. } => {
                 Some("wait for it to end, or let this command wait: add `--wait`".into())
             }

@@ -211,7 +211,7 @@ impl OffsiteError {
                 "name one in `piton.toml`: `url` in `[store.offsite]`".to_string()
             }
             Self::NotBuilt { feature, .. } => {
-                format!("build it in: `cargo install --path . --features {feature}`")
+                format!("build it with that feature: `cargo install --path . --features {feature}`")
             }
             Self::NoCredentials { .. } => {
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `credentials` in `[store.offsite]`".into()

@@ -127,22 +127,18 @@ impl Header {
     }
 }
 
-/// Reads a time such as `90s`, `5m` or `1h`.
+/// Reads a time such as `500ms`, `90s`, `5m` or `1h`.
 ///
 /// # Errors
 /// A sentence that says what is wrong.
 pub fn duration(value: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{value}` is no time: write it like `30s`, `5m` or `1h`");
-    let unit = value.len() - value.chars().next_back().map_or(0, char::len_utf8);
-    let (number, unit) = value.split_at(unit);
-    let number: u64 = number.trim().parse().map_err(|_| wrong())?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return Err(wrong()),
+    let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+    let read = |(unit, milliseconds): (&str, u64)| {
+        let number: u64 = value.strip_suffix(unit)?.trim().parse().ok()?;
+        Some(Duration::from_millis(number.saturating_mul(milliseconds)))
     };
-    Ok(Duration::from_secs(number.saturating_mul(seconds)))
+    let found = units.into_iter().find_map(read);
+    found.ok_or_else(|| format!("`{value}` is no time: write it like `500ms`, `30s`, `5m` or `1h`"))
 }
 
 fn allowance(value: &str) -> Result<Allowance, String> {

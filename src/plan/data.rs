@@ -16,7 +16,13 @@ pub fn truth(connection: &Connection, query: &str) -> Result<bool, String> {
     }
     let mut rows = statement.raw_query();
     let Some(row) = rows.next().map_err(text)? else { return Ok(false) };
-    Ok(match row.get_ref(0).map_err(text)? {
+    Ok(is_true(row.get_ref(0).map_err(text)?))
+}
+
+/// Whether SQLite takes a value for true: a number, or a text that is one, other than zero.
+#[must_use]
+pub fn is_true(value: ValueRef<'_>) -> bool {
+    match value {
         ValueRef::Null => false,
         ValueRef::Integer(number) => number != 0,
         ValueRef::Real(number) => number != 0.0,
@@ -24,7 +30,7 @@ pub fn truth(connection: &Connection, query: &str) -> Result<bool, String> {
             let text = String::from_utf8_lossy(bytes);
             text.trim().parse::<f64>().is_ok_and(|number| number != 0.0)
         }
-    })
+    }
 }
 
 /// What is wrong with a declared query whatever the schema is: SQLite cannot read it, or it would

@@ -22,7 +22,7 @@ mod scratch;
 mod settled;
 mod timeline;
 
-pub use data::truth;
+pub use data::{is_true, truth};
 pub use finding::{Finding, Severity};
 pub use lint::{HouseRule, check};
 pub use model::{Action, Assessment, DatabasePlan, Image, PlannedStatement, Position, State};

@@ -91,6 +91,7 @@ impl Project {
             super::require_version(&targets, version)?;
         }
         let _lock = self.begin(patience, observer)?;
+        self.refuse_in_deploy()?;
         let mut adopted = Vec::new();
         for target in &targets.targets {
             for database in target.paths(&self.config.data)? {

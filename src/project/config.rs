@@ -3,9 +3,15 @@
 //! Precedence: flag, environment, file, default. Flags and environment arrive as [`Overrides`];
 //! the library itself reads neither.
 
+mod deploy;
+
+pub use deploy::DeployConfig;
+
 use super::{offsite_keys::StoreKeys, retention::RetentionKeys};
 use crate::{
-    Result, database, disk,
+    Result, database,
+    deploy::Settings as DeployKeys,
+    disk,
     error::{Place, ProjectError},
     history::duration,
     offsite,
@@ -62,6 +68,9 @@ pub struct File {
     /// Where backups are copied to.
     #[serde(default)]
     pub store: StoreKeys,
+    /// How a deploy goes.
+    #[serde(default)]
+    pub deploy: DeployKeys,
     /// Targets by name.
     #[serde(default)]
     pub targets: BTreeMap<String, TargetKeys>,
@@ -133,6 +142,8 @@ pub struct Config {
     pub retention: Retention,
     /// Where backups are copied to, where that is wanted.
     pub offsite: Option<offsite::Settings>,
+    /// How a deploy goes.
+    pub deploy: DeployConfig,
     /// Targets by name: pattern of databases, migrations folder.
     pub targets: BTreeMap<String, (String, Option<PathBuf>)>,
     /// The file as it stands, for what concerns only the command line.
@@ -156,8 +167,8 @@ impl Config {
             Err(error) => return Err(disk::failed("read", &path)(error).into()),
         };
         let file = parse(&path, &text)?;
-        let data = file.data.clone();
-        Reader { path: &path, text: &text, overrides, data }.config(file)
+        let (data, deploy) = (file.data.clone(), Some(file.deploy.clone()));
+        Reader { path: &path, text: &text, overrides, data, deploy }.config(file)
     }
 }
 
@@ -188,6 +199,7 @@ struct Reader<'a> {
     text: &'a str,
     overrides: &'a Overrides,
     data: Option<Spanned<PathBuf>>,
+    deploy: Option<DeployKeys>,
 }
 
 impl Reader<'_> {
@@ -257,6 +269,7 @@ impl Reader<'_> {
             schema_only: over.schema_only.or(file.schema_only).unwrap_or(false),
             retention,
             offsite,
+            deploy: self.deploy(&file.deploy)?,
             targets,
             root,
             file,
@@ -300,7 +313,7 @@ impl Reader<'_> {
 
     fn existing(&self, key: &str, path: &Spanned<PathBuf>) -> Result<PathBuf> {
         let found = self.path.parent().unwrap_or(Path::new("")).join(path.get_ref());
-        if found.is_dir() {
+        if found.is_dir() || self.comes_with_a_release(path.get_ref()) {
             return Ok(found);
         }
         let reason = format!("`{key}`: there is no folder `{}`", found.display());

@@ -7,6 +7,7 @@ mod backups;
 mod check;
 pub mod config;
 mod databases;
+mod deploy;
 mod diff;
 mod init;
 pub mod last_run;
@@ -29,6 +30,7 @@ pub use adopt::Adopted;
 pub use backups::{BackupReport, Remarked, Verification};
 pub use check::{CheckedTarget, Strictness};
 pub use config::{Config, Overrides};
+pub use deploy::{DeployOptions, DeployReport, outcome as deploy_outcome};
 pub use diff::{DiffReport, Opposite};
 pub use init::{Created, Made, NewFile};
 pub use operate::OperationReport;
@@ -111,7 +113,7 @@ impl Project {
         if data.exists() && !data.is_dir() {
             return Err(crate::error::BackupError::NoData { data }.into());
         }
-        let lock = lock::acquire(&data, &self.world.holder, patience, observer)?;
+        let lock = lock::acquire(&data, lock::Scope::Data, &self.world.holder, patience, observer)?;
         restore::recover(&data, observer)?;
         Ok(lock)
     }

@@ -91,6 +91,7 @@ impl Project {
             return Err(DatabaseError::Missing { path }.into());
         }
         let lock = self.begin(patience, observer)?;
+        self.refuse_in_deploy()?;
         let mut report = OperationReport {
             outcome: Outcome::NothingToDo,
             script: script.title(),

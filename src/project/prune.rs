@@ -5,7 +5,7 @@ use super::{
     last_run::{self, Ending},
 };
 use crate::{
-    Result, disk,
+    Result, deploy, disk,
     event::{Event, Observer},
     lock::Patience,
     offsite, restore,
@@ -106,6 +106,14 @@ impl Project {
     pub(super) fn protection(&self, backups: &[Backup]) -> Result<Protection> {
         let mut protection = Protection::default();
         protection.unfinished.extend(restore::needed_backups(&self.config.data)?);
+        if let Some(record) = deploy::state::read(&self.config.data)? {
+            let needed = [&record.backup, &record.final_backup, &record.failed_state];
+            let needed = needed.into_iter().flatten().cloned();
+            match record.ending {
+                None | Some(deploy::Ending::RollbackFailed) => protection.unfinished.extend(needed),
+                Some(_) => protection.before_last_run.extend(needed),
+            }
+        }
         match last_run::read(&self.config.data) {
             Some(run) => {
                 let open = matches!(run.ending, Ending::Open | Ending::Unsettled);

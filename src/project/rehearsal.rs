@@ -41,13 +41,24 @@ impl Project {
         patience: Patience,
         observer: &dyn Observer,
     ) -> Result<RehearsalReport> {
+        self.rehearse_on(None, selection, patience, observer)
+    }
+
+    /// The same on a backup that was taken before, as a deploy does.
+    pub(super) fn rehearse_on(
+        &self,
+        given: Option<&BackupId>,
+        selection: &Selection,
+        patience: Patience,
+        observer: &dyn Observer,
+    ) -> Result<RehearsalReport> {
         let targets = self.selected(selection)?;
         let _lock = self.begin(patience, observer)?;
         let plans = databases::plan_all(&self.config, &targets, &selection.settings)?;
         let mut report = RehearsalReport {
             outcome: Outcome::NothingToDo,
             plans,
-            backup: None,
+            backup: given.cloned(),
             databases: Vec::new(),
             comparisons: Vec::new(),
             again: Vec::new(),
@@ -75,7 +86,10 @@ impl Project {
         report: &mut RehearsalReport,
         observer: &dyn Observer,
     ) -> Result<()> {
-        let backup = self.take_backup(Reason::Run, None, observer)?.backup;
+        let backup = match &report.backup {
+            Some(given) => self.store().load(given)?,
+            None => self.take_backup(Reason::Run, None, observer)?.backup,
+        };
         report.backup = Some(backup.id().clone());
         self.store().extract(&backup, folder, &|_| true, Folders::AsListed, observer)?;
         let mut copy = self.config.clone();

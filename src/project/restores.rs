@@ -5,11 +5,11 @@ use super::{
     last_run::{self, Ending},
 };
 use crate::{
-    Result, backup,
+    Result, backup, deploy,
     error::ProjectError,
     event::Observer,
     ledger,
-    lock::{PRIVATE_FOLDER, Patience},
+    lock::{PRIVATE_FOLDER, Patience, Scope},
     offsite,
     restore::{self, Gate, Preview, Recovered, Restored},
     store::{Backup, BackupId, Filter, Reason, Selector},
@@ -79,6 +79,7 @@ impl Project {
     ) -> Result<RestoreReport> {
         let backup = self.source(source)?;
         let lock = self.begin(options.patience, observer)?;
+        self.refuse_in_deploy()?;
         // Counting the rows that get lost is for whoever decides, and takes its time.
         let preview = self.preview(&backup, options, None)?;
         let restored = self.carry_out_restore(&backup, options, Safety::Take, observer)?;
@@ -119,6 +120,7 @@ impl Project {
     /// Those of [`restore::undo`].
     pub fn undo_restore(&self, patience: Patience, observer: &dyn Observer) -> Result<Restored> {
         let _lock = self.begin(patience, observer)?;
+        self.refuse_in_deploy()?;
         let data = &self.config.data;
         let restored = restore::undo(data, (self.world.clock)(), (self.world.random)(), observer)?;
         if let Some(mut run) = last_run::read(data) {
@@ -143,8 +145,22 @@ impl Project {
             return Ok(None);
         }
         let holder = &self.world.holder;
-        let _lock = crate::lock::acquire(&self.config.data, holder, patience, observer)?;
-        restore::recover(&self.config.data, observer)
+        let _lock =
+            crate::lock::acquire(&self.config.data, Scope::Data, holder, patience, observer)?;
+        let recovered = restore::recover(&self.config.data, observer)?;
+        // In `ExecStartPre=` this is what keeps a service down until its deploy is finished.
+        deploy::refuse_fenced(&self.config.data, self.world.deploy.as_deref())?;
+        Ok(recovered)
+    }
+
+    /// Puts a backup back after a safety backup; the caller holds the lock.
+    pub(super) fn put_back_safely(
+        &self,
+        backup: &Backup,
+        options: &RestoreOptions,
+        observer: &dyn Observer,
+    ) -> Result<Restored> {
+        self.carry_out_restore(backup, options, Safety::Take, observer)
     }
 
     /// Puts a backup of this very run back; the caller holds the lock.

@@ -51,6 +51,7 @@ fn open(root: &Path, hours: &Arc<AtomicI64>) -> Project {
         holder: Holder { pid: 1, host: "host".into(), command: "test".into() },
         variables: Box::new(|_| None),
         git_revision: None,
+        deploy: None,
     };
     Project::new(config, world)
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Error, Kind, Result,
     apply::{self, Done, Failure, Lasting},
-    database, disk,
+    database, deploy, disk,
     event::Observer,
     lock::Patience,
     offsite,
@@ -28,6 +28,15 @@ pub struct UpOptions {
     pub selection: Selection,
     /// What to do when another piton works.
     pub patience: Patience,
+}
+
+/// Which backup a run goes back to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Anchor<'a> {
+    /// One that is taken now.
+    Take,
+    /// One that was taken before, while nothing could write since; none where there was no data.
+    Given(Option<&'a BackupId>),
 }
 
 /// What happened on one database.
@@ -86,7 +95,7 @@ impl Project {
     /// # Errors
     /// What went wrong before anything was begun; what went wrong afterwards is in the report.
     pub fn up(&self, options: &UpOptions, observer: &dyn Observer) -> Result<UpReport> {
-        let mut report = self.up_here(options, observer)?;
+        let mut report = self.up_under(options, Anchor::Take, observer)?;
         // Whoever has a failure before them should read it at once: the next one copies.
         if report.outcome == Outcome::Done && report.backup.is_some() {
             report.offsite = self.copy_after(Reason::Run, observer);
@@ -94,7 +103,13 @@ impl Project {
         Ok(report)
     }
 
-    fn up_here(&self, options: &UpOptions, observer: &dyn Observer) -> Result<UpReport> {
+    /// The same, under a backup that was taken before, as a deploy does.
+    pub(super) fn up_under(
+        &self,
+        options: &UpOptions,
+        anchor: Anchor<'_>,
+        observer: &dyn Observer,
+    ) -> Result<UpReport> {
         let config = &self.config;
         let targets = self.selected(&options.selection)?;
         let planned = || databases::plan_all(config, &targets, &options.selection.settings);
@@ -118,7 +133,14 @@ impl Project {
         for plan in plans.iter().filter(|plan| plan.acts()) {
             databases::require_in_backups(config, &plan.database)?;
         }
-        let backup = self.back_up_existing(Reason::Run, None, observer)?;
+        let backup = match anchor {
+            Anchor::Given(backup) => backup.cloned(),
+            Anchor::Take => {
+                self.refuse_in_deploy()?;
+                deploy::refuse_held(&config.data)?;
+                self.back_up_existing(Reason::Run, None, observer)?
+            }
+        };
         let mut report = report(Outcome::Done, plans);
         report.backup = backup.clone();
         let mut run = self.run_begins(backup)?;

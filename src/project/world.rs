@@ -18,6 +18,8 @@ pub struct World {
     pub variables: Variables,
     /// The project's git revision, where known; backups keep it.
     pub git_revision: Option<String>,
+    /// The deploy that started this process, where one did: it may do what others may not meanwhile.
+    pub deploy: Option<String>,
 }
 
 impl World {
@@ -37,6 +39,7 @@ impl World {
             holder: Holder { pid: std::process::id(), host, command: command.into() },
             variables: Box::new(|_| None),
             git_revision: None,
+            deploy: None,
         }
     }
 }

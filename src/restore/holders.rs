@@ -3,7 +3,13 @@
 //! Locks do not tell: an idle connection in rollback-journal mode holds none. Deleted files count
 //! too, since a process may still write to them.
 
-use crate::{database::SIDE_SUFFIXES, error::FileHolder, store::StoredPath};
+use crate::{
+    Result,
+    backup::scan,
+    database::SIDE_SUFFIXES,
+    error::FileHolder,
+    store::{Filter, StoredPath},
+};
 use std::{
     collections::{BTreeSet, HashMap},
     fs,
@@ -80,4 +86,19 @@ fn command_of(process: &Path) -> String {
         false => words.join(" "),
         true => fs::read_to_string(process.join("comm")).unwrap_or_default().trim().into(),
     }
+}
+
+/// The processes other than this one that hold any database of a data directory.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn holders_of(data: &Path, excluded: &Filter) -> Result<Vec<FileHolder>> {
+    if !data.exists() {
+        return Ok(Vec::new());
+    }
+    let scope = scan::Scope { data, excluded, left_out: &[] };
+    let tree = scan::scan(scope)?;
+    let (mut found, _) = holders(data, tree.databases.keys());
+    found.retain(|holder| holder.pid != std::process::id());
+    Ok(found)
 }

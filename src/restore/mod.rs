@@ -19,7 +19,7 @@ mod tests;
 mod transaction;
 
 pub use carry::carry_out;
-pub use holders::View;
+pub use holders::{View, holders_of};
 pub use journal::Direction;
 pub use losses::count_losses;
 pub use preview::{Change, DatabaseChange, Preview, Rows, plan};

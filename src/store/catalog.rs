@@ -264,7 +264,7 @@ enum Found {
 
 fn classify(path: &Path) -> Found {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let own = name == super::LOCK_NAME || name == super::STAGING_NAME;
+    let own = [super::LOCK_NAME, super::STAGING_NAME, super::LOGS_NAME].contains(&&*name);
     if own || name.starts_with(super::OFFSITE) {
         return Found::Own;
     }

@@ -63,6 +63,8 @@ const LOCK_NAME: &str = ".lock";
 const STAGING_NAME: &str = ".staging";
 /// What copying off the machine keeps here has names that begin so.
 pub(crate) const OFFSITE: &str = ".offsite";
+/// The folder beside the backups that takes the logs of deploys.
+pub const LOGS_NAME: &str = "deploys";
 
 /// A backups directory, which need not exist yet.
 #[derive(Clone, Debug)]

@@ -124,6 +124,52 @@ fn configuration_keys() {
 }
 
 #[test]
+fn keys_of_deploy() {
+    let text = file("docs/deploy.md");
+    let source = file("src/deploy/settings.rs");
+    let body = source.split("pub struct Settings {").nth(1).unwrap().split("\n}").next().unwrap();
+    let names = body.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split(':').next());
+    let keys: Vec<String> = names.map(|name| name.replace('_', "-")).collect();
+    assert!(keys.len() > 7, "{keys:?}");
+    for key in keys {
+        let named =
+            text.contains(&format!("`{key}`")) || text.contains(&format!("`[deploy.{key}]`"));
+        assert!(named, "docs/deploy.md lacks `{key}`");
+    }
+    for phase in piton::deploy::Phase::ALL {
+        assert!(text.contains(&format!("`{phase}`")), "docs/deploy.md lacks the phase {phase}");
+    }
+}
+
+#[test]
+fn keys_of_the_service_and_its_health() {
+    let text = file("docs/service.md");
+    let tables = [
+        ("src/deploy/service/settings.rs", "struct Keys {"),
+        ("src/deploy/health/settings.rs", "pub struct Settings {"),
+        ("src/deploy/health/http.rs", "pub struct Http {"),
+        ("src/deploy/health/tcp.rs", "pub struct Tcp {"),
+        ("src/deploy/health/command.rs", "pub struct Command {"),
+        ("src/deploy/health/query.rs", "pub struct Query {"),
+    ];
+    for (path, start) in tables {
+        let source = file(path);
+        let body = source.split(start).nth(1).unwrap().split("\n}").next().unwrap();
+        let lines = body.lines().map(|line| line.trim().trim_start_matches("pub "));
+        let fields = lines.filter(|line| line.starts_with(|it: char| it.is_ascii_lowercase()));
+        let keys: Vec<String> =
+            fields.map(|line| line.split(':').next().unwrap().replace('_', "-")).collect();
+        assert!(!keys.is_empty(), "{path}");
+        for key in keys {
+            let forms = [format!("`{key}`"), format!("{key} = "), format!("health.{key}]]")];
+            let is_there = forms.iter().any(|form| text.contains(form));
+            assert!(is_there, "docs/service.md lacks `{key}` of {path}");
+        }
+    }
+    assert!(file("README.md").contains("docs/service.md"));
+}
+
+#[test]
 fn variables() {
     let mut names = BTreeSet::new();
     for path in

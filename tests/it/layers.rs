@@ -16,8 +16,8 @@ const LEVELS: [&[&str]; 14] = [
     &["guard"],
     &["schema"],
     &["sql"],
-    &["database"],
-    &["disk", "event", "lock"],
+    &["database", "process"],
+    &["clock", "disk", "event", "lock"],
     &["error"],
 ];
 

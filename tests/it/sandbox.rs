@@ -283,6 +283,13 @@ impl Ran {
         self
     }
 
+    /// A signal ended it.
+    #[track_caller]
+    pub fn killed(self) -> Self {
+        assert_eq!(self.status, None, "{}", self.whole());
+        self
+    }
+
     /// Compares standard output whole, with placeholders for what differs from run to run.
     #[track_caller]
     pub fn stdout(self, wanted: &str) -> Self {

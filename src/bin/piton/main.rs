@@ -5,6 +5,7 @@
 
 mod args;
 mod commands;
+mod interrupt;
 mod render;
 
 use args::Arguments;

@@ -67,6 +67,9 @@ pub struct Up {
     /// Redo what is missing of applied migrations.
     #[arg(long)]
     pub heal: bool,
+    /// Run although a rolled back deploy holds the migrations.
+    #[arg(long)]
+    pub lift_hold: bool,
 }
 
 /// Arguments of `restore`.

@@ -1,8 +1,10 @@
 //! What can be typed. The doc comments are the help texts.
 
+mod deploy;
 mod flags;
 mod global;
 
+pub use deploy::{Deploy, When};
 pub use flags::{Back, Look, Rehearse, Restore, Up};
 pub use global::{Color, Global};
 
@@ -26,7 +28,8 @@ pub struct Arguments {
 
 const AFTER: &str = "Exit codes: 0 done or nothing to do, 1 defect, 2 usage, 3 pending, 4 refused, \
 5 failed and as before, 6 failed and restored, 7 failed and not restored, 8 locked, 9 in use, \
-10 damaged.";
+10 damaged; of deploy: 11 rolled back, 12 rolled back and unhealthy, 13 rollback failed, \
+14 interrupted.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -146,6 +149,8 @@ pub enum Command {
         #[arg(long)]
         wait: bool,
     },
+    /// Deploy: back up, rehearse, stop, migrate, start and prove the service, or bring it all back.
+    Deploy(Deploy),
     /// Say what ran, where nothing else can tell; runs nothing.
     Adopt {
         /// Everything up to this version is done; 0 says that nothing is.
@@ -229,6 +234,7 @@ impl Command {
             Self::Restore(_) => "restore",
             Self::Rollback(_) => "rollback",
             Self::Recover { .. } => "recover",
+            Self::Deploy(_) => "deploy",
             Self::Adopt { .. } => "adopt",
             Self::Completions { .. } => "completions",
             Self::Man => "man",

@@ -5,6 +5,7 @@ mod backup;
 mod backups;
 mod check;
 mod completions;
+mod deploy;
 mod diff;
 mod history;
 mod init;
@@ -54,11 +55,17 @@ pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result
         Command::Man => return Ok((completions::manual()?, *screen)),
         _ => {}
     }
-    let config = Config::load(&overrides(&arguments.global))?;
+    let mut config = Config::load(&overrides(&arguments.global))?;
+    if let Command::Deploy(options) = &arguments.command
+        && let Some(release) = deploy::release(&config, options)?
+    {
+        config = config.for_release(&release)?;
+    }
     let screen = Screen::with_file(arguments, &config.file);
     screen.apply_color();
     let typed: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let mut world = World::system(&typed.join(" "));
+    world.deploy = std::env::var("PITON_DEPLOY").ok();
     world.git_revision = git_revision(&config);
     world.variables = Box::new(|name| std::env::var(name).ok());
     let project = Project::new(config, world);
@@ -88,6 +95,7 @@ pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result
         Command::Restore(restore) => restore::run(&context, restore),
         Command::Rollback(back) => restore::rollback(&context, back),
         Command::Recover { wait } => recover::run(&context, patience(*wait)),
+        Command::Deploy(options) => deploy::run(&context, options),
         Command::Adopt { at, accept, target, wait } => {
             adopt::run(&context, at.as_deref(), accept.as_deref(), target, patience(*wait))
         }

@@ -100,13 +100,15 @@ fn undo(context: &Context, back: &Back) -> Result<Report> {
     Ok(Report::new(Outcome::Done, json!({ "restored": restored }), human))
 }
 
-fn eprint_human(text: &str) {
+/// Shows text where a person is asked about it.
+pub fn eprint_human(text: &str) {
     use std::io::Write;
     // A closed pipe is no reason to stop.
     let _ = anstream::stderr().write_all(text.as_bytes());
 }
 
-fn preview(preview: &Preview) -> String {
+/// What would change, in words.
+pub fn preview(preview: &Preview) -> String {
     let age = chrono::Utc::now() - chrono::TimeDelta::seconds(preview.age_seconds);
     let mut human = format!(
         "backup {} of {}\n",

@@ -29,6 +29,9 @@ pub fn run(context: &Context, options: &Up) -> Result<Report> {
             return Ok(rehearsed);
         }
     }
+    if options.lift_hold {
+        context.project.lift_hold()?;
+    }
     let options = UpOptions { selection, patience: patience(options.wait) };
     let report = context.project.up(&options, &context.teller)?;
     Ok(render(&report, context.screen))

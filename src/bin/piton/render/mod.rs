@@ -1,5 +1,6 @@
 //! Reports: what a command found, as text for a person and as one JSON document.
 
+pub mod deploy;
 mod observer;
 pub mod plan;
 pub mod text;

@@ -101,6 +101,12 @@ impl Teller {
                 let seconds = milliseconds.div_ceil(1000);
                 self.passing(&format!("{reason}; again in {seconds} s …"));
             }
+            Event::PhaseStarted { phase } if self.terminal => {
+                self.passing(&format!("{phase:<13} …"));
+            }
+            Event::PhaseEnded { phase, milliseconds, result, detail } => {
+                self.line(&super::deploy::line(phase, result, milliseconds, &detail));
+            }
             Event::Output { line } => self.line(&format!("  | {line}")),
             Event::Warning { text } => self.line(&format!("{} {text}", styled(NOTICE, "warning:"))),
             _ => {}

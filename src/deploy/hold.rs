@@ -1,0 +1,72 @@
+//! The hold marker: after a rollback the new code must not migrate again by being restarted.
+//!
+//! It stops `up` only where something is pending, so the old release starts as ever. A person or the
+//! next deploy lifts it.
+
+use super::Record;
+use crate::{Result, disk, lock::PRIVATE_FOLDER, store::BackupId};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Why migrations are held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The deploy that was rolled back.
+    pub deploy: BackupId,
+    /// Its release, where releases are kept.
+    pub release: Option<String>,
+    /// When.
+    pub since: DateTime<Utc>,
+    /// Why it was rolled back.
+    pub reason: String,
+}
+
+fn path(data: &Path) -> PathBuf {
+    data.join(PRIVATE_FOLDER).join("hold.json")
+}
+
+/// Reads the marker. One that cannot be understood holds all the same.
+#[must_use]
+pub fn read(data: &Path) -> Option<Hold> {
+    let text = fs::read(path(data)).ok()?;
+    Some(serde_json::from_slice(&text).unwrap_or_else(|error| Hold {
+        deploy: BackupId::new(DateTime::UNIX_EPOCH, [0; 3]),
+        release: None,
+        since: DateTime::UNIX_EPOCH,
+        reason: format!("the hold marker cannot be read: {error}"),
+    }))
+}
+
+/// Holds the migrations of a deploy that was rolled back.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn set(data: &Path, record: &Record, now: DateTime<Utc>) -> Result<()> {
+    let reason = record.failure.as_ref().map_or("it was taken back", |failure| &failure.message);
+    let hold = Hold {
+        deploy: record.id.clone(),
+        release: record.release.clone(),
+        since: now,
+        reason: reason.into(),
+    };
+    let text = serde_json::to_vec_pretty(&hold)
+        .map_err(|error| crate::Error::Internal(format!("cannot write JSON: {error}")))?;
+    Ok(disk::write_atomic("hold", &path(data), disk::PRIVATE_FILE, &text)?)
+}
+
+/// Lifts the hold, where there is one; says whether there was.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn lift(data: &Path) -> Result<Option<Hold>> {
+    let held = read(data);
+    if held.is_some() {
+        disk::remove_file("hold-lift", &path(data))?;
+        disk::sync_parent("hold-lift", &path(data))?;
+    }
+    Ok(held)
+}

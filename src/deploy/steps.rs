@@ -1,0 +1,120 @@
+//! The phases that deal with the service and the release: examining, switching, starting, proving, and the way
+//! back.
+
+use super::{
+    Deploy, health,
+    machine::Machine,
+    phase::{DataState, Work},
+    settings::Restart,
+};
+use crate::{Result, event::Event};
+
+impl Machine<'_> {
+    pub(super) fn preflight(&mut self) -> Result<String> {
+        let deploy = self.deploy;
+        deploy.service.check()?;
+        if let Some(releases) = deploy.releases {
+            self.record.previous_release = releases.current()?;
+            if let Some(release) = &self.record.release {
+                releases.find(release)?;
+            } else {
+                self.record.release.clone_from(&self.record.previous_release);
+            }
+        }
+        let known = |name: &str| super::is_hook_name(name);
+        for name in deploy.hooks.strays(known) {
+            let text = format!("no phase runs the hook `{name}`");
+            self.observer.event(Event::Warning { text });
+        }
+        let found = deploy.operations.examine(self.observer)?;
+        for text in found.warnings {
+            self.observer.event(Event::Warning { text });
+        }
+        let other_release = self.record.release != self.record.previous_release;
+        self.record.work = match (found.pending.is_empty(), deploy.restart, other_release) {
+            (false, ..) => Work::Migrate,
+            (true, Restart::WhenNeeded, false) => Work::Nothing,
+            _ => Work::Restart,
+        };
+        Ok(match (found.pending.len(), self.record.work) {
+            (0, Work::Nothing) => "nothing is pending, no restart is needed".into(),
+            (0, _) => "nothing is pending".into(),
+            (1, _) => "1 migration is pending".into(),
+            (count, _) => format!("{count} migrations are pending"),
+        })
+    }
+
+    pub(super) fn switch(&mut self) -> Result<String> {
+        let (Some(releases), Some(release)) = (self.deploy.releases, &self.record.release) else {
+            return Ok(String::new());
+        };
+        releases.switch(release)?;
+        Ok(format!("current is {release}"))
+    }
+
+    pub(super) fn start(&mut self) -> Result<String> {
+        let service = self.deploy.service;
+        if self.record.running.is_none() {
+            self.record.running = Some(service.running()?);
+            super::state::write(self.deploy.data, self.record)?;
+        }
+        let running = self.record.running.clone().unwrap_or_default();
+        match self.record.work {
+            Work::Migrate => {
+                service.lift_fence()?;
+                service.start(&running)?;
+            }
+            Work::Restart | Work::Nothing => service.restart()?,
+        }
+        Ok(service.name())
+    }
+
+    pub(super) fn health(&mut self) -> Result<String> {
+        let Deploy { health, service, ground, .. } = self.deploy;
+        let report = health::check(health, *service, ground)?;
+        let passed = report.passed.len();
+        let probes = if passed == 1 { "probe" } else { "probes" };
+        Ok(format!("well after {} ms, {passed} {probes}", report.milliseconds))
+    }
+
+    pub(super) fn put_back(&mut self) -> Result<String> {
+        let Some(backup) = self.record.final_backup.clone() else {
+            self.record.data = DataState::PutBack;
+            return Ok("there was no data before; what the migrations made stays".into());
+        };
+        let failed_state = self.deploy.operations.put_back(&backup, self.observer)?;
+        self.record.data = DataState::PutBack;
+        let kept = failed_state
+            .as_ref()
+            .map_or_else(String::new, |id| format!("; the failed state is {id}"));
+        self.record.failed_state = failed_state.or(self.record.failed_state.take());
+        Ok(format!("{backup} is back{kept}"))
+    }
+
+    pub(super) fn switch_back(&mut self) -> Result<String> {
+        // The failed release knows what of its own has to be undone.
+        let hook = self.hook("rollback");
+        if let Err(error) = hook {
+            self.observer.event(Event::Warning { text: error.to_string() });
+        }
+        let Some(releases) = self.deploy.releases else { return Ok(String::new()) };
+        match &self.record.previous_release {
+            Some(previous) => {
+                releases.switch(previous)?;
+                Ok(format!("current is {previous} again"))
+            }
+            None => {
+                releases.unlink()?;
+                Ok("there was no release before".into())
+            }
+        }
+    }
+
+    pub(super) fn start_again(&mut self) -> Result<String> {
+        let service = self.deploy.service;
+        service.lift_fence()?;
+        let running = self.record.running.clone().unwrap_or_default();
+        service.start(&running)?;
+        Ok(service.name())
+    }
+}

@@ -1,0 +1,211 @@
+//! `deploy` with a service that commands manage: a process that holds the database open.
+
+use crate::sandbox::{PITON, Sandbox};
+use std::{fs, path::Path};
+
+/// A service that opens the database and idles; with a file `sick` beside it, one that is never well.
+const SERVICE: &str = "#!/bin/bash\n\
+    echo $$ > service.pid\n\
+    trap 'rm -f service.pid; exit 0' TERM\n\
+    exec 9<> data/app.db\n\
+    while :; do sleep 0.05 & wait $!; done\n";
+
+const CONFIG: &str = r#"
+[deploy]
+hooks = "hooks"
+[deploy.service]
+manager = "command"
+start = "setsid ./service.sh > service.log 2>&1 & until test -f service.pid; do sleep 0.02; done"
+stop = "kill $(cat service.pid); while test -f service.pid; do sleep 0.02; done"
+status = "test -f service.pid && kill -0 $(cat service.pid) 2>/dev/null || exit 3"
+stop-timeout = "10s"
+start-timeout = "10s"
+[deploy.health]
+window = "50ms"
+deadline = "1s"
+interval = "20ms"
+[[deploy.health.command]]
+run = "test ! -f sick"
+"#;
+
+/// Ends the service when a test ends, however it ends.
+struct Served(Sandbox);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Ok(pid) = fs::read_to_string(self.0.path("service.pid")) {
+            let _ = std::process::Command::new("kill").args(["-9", pid.trim()]).status();
+        }
+    }
+}
+
+/// A running service on one migration, and a second migration that is pending.
+fn served() -> Served {
+    let sandbox = Sandbox::with_users().config(CONFIG).file("service.sh", SERVICE);
+    let mut start = sandbox.program("bash");
+    start.args([
+        "-c",
+        "setsid ./service.sh > service.log 2>&1 & until test -f service.pid; do sleep 0.02; done",
+    ]);
+    sandbox.finish(start).success();
+    sandbox.write("migrations/002_email.sql", "ALTER TABLE users ADD COLUMN email TEXT;\n");
+    Served(sandbox)
+}
+
+fn is_up(sandbox: &Sandbox) -> bool {
+    let pid = fs::read_to_string(sandbox.path("service.pid")).unwrap_or_default();
+    !pid.trim().is_empty() && Path::new("/proc").join(pid.trim()).exists()
+}
+
+fn has_email(sandbox: &Sandbox) -> bool {
+    let sql = "SELECT count(*) FROM pragma_table_info('users') WHERE name = 'email'";
+    sandbox.query("app.db", sql).trim() == "1"
+}
+
+#[test]
+fn a_release_is_deployed_and_taken_back() {
+    let served = served();
+    let sandbox = &served.0;
+    sandbox.run("deploy").success().says("1 migration, down for");
+    assert!(has_email(sandbox) && is_up(sandbox));
+    sandbox.run("deploy --status --exit-code").success().says("final-backup");
+    sandbox.run("deploy --rollback").code(2).says("nobody can answer");
+    sandbox.run("deploy --rollback --yes").success().says("taken back");
+    assert!(!has_email(sandbox) && is_up(sandbox));
+    // The new code must not migrate again by being restarted.
+    sandbox.run("up").code(4).says("migrations are held");
+    sandbox.run("deploy --rollback --yes").code(4);
+    sandbox.run("deploy").success();
+    assert!(has_email(sandbox));
+}
+
+#[test]
+fn the_backups_of_a_deploy_are_copied_off_the_machine_once_the_service_is_up() {
+    let served = served();
+    let sandbox = &served.0;
+    fs::create_dir(sandbox.path("disk")).unwrap();
+    let url = format!("url = \"file://{}\"", sandbox.path("disk").display());
+    sandbox.write("piton.toml", format!("{CONFIG}\n[store.offsite]\n{url}\npatience = \"0s\"\n"));
+    let document = sandbox.run("deploy --json").success().json();
+    assert!(!document["offsite"]["copied"].as_array().unwrap().is_empty(), "{document}");
+    sandbox.run("status").success().says("all of them copied");
+    // What does not work there is no concern of the deploy.
+    sandbox.remove("disk");
+    sandbox.write("migrations/003_more.sql", "CREATE TABLE more (id INTEGER);");
+    let ran = sandbox.run("deploy").success();
+    ran.says("warning: there is no folder").says("only here");
+}
+
+#[test]
+fn a_sick_release_is_rolled_back() {
+    let served = served();
+    let sandbox = &served.0;
+    // Sick from the start of the new release until the old one is started again.
+    sandbox.write("hooks/after-migrate", "#!/bin/sh\ntouch sick\n");
+    sandbox.write("hooks/rollback", "#!/bin/sh\nrm -f sick\n");
+    sandbox.run("deploy").code(11).says("data, release and service are as before");
+    assert!(!has_email(sandbox) && is_up(sandbox));
+    sandbox.run("deploy --status --exit-code").code(11).says("put-back").says("held");
+    sandbox.run("up --lift-hold").code(0);
+}
+
+#[test]
+fn a_service_that_stays_sick_is_said_to_be() {
+    let served = served();
+    let sandbox = &served.0;
+    sandbox.write("hooks/after-migrate", "#!/bin/sh\ntouch sick\n");
+    sandbox.run("deploy").code(12).says("NOT healthy");
+    assert!(!has_email(sandbox));
+    fs::remove_file(sandbox.path("sick")).unwrap();
+    sandbox.run("deploy --resume").code(11);
+    assert!(is_up(sandbox));
+}
+
+#[test]
+fn what_is_refused_touches_nothing() {
+    let served = served();
+    let sandbox = &served.0;
+    let before = fs::read_to_string(sandbox.path("service.pid")).unwrap();
+    sandbox.write("migrations/003_wrong.sql", "ALTER TABLE nothing ADD COLUMN a;\n");
+    sandbox.run("deploy").code(4).says("nothing was touched").says("003_wrong.sql");
+    sandbox.write("migrations/003_wrong.sql", "UPDATE users SET id = 1;\n");
+    sandbox.run("deploy").code(4).says("the rehearsal failed");
+    assert_eq!(fs::read_to_string(sandbox.path("service.pid")).unwrap(), before);
+    assert!(is_up(sandbox) && !has_email(sandbox));
+}
+
+#[test]
+fn killed_in_any_phase_it_is_resumed_or_given_up() {
+    let phases =
+        ["backup", "stop", "fence", "final-backup", "migrate", "switch", "start", "health"];
+    for (index, phase) in phases.into_iter().enumerate() {
+        let served = served();
+        let sandbox = &served.0;
+        // The hook kills the very piton that runs it.
+        sandbox.write(&format!("hooks/before-{phase}"), "#!/bin/sh\nrm -f \"$0\"\nkill -9 $PPID\n");
+        sandbox.run("deploy").killed();
+        sandbox.run("deploy --status --exit-code").code(14).says("not finished");
+        let touched = phase != "backup";
+        if touched {
+            sandbox.run("deploy").code(4).says("is not finished");
+            sandbox.run("restore --yes").code(4).says("is not finished");
+        }
+        if matches!(phase, "fence" | "final-backup" | "migrate" | "switch") {
+            sandbox.run("recover").code(14).says("between two releases");
+        }
+        if index % 2 == 0 {
+            sandbox.run("deploy --resume").success();
+            assert!(has_email(sandbox), "{phase}");
+        } else {
+            sandbox.run("deploy --abort").code(11);
+            assert!(!has_email(sandbox), "{phase}");
+        }
+        assert!(is_up(sandbox), "{phase}");
+        assert!(!sandbox.exists("data/.piton/fence"), "{phase}");
+    }
+}
+
+#[test]
+fn releases_are_switched_and_switched_back() {
+    let served = served();
+    let sandbox = &served.0;
+    let config =
+        CONFIG.replace("hooks = \"hooks\"", "releases = \"releases\"\nhooks = \"current/hooks\"");
+    sandbox.write("piton.toml", format!("migrations = \"current/migrations\"\n{config}"));
+    for release in ["a", "b"] {
+        let users = fs::read_to_string(sandbox.path("migrations/001_users.sql")).unwrap();
+        sandbox.write(&format!("releases/{release}/migrations/001_users.sql"), users);
+    }
+    sandbox
+        .write("releases/b/migrations/002_email.sql", "ALTER TABLE users ADD COLUMN email TEXT;\n");
+    sandbox.write("releases/b/hooks/after-migrate", "#!/bin/sh\ntouch sick\n");
+    sandbox.write(
+        "releases/b/hooks/rollback",
+        "#!/bin/sh\nrm -f sick; echo \"$PITON_RELEASE\" > undone\n",
+    );
+    let current = || fs::read_link(sandbox.path("current")).unwrap();
+    sandbox.run("deploy --release a").success();
+    assert_eq!(current(), Path::new("releases/a"));
+    sandbox.run("deploy --release c").code(2).says("there are: a, b");
+    sandbox.run("deploy --release b").code(11);
+    assert_eq!(current(), Path::new("releases/a"));
+    assert_eq!(fs::read_to_string(sandbox.path("undone")).unwrap(), "b\n");
+    fs::remove_file(sandbox.path("releases/b/hooks/after-migrate")).unwrap();
+    sandbox.run("deploy --release b --markdown").success().says("| migrate | done |");
+    assert_eq!(current(), Path::new("releases/b"));
+    assert!(has_email(sandbox));
+    sandbox.run("deploy --rollback --yes").success();
+    assert_eq!(current(), Path::new("releases/a"));
+    assert!(!has_email(sandbox));
+}
+
+#[test]
+fn two_at_once_are_refused() {
+    let served = served();
+    let sandbox = &served.0;
+    let hook = format!("#!/bin/sh\n{PITON} deploy > inner 2>&1; echo $? >> inner\n");
+    sandbox.write("hooks/before-rehearsal", hook);
+    sandbox.run("deploy").success();
+    let inner = fs::read_to_string(sandbox.path("inner")).unwrap();
+    assert!(inner.ends_with("8\n"), "{inner}");
+}
