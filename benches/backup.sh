@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Compares `piton backup`, its verification included, with what people do by hand without one:
 #   `sqlite3 DB ".backup F"`, then `tar c F | pigz -6 -p2`, of a database of about 1 GiB;
-#   `tar czf` of 100,000 small files.
+#   `tar czf` of 100,000 small files;
+# and `piton backup --compression zstd` with restic's first backup of the same file.
 # It takes the two in turn, so that both meet the same machine, and prints seconds and memory.
-# Needs: cargo, sqlite3, pigz, GNU time (/usr/bin/time), about 4 GiB below TMPDIR.
+# Needs: cargo, sqlite3, pigz, restic, GNU time (/usr/bin/time), about 4 GiB below TMPDIR.
 # Usage: benches/backup.sh [ROUNDS] [ROWS]      (defaults 3 and 690000)
 set -euo pipefail
 
@@ -56,6 +57,18 @@ for round in $(seq "$rounds"); do
   ratio "$ours" "$(awk "BEGIN { print $copied + $last }")"
   du -m "$work/copy.tar.gz" "$work"/one/backups/*.tar.gz | awk '{ print "  MiB: " $1 }'
   rm -f "$work/copy" "$work/copy.tar.gz"
+
+  rm -rf "$work/one/backups" "$work/restic"
+  timed "piton backup, zstd" "$PITON" --data "$work/one/data" --backups "$work/one/backups" \
+    backup --compression zstd
+  ours=$last
+  export RESTIC_PASSWORD=benchmark RESTIC_CACHE_DIR=$work/cache
+  restic --quiet init --repo "$work/restic" > /dev/null
+  timed "restic, first backup" restic --quiet --repo "$work/restic" backup "$work/one/data/app.db"
+  ratio "$ours" "$last"
+  du -cm "$work"/restic | awk 'END { print "  MiB of restic: " $1 }'
+  du -m "$work"/one/backups/*.tar.zst | awk '{ print "  MiB: " $1 }'
+  rm -rf "$work/restic"
 
   rm -rf "$work/many/backups"
   timed "piton backup, 100,000 files" "$PITON" --data "$work/many/data" --backups "$work/many/backups" backup

@@ -16,7 +16,10 @@ use std::{
 pub const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Suffixes of the files that SQLite keeps beside a database.
-pub const SIDE_SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
+pub const SIDE_SUFFIXES: [&str; 3] = [LOG_SUFFIX, "-shm", JOURNAL_SUFFIX];
+
+const LOG_SUFFIX: &str = "-wal";
+const JOURNAL_SUFFIX: &str = "-journal";
 
 /// What a connection may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +48,11 @@ pub fn open(path: &Path, access: Access, busy: Duration) -> Result<Connection> {
             (flags | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE, "")
         }
     };
-    if access != Access::Create && !path.exists() {
+    if access != Access::Create && !disk::exists(path)? {
         return Err(DatabaseError::Missing { path: path.into() }.into());
+    }
+    if access == Access::Read {
+        take_back_half_a_transaction(path, busy);
     }
     let connection =
         Connection::open_with_flags(uri(path, query), flags).map_err(failed("open", path))?;
@@ -54,6 +60,34 @@ pub fn open(path: &Path, access: Access, busy: Duration) -> Result<Connection> {
     // The bundled SQLite has them on: a table rebuild would delete the children's rows.
     connection.pragma_update(None, "foreign_keys", false).map_err(failed("open", path))?;
     Ok(connection)
+}
+
+/// Opens a database for commits that a power cut does not take back.
+///
+/// # Errors
+/// [`DatabaseError`], with the path; it is read, and so may be locked.
+pub fn open_to_commit(path: &Path, access: Access, busy: Duration) -> Result<Connection> {
+    let connection = open(path, access, busy)?;
+    // In rollback-journal mode a commit is the removal of the journal. Without this its folder is
+    // not synced, and the journal may come back and take back what was acknowledged.
+    connection.pragma_update(None, "synchronous", "EXTRA").map_err(failed("open", path))?;
+    Ok(connection)
+}
+
+/// A writer that was killed leaves its journal, and half a transaction in the database. Whoever
+/// reads next takes that back, which a connection that is read only cannot.
+///
+/// Where it fails, the reader that comes after this has the same trouble and tells of it.
+fn take_back_half_a_transaction(path: &Path, busy: Duration) {
+    let length = |suffix| std::fs::metadata(side_file(path, suffix)).map_or(0, |it| it.len());
+    // Closing a writing connection would fold a log, and of a damaged file lose it.
+    if length(JOURNAL_SUFFIX) == 0 || length(LOG_SUFFIX) > 0 || require_first_page(path).is_err() {
+        return;
+    }
+    if let Ok(connection) = open(path, Access::Write, busy) {
+        // The journal of a live writer is not touched: its lock says that it is in use.
+        drop(connection.execute_batch("SELECT 1 FROM main.sqlite_schema"));
+    }
 }
 
 /// Gives a connection a copy that nobody changes, to read from under a schema name.
@@ -165,4 +199,23 @@ fn uri(path: &Path, query: &str) -> PathBuf {
     }
     text.extend_from_slice(query.as_bytes());
     OsString::from_vec(text).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Access, open_to_commit};
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_committed_is_durable_in_every_journal_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        for access in [Access::Create, Access::Write] {
+            let connection = open_to_commit(&path, access, Duration::ZERO).unwrap();
+            connection.execute_batch("CREATE TABLE IF NOT EXISTS t (id)").unwrap();
+            let level = connection.pragma_query_value(None, "synchronous", |row| row.get(0));
+            // 3 is EXTRA (SQLite, "PRAGMA synchronous").
+            assert_eq!(level, Ok(3));
+        }
+    }
 }

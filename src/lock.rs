@@ -70,7 +70,7 @@ pub fn acquire(
         Scope::Deploy => "deploy.lock",
     });
     let mut file = disk::open_lock_file("lock-file", &path)?;
-    match file.try_lock() {
+    match try_lock(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let other = read_holder(&mut file);
@@ -84,6 +84,13 @@ pub fn acquire(
     }
     write_holder(&mut file, holder).map_err(disk::failed("write", &path))?;
     Ok(Lock { _file: file })
+}
+
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    match disk::fault::is_left_out("lock", "take") {
+        true => Ok(()),
+        false => file.try_lock(),
+    }
 }
 
 fn write_holder(file: &mut File, holder: &Holder) -> std::io::Result<()> {

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Error, Result,
     database::{self, Access},
+    disk,
     history::{Body, Migration},
     ledger::{self, EntryState, Witness},
     plan::{Action, Assessment, PlannedStatement},
@@ -18,7 +19,11 @@ use crate::{
     sql::Class,
 };
 use rusqlite::Connection;
-use std::{sync::Arc, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 impl Runner<'_> {
     /// A file with `transaction: none`: each statement by itself, its number kept in the ledger.
@@ -110,13 +115,22 @@ impl Runner<'_> {
         // The script may want the database for itself.
         drop(connection);
         row.output = Some(self.execute(migration)?);
-        let connection = database::open(&self.run.plan.path, Access::Write, self.run.busy)?;
+        // Scripts sync nothing. The row that says that it ran is synced, and must not outlive what
+        // the script wrote.
+        disk::sync_file_system("script-sync", &self.folder())?;
+        let connection =
+            database::open_to_commit(&self.run.plan.path, Access::Write, self.run.busy)?;
         let after = Introspector::default().read(&connection).map_err(self.failed("read"))?;
         row.objects = changed_objects(&before, &after);
         declared(&connection, migration, "`verify:`", &migration.header.verify)?;
         self.complete_row(&connection, id, row, clock)?;
         self.finish(migration, word(assessment), clock);
         Ok(())
+    }
+
+    /// The folder that holds the database.
+    fn folder(&self) -> PathBuf {
+        self.run.plan.path.parent().map(Path::to_path_buf).unwrap_or_default()
     }
 
     fn execute(&self, migration: &Migration) -> Result<String> {

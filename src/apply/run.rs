@@ -139,13 +139,13 @@ impl Runner<'_> {
             disk::create_folders("database-folder", folder)?;
         }
         if let Some(image) = &self.run.plan.image {
-            let mut connection = database::open(&self.run.plan.path, access, self.run.busy)?;
+            let mut connection = self.open(access)?;
             self.refuse_changed(&connection)?;
             return self.write_image(&mut connection, image, &items);
         }
         let mut first = true;
         for stage in items.chunk_by(same_stage) {
-            let connection = database::open(&self.run.plan.path, access, self.run.busy)?;
+            let connection = self.open(access)?;
             if first {
                 self.refuse_changed(&connection)?;
             }
@@ -161,6 +161,16 @@ impl Runner<'_> {
             }
         }
         Ok(())
+    }
+
+    fn open(&self, access: Access) -> Result<Connection> {
+        let path = &self.run.plan.path;
+        let is_new = access == Access::Create && !path.exists();
+        let connection = database::open_to_commit(path, access, self.run.busy)?;
+        if is_new {
+            disk::inherit_owner("database-owner", path)?;
+        }
+        Ok(connection)
     }
 
     pub(super) fn failed(

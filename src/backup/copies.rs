@@ -25,7 +25,7 @@ pub(crate) fn copy_databases(
     let left_out = left_out(request, store);
     let scope = scope(request, &left_out);
     let first_look = scan::scan(scope)?;
-    store.require_space(first_look.bytes().saturating_add(super::RESERVE))?;
+    store.require_space(first_look.bytes().saturating_add(store.reserve()))?;
     let (tree, mut pinned, _) = cut_steadily(request, scope, first_look)?;
     // Those first whose writers wait for it.
     pinned.sort_by_key(|pinned| pinned.journal);

@@ -6,6 +6,7 @@
 use crate::{
     Error, Result,
     database::{self, Access, failed},
+    disk,
     error::{BackupError, DatabaseError},
     store::{Cut, StoredPath},
 };
@@ -137,10 +138,10 @@ fn pin(data: &Path, path: &StoredPath, deadline: Instant) -> Result<Pinned> {
     // Nothing can be written beside it. Without a log the file alone is the database, and whoever
     // cannot write here cannot be protected from those who can, so this is the best there is.
     let log = database::side_file(&absolute, "-wal");
-    if std::fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
+    if disk::find(&log)?.is_some_and(|found| found.len() > 0) {
         return Err(BackupError::ReadOnly { database: absolute }.into());
     }
-    if database::side_file(&absolute, "-journal").exists() {
+    if disk::exists(&database::side_file(&absolute, "-journal"))? {
         return Err(error);
     }
     begin(data, path, open_source(&absolute, Access::Immutable)?, deadline)

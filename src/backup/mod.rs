@@ -34,8 +34,6 @@ use std::{
 
 /// How long writers may be kept waiting for the one instant, unless the project says otherwise.
 pub const BARRIER_LIMIT: Duration = Duration::from_secs(2);
-/// Bytes that a backup leaves to the service.
-const RESERVE: u64 = 16 << 20;
 /// How often the cut is repeated because new databases appeared during it.
 const ATTEMPTS: u32 = 5;
 
@@ -132,7 +130,7 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
     // Of many files it takes much memory, and the records have all that is needed.
     drop(tree);
     let content = Manifest::content_of(&databases, &files);
-    if let Some(backup) = store.find_identical(&content)? {
+    if let Some(backup) = store.find_identical(&content, request.reason)? {
         return Ok(Taken { backup, origin: Origin::Earlier });
     }
     let manifest = Manifest {
@@ -159,6 +157,8 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
         label: manifest.label.clone(),
         pinned: false,
         verified: request.now,
+        damage: None,
+        sealed: written.sealed.clone(),
         manifest,
     };
     session.publish(&written, &backup, observer)?;
@@ -179,14 +179,14 @@ fn scope<'a>(request: &Request<'a>, left_out: &'a [PathBuf]) -> Scope<'a> {
 fn needed(tree: &Tree, store: &Store) -> Result<u64> {
     let bytes = tree.bytes();
     let archive = match store.list()?.backups.first() {
-        Some(newest) if newest.manifest.data_bytes() > 0 => {
+        Some(newest) if newest.data_bytes() > 0 => {
             // A quarter more, since what was added may compress less well.
-            let ratio = newest.archive_bytes as f64 / newest.manifest.data_bytes() as f64 * 1.25;
+            let ratio = newest.archive_bytes as f64 / newest.data_bytes() as f64 * 1.25;
             (bytes as f64 * ratio.clamp(0.1, 1.0)) as u64
         }
         _ => bytes,
     };
-    Ok(archive.saturating_add(tree.largest_database()).saturating_add(RESERVE))
+    Ok(archive.saturating_add(tree.largest_database()).saturating_add(store.reserve()))
 }
 
 /// The databases of a tree, each by one name: a second name of the same file must not be opened,

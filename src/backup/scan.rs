@@ -93,7 +93,7 @@ pub(crate) fn scan(scope: Scope<'_>) -> Result<Tree> {
 /// # Errors
 /// Those of [`scan`].
 pub(crate) fn scan_again(scope: Scope<'_>, earlier: &Tree) -> Result<Tree> {
-    if !scope.data.is_dir() {
+    if !disk::is_folder(scope.data)? {
         return Err(BackupError::NoData { data: scope.data.into() }.into());
     }
     let left_out = scope.left_out.iter().filter_map(|path| std::fs::metadata(path).ok());

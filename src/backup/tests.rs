@@ -5,7 +5,7 @@ use super::{BARRIER_LIMIT, Origin, Request, Taken, take};
 use crate::{
     error::{Error, StoreError},
     event::Silent,
-    store::{Cut, FileKind, Filter, Folders, Reason, Store},
+    store::{Checking, Cut, FileKind, Filter, Folders, Reason, Store},
 };
 use chrono::{TimeZone, Utc};
 use rusqlite::Connection;
@@ -105,7 +105,16 @@ fn a_directory_makes_the_round_trip() {
     assert_eq!(manifest.databases[1].facts.rows["t"], 3);
     assert_eq!(manifest.databases[1].position.as_deref(), Some("app.db"));
     assert_eq!(place.store.list().unwrap().backups, std::slice::from_ref(&taken.backup));
-    place.store.verify(taken.backup.id(), taken.backup.verified, &Silent).unwrap();
+    let checking = Checking {
+        now: taken.backup.verified,
+        scratch: &place.out,
+        inspect: &|_, path| Some(path.display().to_string()),
+    };
+    let verified = place.store.verify(taken.backup.id(), &checking, &Silent).unwrap();
+    assert!(verified.notes.is_empty(), "{:?}", verified.notes);
+    let elsewhere = Checking { inspect: &|_, _| Some("elsewhere".into()), ..checking };
+    let verified = place.store.verify(taken.backup.id(), &elsewhere, &Silent).unwrap();
+    assert_eq!(verified.notes[1], "`app.db` is listed at app.db and is at elsewhere");
 
     extract(&place, &taken);
     assert_eq!(count(&place.out.join("app.db")), 3);

@@ -34,6 +34,21 @@ pub fn set_modified(
     })
 }
 
+/// Gives a new path to whom its folder belongs, where this process is root. SQLite does the same with
+/// the logs that it makes beside a database, so that a service can use what root made for it.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn inherit_owner(point: &'static str, path: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let found = fs::metadata(folder).map_err(failed("read", folder))?;
+    set_owner(point, path, found.uid(), found.gid())
+}
+
 /// Gives a path to a user and a group; only root may.
 ///
 /// # Errors

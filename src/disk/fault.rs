@@ -20,6 +20,20 @@ pub enum Fault {
     Kill,
     /// This call and every later one fail until [`disarm`]: to the disk, the process is dead.
     Crash,
+    /// Every call with this label does nothing and says that it did: what a test must notice.
+    #[cfg(any(debug_assertions, feature = "faults"))]
+    LeaveOut,
+}
+
+/// Whether a call that met no fault acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meeting {
+    Act,
+    #[cfg_attr(
+        not(any(debug_assertions, feature = "faults")),
+        expect(dead_code, reason = "nothing is ever left out of a program that is released")
+    )]
+    LeaveOut,
 }
 
 /// The point that stands for every call.
@@ -63,7 +77,8 @@ fn add(point: &str, nth: u32, fault: Fault, thread: Option<ThreadId>) {
     ANY.store(true, Ordering::SeqCst);
 }
 
-/// Arms from text, `POINT:NTH:kill` or `POINT:NTH:ERRNO`; false where the text is not of that form.
+/// Arms from text, `POINT:NTH:kill`, `POINT:NTH:ERRNO` or, in builds for tests,
+/// `POINT:NTH:leave-out`; false where the text is not of that form.
 #[must_use]
 pub fn arm_from(text: &str) -> bool {
     let mut parts = text.split(':');
@@ -74,6 +89,8 @@ pub fn arm_from(text: &str) -> bool {
     };
     let fault = match what {
         "kill" => Some(Fault::Kill),
+        #[cfg(any(debug_assertions, feature = "faults"))]
+        "leave-out" => Some(Fault::LeaveOut),
         number => number.parse().ok().map(Fault::Error),
     };
     match (nth.parse(), fault) {
@@ -85,24 +102,42 @@ pub fn arm_from(text: &str) -> bool {
     }
 }
 
+/// Whether a part of the program is left out, to see that a test notices: a lock that is not taken,
+/// a log that is not folded, a sync within a longer step. Never in a program that is released.
+#[must_use]
+pub fn is_left_out(point: &str, part: &str) -> bool {
+    #[cfg(any(debug_assertions, feature = "faults"))]
+    if ANY.load(Ordering::Relaxed) {
+        let name = format!("{point}.{part}");
+        let armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
+        return armed.iter().any(|it| it.point == name && it.fault == Fault::LeaveOut);
+    }
+    let _ = (point, part);
+    false
+}
+
 /// Called before every change of the file system.
-pub(super) fn check(point: &str) -> io::Result<()> {
+pub(super) fn check(point: &str) -> io::Result<Meeting> {
     if !ANY.load(Ordering::Relaxed) {
-        return Ok(());
+        return Ok(Meeting::Act);
     }
     let here = thread::current().id();
     let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
     let concerned = armed.iter_mut().find(|it| {
         (it.point == point || it.point == ANY_POINT) && it.thread.is_none_or(|it| it == here)
     });
-    let Some(found) = concerned else { return Ok(()) };
+    let Some(found) = concerned else { return Ok(Meeting::Act) };
+    #[cfg(any(debug_assertions, feature = "faults"))]
+    if found.fault == Fault::LeaveOut {
+        return Ok(Meeting::LeaveOut);
+    }
     match (found.left, found.fault) {
         (0, Fault::Crash) => Err(io::Error::other("the process is dead")),
         // Other faults happen once.
-        (0, _) => Ok(()),
+        (0, _) => Ok(Meeting::Act),
         (2.., _) => {
             found.left -= 1;
-            Ok(())
+            Ok(Meeting::Act)
         }
         (1, fault) => {
             found.left = 0;
@@ -114,8 +149,10 @@ pub(super) fn check(point: &str) -> io::Result<()> {
                         rustix::process::getpid(),
                         rustix::process::Signal::KILL,
                     );
-                    Ok(())
+                    Ok(Meeting::Act)
                 }
+                #[cfg(any(debug_assertions, feature = "faults"))]
+                Fault::LeaveOut => Ok(Meeting::LeaveOut),
             }
         }
     }

@@ -8,13 +8,13 @@
 mod attributes;
 pub mod fault;
 
-pub use attributes::{set_mode, set_modified, set_owner};
+pub use attributes::{inherit_owner, set_mode, set_modified, set_owner};
 
 use crate::error::DiskError;
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -24,19 +24,36 @@ pub type Result<T> = std::result::Result<T, DiskError>;
 /// The mode of files that may hold somebody's data.
 pub const PRIVATE_FILE: u32 = 0o600;
 
+/// The last extension of a file that [`write_atomic`] has not finished.
+pub const PARTIAL: &str = "partial";
+
 /// Makes a closure that turns an I/O error into a [`DiskError`] with its place.
 pub fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DiskError + use<> {
     let path = path.to_path_buf();
     move |source| DiskError { action, path, source }
 }
 
-fn step<T>(
+fn step(
     point: &'static str,
     action: &'static str,
     path: &Path,
-    act: impl FnOnce() -> io::Result<T>,
-) -> Result<T> {
-    fault::check(point).and_then(|()| act()).map_err(failed(action, path))
+    act: impl FnOnce() -> io::Result<()>,
+) -> Result<()> {
+    let done = fault::check(point).and_then(|meeting| match meeting {
+        fault::Meeting::Act => act(),
+        fault::Meeting::LeaveOut => Ok(()),
+    });
+    done.map_err(failed(action, path))
+}
+
+/// A step without whose result nothing can go on.
+fn open(
+    point: &'static str,
+    action: &'static str,
+    path: &Path,
+    act: impl FnOnce() -> io::Result<File>,
+) -> Result<File> {
+    fault::check(point).and_then(|_| act()).map_err(failed(action, path))
 }
 
 /// Creates a folder and its parents with mode 0700; one that exists is left as it is.
@@ -62,7 +79,7 @@ pub fn create_folders(point: &'static str, path: &Path) -> Result<()> {
 /// # Errors
 /// The system's, with the path.
 pub fn create_private_file(point: &'static str, path: &Path) -> Result<File> {
-    step(point, "create", path, || {
+    open(point, "create", path, || {
         OpenOptions::new().write(true).read(true).create_new(true).mode(PRIVATE_FILE).open(path)
     })
 }
@@ -72,7 +89,7 @@ pub fn create_private_file(point: &'static str, path: &Path) -> Result<File> {
 /// # Errors
 /// The system's, with the path.
 pub fn open_lock_file(point: &'static str, path: &Path) -> Result<File> {
-    step(point, "open the lock file", path, || {
+    open(point, "open the lock file", path, || {
         OpenOptions::new()
             .read(true)
             .write(true)
@@ -88,7 +105,7 @@ pub fn open_lock_file(point: &'static str, path: &Path) -> Result<File> {
 /// # Errors
 /// The system's, with the path.
 pub fn open_log_file(point: &'static str, path: &Path) -> Result<File> {
-    step(point, "open", path, || {
+    open(point, "open", path, || {
         OpenOptions::new().append(true).create(true).mode(PRIVATE_FILE).open(path)
     })
 }
@@ -98,7 +115,7 @@ pub fn open_log_file(point: &'static str, path: &Path) -> Result<File> {
 /// # Errors
 /// The system's, with the path.
 pub fn begin_log(point: &'static str, path: &Path) -> Result<File> {
-    step(point, "begin the log", path, || {
+    open(point, "begin the log", path, || {
         // The standard library refuses to empty a file while opening it for appending.
         let file = OpenOptions::new().append(true).create(true).mode(PRIVATE_FILE).open(path)?;
         file.set_len(0)?;
@@ -113,14 +130,17 @@ pub fn begin_log(point: &'static str, path: &Path) -> Result<File> {
 /// The system's, with the path; the partial file is removed.
 pub fn write_atomic(point: &'static str, path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".partial");
+    name.push(".");
+    name.push(PARTIAL);
     let partial = path.with_file_name(name);
     let written = step(point, "write", path, || {
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&partial)?;
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(bytes)?;
-        file.sync_all()?;
+        if !fault::is_left_out(point, "sync") {
+            file.sync_all()?;
+        }
         fs::rename(&partial, path)
     });
     if written.is_err() {
@@ -128,7 +148,10 @@ pub fn write_atomic(point: &'static str, path: &Path, mode: u32, bytes: &[u8]) -
         drop(fs::remove_file(&partial));
     }
     written?;
-    sync_parent(point, path)
+    match fault::is_left_out(point, "sync-folder") {
+        true => Ok(()),
+        false => sync_parent(point, path),
+    }
 }
 
 /// Flushes a file's content and metadata to the disk.
@@ -147,6 +170,14 @@ pub fn sync_folder(point: &'static str, path: &Path) -> Result<()> {
     step(point, "sync the folder", path, || File::open(path)?.sync_all())
 }
 
+/// Flushes everything that was written to the file system of a path, by whomever.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn sync_file_system(point: &'static str, path: &Path) -> Result<()> {
+    step(point, "sync the file system of", path, || Ok(rustix::fs::syncfs(File::open(path)?)?))
+}
+
 /// Flushes the folder that holds a path.
 ///
 /// # Errors
@@ -157,10 +188,21 @@ pub fn sync_parent(point: &'static str, path: &Path) -> Result<()> {
 
 /// Renames a file or folder over whatever has the new name; the caller syncs the folders.
 ///
+/// Where both are names of one file, as a power cut can leave them, the old one is gone as well:
+/// rename(2) itself would leave both.
+///
 /// # Errors
 /// The system's, with the old path.
 pub fn rename(point: &'static str, from: &Path, to: &Path) -> Result<()> {
-    step(point, "rename", from, || fs::rename(from, to))
+    step(point, "rename", from, || {
+        fs::rename(from, to)?;
+        match (fs::symlink_metadata(from), fs::symlink_metadata(to)) {
+            (Ok(old), Ok(new)) if (old.dev(), old.ino()) == (new.dev(), new.ino()) => {
+                gone(fs::remove_file(from))
+            }
+            _ => Ok(()),
+        }
+    })
 }
 
 /// Gives a file a second name.
@@ -235,6 +277,46 @@ pub fn write_at(point: &'static str, path: &Path, offset: u64, bytes: &[u8]) -> 
     })
 }
 
+/// Whether something has this name; a link counts as what it leads to.
+///
+/// `Path::exists` takes a path that cannot be looked at for one that is not there. What is decided
+/// by that is whether a backup is taken, and which file is the old one.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn exists(path: &Path) -> Result<bool> {
+    Ok(look(path, fs::metadata(path))?.is_some())
+}
+
+/// Whether a folder has this name.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn is_folder(path: &Path) -> Result<bool> {
+    Ok(look(path, fs::metadata(path))?.is_some_and(|found| found.is_dir()))
+}
+
+/// What has this name, itself and not what it leads to; nothing where the name is not there.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn find(path: &Path) -> Result<Option<Metadata>> {
+    look(path, fs::symlink_metadata(path))
+}
+
+/// Where a parent is a file or missing, the path is as absent as where only its name is.
+fn look(path: &Path, found: io::Result<Metadata>) -> Result<Option<Metadata>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(failed("read", path)(error)),
+    }
+}
+
 /// Bytes that an unprivileged process may still write to the file system of a path.
 ///
 /// # Errors
@@ -270,5 +352,26 @@ fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
         _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{exists, find, is_folder};
+
+    #[test]
+    fn what_cannot_be_looked_at_is_not_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let endless = folder.path().join("endless");
+        std::os::unix::fs::symlink("endless", &endless).unwrap();
+        assert!(exists(&endless).is_err() && is_folder(&endless).is_err());
+        assert!(exists(&endless.join("below")).is_err() && find(&endless.join("below")).is_err());
+        assert!(find(&endless).unwrap().is_some());
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(exists(&file).unwrap() && !is_folder(&file).unwrap());
+        for absent in [folder.path().join("absent"), file.join("below")] {
+            assert!(!exists(&absent).unwrap() && find(&absent).unwrap().is_none());
+        }
     }
 }

@@ -8,9 +8,9 @@ use serde::Serialize;
 #[non_exhaustive]
 pub enum HealthError {
     /// It was not healthy in time, or did not stay so.
-    #[error("the service is {verdict}:\n{}", lines(failures))]
+    #[error("the service is {verdict}: {}", lines(failures))]
     Unhealthy {
-        /// `not healthy after 60 s`, `gone again after 2 s`.
+        /// `not healthy after 60.0 s`.
         verdict: String,
         /// What was wrong when it was looked at last.
         failures: Vec<ProbeFailure>,
@@ -26,11 +26,12 @@ pub struct ProbeFailure {
     pub reason: String,
 }
 
+/// The first on the line of the verdict, since that line may be all that is shown; the others below.
 fn lines(failures: &[ProbeFailure]) -> String {
-    let lines = failures
-        .iter()
-        .map(|it| format!("  {}: {}", it.probe, it.reason.trim_end().replace('\n', "\n    ")));
-    lines.collect::<Vec<_>>().join("\n")
+    let text = |it: &ProbeFailure| {
+        format!("{}: {}", it.probe, it.reason.trim_end().replace('\n', "\n    "))
+    };
+    failures.iter().map(text).collect::<Vec<_>>().join("\n  ")
 }
 
 impl HealthError {
@@ -44,5 +45,20 @@ impl HealthError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HealthError, ProbeFailure};
+
+    #[test]
+    fn the_first_failure_stands_beside_the_verdict() {
+        let failure =
+            |probe: &str, reason: &str| ProbeFailure { probe: probe.into(), reason: reason.into() };
+        let failures = vec![failure("tcp", "no"), failure("command", "exited\none\ntwo\n")];
+        let error = HealthError::Unhealthy { verdict: "not healthy".into(), failures };
+        let expected = "the service is not healthy: tcp: no\n  command: exited\n    one\n    two";
+        assert_eq!(error.to_string(), expected);
     }
 }

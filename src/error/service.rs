@@ -112,6 +112,7 @@ impl ServiceError {
             | Self::NoTool { .. }
             | Self::Path { .. }
             | Self::NoRights { .. } => Kind::Usage,
+            Self::Interrupted { .. } => Kind::Interrupted,
             _ => Kind::Failed,
         }
     }
@@ -126,6 +127,11 @@ impl ServiceError {
             Self::Command { command, .. } => Some(format!("run it yourself: {command}")),
             Self::NoTool { .. } => Some(
                 "install it, or let `manager` in `[deploy.service]` of `piton.toml` be `command`"
+                    .into(),
+            ),
+            Self::Manager { output, .. } if is_denied(output) => Some(
+                "run piton as root, or write `systemctl = [\"sudo\", \"-n\", \"systemctl\"]` into \
+                 `[deploy.service]` of `piton.toml`"
                     .into(),
             ),
             Self::Manager { look, .. } => Some(format!("`{look}` shows more")),
@@ -144,5 +150,28 @@ impl ServiceError {
             )),
             Self::Interrupted { .. } => None,
         }
+    }
+}
+
+/// Whether systemd refused for want of rights; it says so in words only (polkit or none).
+fn is_denied(output: &str) -> bool {
+    ["Access denied", "authentication required"].iter().any(|words| output.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ServiceError;
+
+    #[test]
+    fn hints_tell_rights_from_other_failures() {
+        let hint = |output: &str| {
+            let command = "systemctl stop app.service".into();
+            let how = "exited with status 4".into();
+            let look = "journalctl -u app.service -n 50".into();
+            ServiceError::Manager { command, how, output: output.into(), look }.hint().unwrap()
+        };
+        assert!(hint("Failed to stop app.service: Access denied\n").contains("sudo"));
+        assert!(hint("Interactive authentication required.\n").contains("sudo"));
+        assert_eq!(hint("Job failed.\n"), "`journalctl -u app.service -n 50` shows more");
     }
 }

@@ -1,6 +1,6 @@
 //! Errors of the backups directory and of the archives in it.
 
-use super::Kind;
+use super::{Kind, bytes};
 use std::path::PathBuf;
 
 /// A backup that cannot be found, read, trusted or written.
@@ -18,6 +18,12 @@ pub enum StoreError {
     Empty {
         /// The backups directory.
         store: PathBuf,
+    },
+    /// The text is not a way to compress.
+    #[error("`compression` is `gzip`, `zstd` or `none`, not `{text}`")]
+    BadCompression {
+        /// What was given.
+        text: String,
     },
     /// No backup answers to the selector.
     #[error("no backup `{selector}` in `{}`", store.display())]
@@ -61,8 +67,44 @@ pub enum StoreError {
         /// The newest format this piton knows.
         known: u32,
     },
+    /// The text is no age recipient.
+    #[error("`{text}` is no age recipient: {reason}")]
+    BadRecipient {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The identity file has no identities, or something else.
+    #[error("`{}` is no file of age identities: {reason}", path.display())]
+    BadIdentity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it; never its content.
+        reason: String,
+    },
+    /// What is encrypted cannot be opened without an identity.
+    #[error("`{}` is encrypted, and no identity is named", archive.display())]
+    NoIdentity {
+        /// The archive or the manifest file.
+        archive: PathBuf,
+    },
+    /// The identity does not open it.
+    #[error("`{}` is not encrypted to any identity in `{}`", archive.display(), identity.display())]
+    WrongIdentity {
+        /// The archive or the manifest file.
+        archive: PathBuf,
+        /// The identity file.
+        identity: PathBuf,
+    },
+    /// This piton was built without encryption.
+    #[error("`{}` is encrypted, and this piton was built without encryption", archive.display())]
+    NoEncryption {
+        /// The archive or the manifest file.
+        archive: PathBuf,
+    },
     /// There is not enough room, found out before anything was written.
-    #[error("`{}` has {free} bytes free, and {needed} are needed", path.display())]
+    #[error("`{}` has {} free, and {} are needed", path.display(), bytes(*free), bytes(*needed))]
     NoSpace {
         /// Where it would be written.
         path: PathBuf,
@@ -71,9 +113,32 @@ pub enum StoreError {
         /// Bytes needed, the reserve included.
         needed: u64,
     },
-    /// Every user of the machine may write to the backups directory.
-    #[error("the backups directory `{}` may be written to by every user", path.display())]
+    /// The same for a backup, with what pruning could do about it.
+    #[error(
+        "`{}` has {} free, and {} are needed for the backup; the backups there take {}, of which `piton prune` would free {}",
+        path.display(), bytes(*free), bytes(*needed), bytes(*taken), bytes(*prunable)
+    )]
+    NoRoom {
+        /// The backups directory.
+        path: PathBuf,
+        /// Bytes that may be written there.
+        free: u64,
+        /// Bytes needed, the reserve included.
+        needed: u64,
+        /// Bytes of the backups that are there.
+        taken: u64,
+        /// Bytes of those that no rule of retention keeps.
+        prunable: u64,
+    },
+    /// The group or every user of the machine may write to the backups directory.
+    #[error("the backups directory `{}` may be written to by others", path.display())]
     Open {
+        /// The backups directory.
+        path: PathBuf,
+    },
+    /// The backups directory belongs to somebody else, who is not root.
+    #[error("the backups directory `{}` belongs to another user, who could change what is written there", path.display())]
+    OfAnother {
         /// The backups directory.
         path: PathBuf,
     },
@@ -93,12 +158,22 @@ impl StoreError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::BadId { .. }
+            | Self::BadCompression { .. }
             | Self::Empty { .. }
             | Self::NotFound { .. }
             | Self::Ambiguous { .. }
+            | Self::BadRecipient { .. }
+            | Self::BadIdentity { .. }
+            | Self::NoIdentity { .. }
+            | Self::WrongIdentity { .. }
+            | Self::NoEncryption { .. }
             | Self::BadPattern { .. } => Kind::Usage,
             Self::Damaged { .. } | Self::Hostile { .. } => Kind::Damaged,
-            Self::NewerFormat { .. } | Self::NoSpace { .. } | Self::Open { .. } => Kind::Refused,
+            Self::NewerFormat { .. }
+            | Self::NoSpace { .. }
+            | Self::NoRoom { .. }
+            | Self::Open { .. }
+            | Self::OfAnother { .. } => Kind::Refused,
         }
     }
 
@@ -109,6 +184,9 @@ impl StoreError {
             Self::BadId { .. } | Self::NotFound { .. } => {
                 Some("`piton backups` lists what there is".into())
             }
+            Self::BadCompression { .. } => {
+                Some("`gzip` is what every tar unpacks, `zstd` is smaller and faster".into())
+            }
             Self::Empty { .. } => {
                 Some("take one with `piton backup`, or check `--backups`".into())
             }
@@ -117,11 +195,35 @@ impl StoreError {
                 "nothing was changed; `piton backups` lists the others, `piton verify ID` checks one"
                     .into(),
             ),
+            Self::BadRecipient { .. } => {
+                Some("recipients look like `age1…`; `age-keygen -y FILE` prints that of an identity".into())
+            }
+            Self::BadIdentity { .. } => {
+                Some("name the file that `age-keygen` wrote; one with a passphrase is to be decrypted first".into())
+            }
+            Self::NoIdentity { .. } => {
+                Some("name the file of the identity with `--identity FILE` or PITON_IDENTITY".into())
+            }
+            Self::WrongIdentity { .. } => Some(
+                "name another with `--identity FILE`; `piton backups ID` lists the recipients, `piton verify ID` tells whether the file is damaged"
+                    .into(),
+            ),
+            Self::NoEncryption { .. } => {
+                Some("install piton with its feature `encryption`, or decrypt it: `age -d -i IDENTITY FILE`".into())
+            }
             Self::NewerFormat { .. } => Some("update piton on this machine".into()),
-            Self::NoSpace { .. } => {
+            Self::NoRoom { prunable: 0, .. } => Some(
+                "free some space, name another disk with `--backups`, or keep fewer backups with `[retention]`"
+                    .into(),
+            ),
+            Self::NoSpace { .. } | Self::NoRoom { .. } => {
                 Some("free some space (`piton prune --dry-run` shows what old backups hold), or name another disk with `--backups`".into())
             }
             Self::Open { path } => Some(format!("close it: `chmod go-w {}`", path.display())),
+            Self::OfAnother { path } => Some(format!(
+                "run piton as its owner (`sudo -u`), or make it root's: `chown root {}`",
+                path.display()
+            )),
             Self::BadPattern { .. } => Some("`*`, `?`, `[…]` and `**/` are what patterns know".into()),
         }
     }

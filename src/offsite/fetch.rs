@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Error, Result, disk,
     event::{Event, Observer, Work},
-    store::{self, Backup, Digest, Hashing, Store, Written},
+    store::{self, Backup, Checking, Digest, Hashing, Noted, Store, Verified, Written},
 };
 use std::{
     cell::RefCell,
@@ -42,13 +42,14 @@ impl Offsite<'_> {
     ) -> Result<Fetched> {
         let _lock = lock(store, Purpose::Fetch)?;
         let (backup, written) = self.bring(store, copy, observer)?;
+        let opened = store.unseal(&backup)?.into_owned();
         let session = store.session()?;
         // Where every archive lies that has no name yet; whatever interrupts this is swept there.
         let name = format!("{}{}", copy.archive, store::PARTIAL);
         let partial = store.root().join(name);
         disk::rename("fetch-rename", &written.partial, &partial)?;
         let written = Written { partial, ..written };
-        session.publish(&written, &backup, observer)?;
+        session.publish(&written, &opened, observer)?;
         Ok(Fetched { fetched_bytes: written.bytes, backup })
     }
 
@@ -60,19 +61,21 @@ impl Offsite<'_> {
         &self,
         store: &Store,
         copy: &Copy,
+        checking: &Checking<'_>,
         observer: &dyn Observer,
-    ) -> Result<Backup> {
+    ) -> Result<Verified> {
         let _lock = lock(store, Purpose::Fetch)?;
         let (backup, written) = self.bring(store, copy, observer)?;
-        let found = store::verify_archive(&written.partial, &backup, &folder(store), observer);
+        let at = &written.partial;
+        let found = store.prove_at(at, &backup, &folder(store), checking, observer);
         disk::remove_file("fetch-remove", &written.partial)?;
-        found.map_err(|error| match error {
+        let (checked, notes) = found.map_err(|error| match error {
             Error::Store(error) => {
                 place::damaged(self.shown(), &copy.archive, error.to_string()).into()
             }
             other => other,
         })?;
-        Ok(backup)
+        Ok(Verified { backup, checked, noted: Noted::Yes, notes })
     }
 
     /// Fetches description and archive, and compares the two.
@@ -98,7 +101,9 @@ impl Offsite<'_> {
         observer.event(Event::WorkStarted { work: Work::Fetch, total_bytes });
         let written = self.stream(&partial, copy, observer).and_then(|sha256| {
             if sha256 == backup.archive_sha256 {
-                return Ok(Written { partial: partial.clone(), bytes: copy.archive_bytes, sha256 });
+                let sealed = backup.sealed.clone();
+                let (partial, bytes) = (partial.clone(), copy.archive_bytes);
+                return Ok(Written { partial, bytes, sha256, sealed });
             }
             Err(damaged(&copy.archive, "its SHA-256 is not that of what was copied".into()).into())
         });

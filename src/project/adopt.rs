@@ -114,7 +114,8 @@ impl Project {
         start: Start,
     ) -> Result<Vec<String>> {
         let failed = || database::failed("write the ledger of", path);
-        let mut connection = database::open(path, Access::Write, self.config.busy_timeout)?;
+        let mut connection =
+            database::open_to_commit(path, Access::Write, self.config.busy_timeout)?;
         let transaction = connection
             .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
             .map_err(failed())?;

@@ -9,7 +9,10 @@ use crate::{
     lock::Patience,
     offsite,
     plan::position_of,
-    store::{Backup, BackupId, Catalog, Changed, Filter, Reason, Remark, Selector, Store},
+    store::{
+        Backup, BackupId, Catalog, Changed, Checking, Filter, Reason, Remark, Selector, Store,
+        Verified,
+    },
 };
 use rusqlite::Connection;
 use std::{path::Path, sync::Arc};
@@ -38,7 +41,7 @@ pub struct Remarked {
 #[derive(Debug, Default)]
 pub struct Verification {
     /// Those that verified.
-    pub verified: Vec<Backup>,
+    pub verified: Vec<Verified>,
     /// Those that did not, and why.
     pub failures: Vec<(BackupId, Error)>,
 }
@@ -54,7 +57,7 @@ impl Project {
         patience: Patience,
         observer: &dyn Observer,
     ) -> Result<BackupReport> {
-        if !self.config.data.exists() {
+        if !crate::disk::exists(&self.config.data)? {
             let data = self.config.data.clone();
             return Err(crate::error::BackupError::NoData { data }.into());
         }
@@ -113,7 +116,7 @@ impl Project {
     ) -> Result<Verification> {
         let store = self.store();
         let chosen = match selector {
-            Some(selector) => vec![store.find(selector)?.id().clone()],
+            Some(selector) => vec![store.find_id(selector)?],
             None => {
                 let Catalog { backups, strays } = store.list()?;
                 let listed = backups.into_iter().map(|backup| backup.manifest.id);
@@ -121,12 +124,20 @@ impl Project {
             }
         };
         let mut verification = Verification::default();
-        for id in chosen {
-            match store.verify(&id, (self.world.clock)(), observer) {
-                Ok(backup) => verification.verified.push(backup),
-                Err(error) => verification.failures.push((id, error)),
+        self.with_backup_request(Reason::Manual, None, |request, store| {
+            for id in chosen {
+                let checking = Checking {
+                    now: (self.world.clock)(),
+                    scratch: &self.world.temporary,
+                    inspect: request.inspect,
+                };
+                match store.verify(&id, &checking, observer) {
+                    Ok(verified) => verification.verified.push(verified),
+                    Err(error) => verification.failures.push((id, error)),
+                }
             }
-        }
+            Ok(())
+        })?;
         Ok(verification)
     }
 
@@ -137,6 +148,7 @@ impl Project {
         label: Option<String>,
         observer: &dyn Observer,
     ) -> Result<backup::Taken> {
+        self.make_secret()?;
         let take = || {
             self.with_backup_request(reason, label.clone(), |request, store| {
                 backup::take(request, store, observer)
@@ -145,10 +157,22 @@ impl Project {
         match take() {
             Err(Error::Store(StoreError::NoSpace { .. })) if !self.config.retention.is_empty() => {
                 self.prune_surplus(None)?;
-                take()
+                take().map_err(|error| self.with_backups(error))
             }
-            other => other,
+            other => other.map_err(|error| self.with_backups(error)),
         }
+    }
+
+    /// Says what the backups have to do with it where space is short.
+    fn with_backups(&self, error: Error) -> Error {
+        let Error::Store(StoreError::NoSpace { path, free, needed }) = error else { return error };
+        let verdicts = self.judge(None).map(|report| report.verdicts).unwrap_or_default();
+        let taken = verdicts.iter().map(|verdict| verdict.archive_bytes).sum();
+        let surplus = verdicts.iter().filter(|verdict| !verdict.is_kept());
+        // Without rules everything is kept.
+        let rules = !self.config.retention.is_empty();
+        let prunable = surplus.filter(|_| rules).map(|verdict| verdict.archive_bytes).sum();
+        StoreError::NoRoom { path, free, needed, taken, prunable }.into()
     }
 
     /// Makes the request of a backup and hands it on.

@@ -7,7 +7,11 @@ mod deploy;
 
 pub use deploy::DeployConfig;
 
-use super::{offsite_keys::StoreKeys, retention::RetentionKeys};
+use super::{
+    offsite_keys::StoreKeys,
+    retention::{RetentionKeys, size},
+    sealing::{self, BackupKeys},
+};
 use crate::{
     Result, database,
     deploy::Settings as DeployKeys,
@@ -15,7 +19,7 @@ use crate::{
     error::{Place, ProjectError},
     history::duration,
     offsite,
-    store::Retention,
+    store::{Compression, Keys, RESERVE, Retention},
 };
 use serde::Deserialize;
 use std::{
@@ -46,6 +50,8 @@ pub struct File {
     pub database: Option<Spanned<PathBuf>>,
     /// Patterns of what a backup leaves out.
     pub exclude: Option<Spanned<Vec<String>>>,
+    /// `gzip`, `zstd` or `none`.
+    pub compression: Option<Spanned<String>>,
     /// How long to wait for other writers.
     pub busy_timeout: Option<Spanned<String>>,
     /// The time limit of scripts that declare none.
@@ -71,6 +77,9 @@ pub struct File {
     /// How a deploy goes.
     #[serde(default)]
     pub deploy: DeployKeys,
+    /// How backups are encrypted.
+    #[serde(default)]
+    pub backup: BackupKeys,
     /// Targets by name.
     #[serde(default)]
     pub targets: BTreeMap<String, TargetKeys>,
@@ -103,6 +112,12 @@ pub struct Overrides {
     pub database: Option<PathBuf>,
     /// Patterns of what a backup leaves out; they replace those of the file.
     pub exclude: Vec<String>,
+    /// `gzip`, `zstd` or `none`.
+    pub compression: Option<String>,
+    /// The age recipients that backups are encrypted to; they replace those of the file.
+    pub recipients: Vec<String>,
+    /// The file of the age identities that open backups.
+    pub identity: Option<PathBuf>,
     /// How long to wait for other writers.
     pub busy_timeout: Option<String>,
     /// The time limit of scripts that declare none.
@@ -130,6 +145,8 @@ pub struct Config {
     pub database: PathBuf,
     /// Patterns of what a backup leaves out.
     pub exclude: Vec<String>,
+    /// How archives are compressed.
+    pub compression: Compression,
     /// How long to wait for other writers.
     pub busy_timeout: Duration,
     /// The time limit of scripts that declare none.
@@ -138,6 +155,10 @@ pub struct Config {
     pub barrier_limit: Duration,
     /// Migrations change schemas only; data operations lie in the scripts folder.
     pub schema_only: bool,
+    /// Whom backups are encrypted to, and what opens them.
+    pub keys: Keys,
+    /// Bytes that a backup leaves free.
+    pub reserve: u64,
     /// Which backups are kept.
     pub retention: Retention,
     /// Where backups are copied to, where that is wanted.
@@ -248,6 +269,7 @@ impl Reader<'_> {
             backups: self.path_of(over.backups.as_ref(), file.backups.as_ref(), "backups"),
             database,
             exclude,
+            compression: self.compression(file.compression.as_ref())?,
             busy_timeout: self.time(
                 "busy-timeout",
                 over.busy_timeout.as_ref(),
@@ -267,6 +289,12 @@ impl Reader<'_> {
                 2,
             )?,
             schema_only: over.schema_only.or(file.schema_only).unwrap_or(false),
+            keys: self.keys(&file.backup)?,
+            reserve: match &file.backup.reserve {
+                Some(text) => size(text.get_ref())
+                    .map_err(|reason| self.wrong(text.span(), format!("`reserve`: {reason}")))?,
+                None => RESERVE,
+            },
             retention,
             offsite,
             deploy: self.deploy(&file.deploy)?,
@@ -355,6 +383,33 @@ impl Reader<'_> {
         }
     }
 
+    fn compression(&self, file: Option<&Spanned<String>>) -> Result<Compression> {
+        match (&self.overrides.compression, file) {
+            (Some(text), _) => Ok(text.parse()?),
+            (None, Some(text)) => {
+                let parsed: Result<Compression, _> = text.get_ref().parse();
+                parsed.map_err(|error| self.wrong(text.span(), error.to_string()))
+            }
+            (None, None) => Ok(Compression::default()),
+        }
+    }
+
+    fn keys(&self, file: &BackupKeys) -> Result<Keys> {
+        let over = self.overrides;
+        let data = self.path_of(over.data.as_ref(), self.data.as_ref(), "data");
+        let identity = match (&over.identity, &file.identity) {
+            (None, None) => None,
+            (over, file) => Some(self.path_of(over.as_ref(), file.as_ref(), "")),
+        };
+        match &file.recipients {
+            Some(texts) if over.recipients.is_empty() => {
+                let keys = sealing::keys(texts.get_ref(), identity, &data);
+                keys.map_err(|error| self.wrong(texts.span(), error.to_string()))
+            }
+            _ => Ok(sealing::keys(&over.recipients, identity, &data)?),
+        }
+    }
+
     fn wrong(&self, span: Range<usize>, reason: String) -> crate::Error {
         let place = Place::of(self.path, self.text, span.start);
         ProjectError::Config { place, reason, nearest: None }.into()
@@ -362,23 +417,5 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(text: &str) -> (String, Option<String>) {
-        let error = parse(Path::new("piton.toml"), text).unwrap_err();
-        (error.to_string(), error.hint())
-    }
-
-    #[test]
-    fn wrong_keys_name_line_and_neighbour() {
-        let (text, hint) = message("data = \"d\"\nmigration = \"m\"\n");
-        assert!(text.starts_with("piton.toml:2:1"), "{text}");
-        assert_eq!(hint.as_deref(), Some("is `migrations` meant?"));
-        let (text, _) = message("data = 3\n");
-        assert!(text.starts_with("piton.toml:1:8"), "{text}");
-        let (text, hint) = message("[targets.a]\ndatabase = \"x\"\n");
-        assert!(text.contains("unknown field `database`"), "{text}");
-        assert_eq!(hint.as_deref(), Some("is `databases` meant?"));
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

@@ -141,7 +141,7 @@ pub fn require_in_backups(config: &Config, database: &Path) -> Result<()> {
         return Ok(());
     };
     let real = |path: &Path| path.canonicalize().map_err(disk::failed("follow the link", path));
-    if config.data.exists() && there.starts_with(&config.data) {
+    if disk::exists(&config.data)? && there.starts_with(&config.data) {
         let (there, data) = (real(there)?, real(&config.data)?);
         if !there.starts_with(data) {
             let reason =
@@ -157,7 +157,7 @@ pub fn require_in_backups(config: &Config, database: &Path) -> Result<()> {
 /// # Errors
 /// [`crate::error::DatabaseError`]: it is not a database, or cannot be opened.
 pub fn open_to_read(path: &Path, config: &Config) -> Result<Option<Connection>> {
-    if !path.exists() {
+    if !disk::exists(path)? {
         return Ok(None);
     }
     let is_empty = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0);

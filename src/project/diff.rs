@@ -55,10 +55,10 @@ impl Project {
     ) -> Result<DiffReport> {
         self.settle(observer)?;
         let store = self.store();
-        let first = store.find(first)?;
+        let first = store.unseal(&store.find(first)?)?.into_owned();
         let other = match second {
             Opposite::Live => None,
-            Opposite::Backup(selector) => Some(store.find(selector)?),
+            Opposite::Backup(selector) => Some(store.unseal(&store.find(selector)?)?.into_owned()),
         };
         let only = Filter::default();
         let depth = Depth { only: &only, keys };

@@ -5,7 +5,12 @@
 //! goes back once, and a run that a crash cut off is noticed.
 
 use super::Outcome;
-use crate::{Kind, Result, disk, lock::PRIVATE_FOLDER, store::BackupId};
+use crate::{
+    Kind, Result, disk,
+    event::{Event, Observer},
+    lock::PRIVATE_FOLDER,
+    store::BackupId,
+};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -73,6 +78,15 @@ fn path(data: &Path) -> PathBuf {
 #[must_use]
 pub fn read(data: &Path) -> Option<LastRun> {
     serde_json::from_slice(&fs::read(path(data)).ok()?).ok()
+}
+
+/// Writes how a run ended. The run itself has ended: a note that cannot be written is said, and
+/// makes no success a failure.
+pub fn note(data: &Path, run: &LastRun, observer: &dyn Observer) {
+    if let Err(error) = write(data, run) {
+        let text = format!("how the run ended could not be noted: {error}");
+        observer.event(Event::Warning { text });
+    }
 }
 
 /// Writes it; the caller holds the lock.

@@ -19,6 +19,7 @@ mod prune;
 mod rehearsal;
 mod restores;
 pub mod retention;
+pub mod sealing;
 mod status;
 pub mod targets;
 #[cfg(test)]
@@ -105,12 +106,15 @@ impl Project {
     #[must_use]
     pub fn store(&self) -> Store {
         Store::new(self.config.backups.clone())
+            .with_compression(self.config.compression)
+            .with_keys(self.config.keys.clone())
+            .with_reserve(self.config.reserve)
     }
 
     /// Takes the lock and puts right what an interrupted restore left.
     fn begin(&self, patience: Patience, observer: &dyn Observer) -> Result<Lock> {
         let data = self.config.data.clone();
-        if data.exists() && !data.is_dir() {
+        if crate::disk::exists(&data)? && !crate::disk::is_folder(&data)? {
             return Err(crate::error::BackupError::NoData { data }.into());
         }
         let lock = lock::acquire(&data, lock::Scope::Data, &self.world.holder, patience, observer)?;

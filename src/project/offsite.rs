@@ -11,7 +11,7 @@ use crate::{
     error::{OffsiteError, ProjectError, StoreError},
     event::Observer,
     offsite::{self, Fetched, Holdings, Offsite, Plan, Report, Standing},
-    store::{Backup, BackupId, Changed, Reason, Remark, Selector},
+    store::{Backup, BackupId, Changed, Checking, Reason, Remark, Selector},
 };
 
 impl Project {
@@ -82,12 +82,20 @@ impl Project {
                 None => offsite.holdings(observer)?.copies,
             };
             let mut verification = Verification::default();
-            for copy in copies {
-                match offsite.verify(&store, &copy, observer) {
-                    Ok(backup) => verification.verified.push(backup),
-                    Err(error) => verification.failures.push((copy.backup, error)),
+            self.with_backup_request(Reason::Manual, None, |request, _| {
+                for copy in copies {
+                    let checking = Checking {
+                        now: (self.world.clock)(),
+                        scratch: &self.world.temporary,
+                        inspect: request.inspect,
+                    };
+                    match offsite.verify(&store, &copy, &checking, observer) {
+                        Ok(verified) => verification.verified.push(verified),
+                        Err(error) => verification.failures.push((copy.backup, error)),
+                    }
                 }
-            }
+                Ok(())
+            })?;
             Ok(verification)
         })
     }

@@ -87,7 +87,7 @@ impl Project {
             .clone()
             .map_or_else(|| self.config.database.clone(), PathBuf::from);
         let path = self.config.data.join(&database);
-        if !path.exists() {
+        if !disk::exists(&path)? {
             return Err(DatabaseError::Missing { path }.into());
         }
         let lock = self.begin(patience, observer)?;
@@ -117,7 +117,7 @@ impl Project {
         let mut run = self.run_begins(report.backup.clone())?;
         self.operate(&plan, &mut report, observer);
         run.ending = last_run::Ending::of(report.outcome);
-        last_run::write(&self.config.data, &run)?;
+        last_run::note(&self.config.data, &run, observer);
         if report.outcome == Outcome::Done {
             self.prune_after(report.backup.as_ref(), observer);
             drop(lock);

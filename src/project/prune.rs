@@ -53,7 +53,7 @@ impl Project {
     /// The system's, with the path; what was removed until then stays removed.
     pub fn prune(&self, patience: Patience, observer: &dyn Observer) -> Result<PruneReport> {
         // A restore that reads a backup holds the lock.
-        let lock = match self.config.data.exists() {
+        let lock = match disk::exists(&self.config.data)? {
             true => Some(self.begin(patience, observer)?),
             false => None,
         };
@@ -87,7 +87,7 @@ impl Project {
         Ok(report)
     }
 
-    fn judge(&self, used: Option<&BackupId>) -> Result<PruneReport> {
+    pub(super) fn judge(&self, used: Option<&BackupId>) -> Result<PruneReport> {
         let (store, retention) = (self.store(), self.config.retention);
         let Catalog { backups, strays } = store.list()?;
         let directory_bytes = store.size()?;

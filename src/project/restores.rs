@@ -89,7 +89,7 @@ impl Project {
         {
             // Going back once more would go back to before the run before.
             run.ending = Ending::AsBefore;
-            last_run::write(&self.config.data, &run)?;
+            last_run::note(&self.config.data, &run, observer);
         }
         self.prune_after(Some(backup.id()), observer);
         drop(lock);
@@ -109,7 +109,8 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<Backup> {
         let store = self.store();
-        let backup = store.find(selector).map_err(|error| self.or_elsewhere(error))?;
+        let found = store.find(selector).map_err(|error| self.or_elsewhere(error))?;
+        let backup = store.unseal(&found)?.into_owned();
         restore::to_directory(&store, &backup, folder, &Filter::new(only)?, observer)?;
         Ok(backup)
     }
@@ -126,7 +127,7 @@ impl Project {
         if let Some(mut run) = last_run::read(data) {
             // What the run did may be back: going back to before it must be possible.
             run.ending = Ending::Done;
-            last_run::write(data, &run)?;
+            last_run::note(data, &run, observer);
         }
         Ok(restored)
     }
@@ -141,7 +142,7 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<Option<Recovered>> {
         // Where no piton has worked, none was interrupted.
-        if !self.config.data.join(PRIVATE_FOLDER).exists() {
+        if !crate::disk::exists(&self.config.data.join(PRIVATE_FOLDER))? {
             return Ok(None);
         }
         let holder = &self.world.holder;
@@ -282,6 +283,8 @@ impl Project {
         safety: Safety,
         act: impl FnOnce(&restore::Request<'_>, &backup::Request<'_>) -> Result<T>,
     ) -> Result<T> {
+        let store = self.store();
+        let backup = &*store.unseal(backup)?;
         self.with_backup_request(Reason::Safety, None, |of_now, store| {
             let (only, excluded) =
                 (Filter::new(&options.only)?, Filter::new(&self.config.exclude)?);

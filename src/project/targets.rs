@@ -163,10 +163,11 @@ impl Target {
     pub fn paths(&self, data: &Path) -> Result<Vec<PathBuf>> {
         let pattern = match &self.databases {
             // A target without migrations creates nothing.
-            Databases::Named(path) if self.migrations.is_empty() && !data.join(path).exists() => {
-                return Ok(Vec::new());
+            Databases::Named(path) => {
+                let creates = !self.migrations.is_empty();
+                let there = creates || crate::disk::exists(&data.join(path))?;
+                return Ok(there.then(|| path.clone()).into_iter().collect());
             }
-            Databases::Named(path) => return Ok(vec![path.clone()]),
             Databases::Matching(pattern) => pattern,
         };
         let whole = format!("{}/{pattern}", glob::Pattern::escape(&data.to_string_lossy()));

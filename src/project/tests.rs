@@ -50,6 +50,7 @@ fn open(root: &Path, hours: &Arc<AtomicI64>) -> Project {
         random: Box::new(move || [7, 7, counter.fetch_add(1, Ordering::Relaxed)]),
         holder: Holder { pid: 1, host: "host".into(), command: "test".into() },
         variables: Box::new(|_| None),
+        temporary: std::env::temp_dir(),
         git_revision: None,
         deploy: None,
     };
@@ -98,7 +99,7 @@ fn verifying_all_finds_every_damaged_one_and_notes_the_time() {
     fs::write(store.root().join("notes.txt"), "not a backup").unwrap();
     place.hours.fetch_add(1, Ordering::Relaxed);
     let found = place.project.verify(None, &Silent).unwrap();
-    let verified: Vec<_> = found.verified.iter().map(|backup| backup.id().clone()).collect();
+    let verified: Vec<_> = found.verified.iter().map(|it| it.backup.id().clone()).collect();
     assert_eq!(verified, ids[3..]);
     let mut failed: Vec<_> = found.failures.iter().map(|(id, _)| id.clone()).collect();
     failed.sort();

@@ -114,7 +114,7 @@ impl Project {
         let targets = self.selected(&options.selection)?;
         let planned = || databases::plan_all(config, &targets, &options.selection.settings);
         let mut early = None;
-        if !config.data.exists() {
+        if !disk::exists(&config.data)? {
             // The lock lies in the data directory, which a refused run must not make.
             let plans = planned()?;
             if let Some(outcome) = without_a_run(&plans, &targets) {
@@ -124,7 +124,7 @@ impl Project {
         }
         let _lock = self.begin(options.patience, observer)?;
         let plans = match early {
-            Some(plans) if plans.iter().all(|plan| !plan.path.exists()) => plans,
+            Some(plans) if none_exists(&plans)? => plans,
             _ => planned()?,
         };
         if let Some(outcome) = without_a_run(&plans, &targets) {
@@ -147,7 +147,7 @@ impl Project {
         self.carry_out(&targets, &mut report, observer);
         run.ending =
             if report.keeps_anything() { Ending::Done } else { Ending::of(report.outcome) };
-        last_run::write(&config.data, &run)?;
+        last_run::note(&config.data, &run, observer);
         if report.outcome == Outcome::Done {
             self.prune_after(report.backup.as_ref(), observer);
         }
@@ -336,7 +336,6 @@ impl Project {
     }
 }
 
-/// How plans end that are refused, or that have nothing to do.
 /// How a run ends that does nothing. A refused database of a pattern stops only itself.
 fn without_a_run(plans: &[DatabasePlan], targets: &Targets) -> Option<Outcome> {
     let refused = plans.iter().filter(|plan| is_refused(plan));
@@ -348,6 +347,16 @@ fn without_a_run(plans: &[DatabasePlan], targets: &Targets) -> Option<Outcome> {
         (.., false) => Some(Outcome::NothingToDo),
         _ => None,
     }
+}
+
+/// Whether what did not exist when it was planned does not exist now either.
+fn none_exists(plans: &[DatabasePlan]) -> Result<bool> {
+    for plan in plans {
+        if disk::exists(&plan.path)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn is_refused(plan: &DatabasePlan) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::lock::Holder;
 use chrono::{DateTime, Utc};
+use std::path::PathBuf;
 
 /// Gives the value of a variable of the environment.
 pub type Variables = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -16,10 +17,18 @@ pub struct World {
     pub holder: Holder,
     /// The variables of the environment; only credentials are looked for there.
     pub variables: Variables,
+    /// The folder for what may be lost at any time.
+    pub temporary: PathBuf,
     /// The project's git revision, where known; backups keep it.
     pub git_revision: Option<String>,
     /// The deploy that started this process, where one did: it may do what others may not meanwhile.
     pub deploy: Option<String>,
+}
+
+/// Random bytes that nobody can guess; nothing where the system has none.
+pub(super) fn secret<const COUNT: usize>() -> Option<[u8; COUNT]> {
+    let mut bytes = [0; COUNT];
+    getrandom::fill(&mut bytes).ok().map(|()| bytes)
 }
 
 impl World {
@@ -38,6 +47,7 @@ impl World {
             }),
             holder: Holder { pid: std::process::id(), host, command: command.into() },
             variables: Box::new(|_| None),
+            temporary: std::env::temp_dir(),
             git_revision: None,
             deploy: None,
         }

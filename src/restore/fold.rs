@@ -6,6 +6,7 @@
 use crate::{
     Error, Kind, Result,
     database::{self, Access, SIDE_SUFFIXES},
+    disk,
     error::{DatabaseError, RestoreError},
 };
 use rusqlite::{Connection, ErrorCode};
@@ -42,7 +43,7 @@ pub(crate) fn fold(path: &Path, shown: &Path) -> Result<Folded> {
     }
     // A journal may stay by the database's own setting; the log stays only if somebody holds it.
     let log = database::side_file(path, SIDE_SUFFIXES[0]);
-    if log.exists() {
+    if disk::exists(&log)? {
         return Err(RestoreError::HeldUnseen { database: shown.into() }.into());
     }
     Ok(Folded::Whole)

@@ -170,6 +170,7 @@ fn require_space(folder: &Path, bytes: u64) -> Result<()> {
     Ok(())
 }
 
+/// Where a parent is a file or missing, the path is as absent as where only its name is.
 fn is_absent(error: &DiskError) -> bool {
-    error.source.kind() == io::ErrorKind::NotFound
+    matches!(error.source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

@@ -91,7 +91,8 @@ pub fn plan(
     let left_out = super::left_out(request);
     let scope = scan::Scope { data: request.data, excluded: &excluded, left_out: &left_out };
     // A data directory that is gone has nothing in it.
-    let live = if request.data.exists() { scan::scan(scope)? } else { Tree::default() };
+    let live =
+        if crate::disk::exists(request.data)? { scan::scan(scope)? } else { Tree::default() };
     let items = selected(request, &excluded);
     let concerned = |path: &StoredPath| request.only.is_empty() || request.only.matches(path);
     // The same arrangement that a restore carries out.

@@ -15,6 +15,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -32,7 +33,11 @@ pub struct Recovered {
 /// so that a command that only reads needs no lock.
 #[must_use]
 pub fn is_interrupted(data: &Path) -> bool {
-    Area::new(data).journal().exists()
+    disk::exists(&Area::new(data).journal()).unwrap_or_else(|error| {
+        // Who may not look into the private folder can recover nothing, and may still read the
+        // data. Any other trouble is found and said by what recovers.
+        error.source.kind() != std::io::ErrorKind::PermissionDenied
+    })
 }
 
 /// The backups that an interrupted restore still needs.
@@ -103,9 +108,15 @@ pub fn undo(
         return Err(RestoreError::UndoHot { safety }.into());
     }
     let tree = area.undo_tree(&last.id);
-    let kept = |path: &StoredPath| {
-        fs::symlink_metadata(path.below(&tree)).is_ok_and(|found| !found.is_dir())
-    };
+    let mut kept = BTreeSet::new();
+    for action in &last.actions {
+        if let Action::Place { path, .. } = action
+            && disk::find(&path.below(&tree))?.is_some_and(|found| !found.is_dir())
+        {
+            kept.insert(path.clone());
+        }
+    }
+    let kept = |path: &StoredPath| kept.contains(path);
     let staged = Path::new("undo").join(last.id.as_str()).join("tree");
     let mut journal = Journal::new(BackupId::new(now, random), last.backup.clone(), staged);
     journal.actions = last.actions.iter().rev().map(|action| action.reversed(kept)).collect();
@@ -122,21 +133,51 @@ pub(super) fn sweep(area: &Area, journal: &Journal, direction: Direction) {
     let staged = area.private.join(&journal.staged);
     if staged == area.staging() {
         drop(disk::remove_tree("sweep-staging", &staged));
-    } else if let (Direction::Forward, Some(undone)) = (direction, staged.parent()) {
+    } else if let (Direction::Forward, Some(undone)) = (direction, undone(area, journal)) {
         // The undo area whose files are all in place again.
-        drop(disk::remove_tree("sweep-undone", undone));
+        drop(remove_undo(area, &undone));
     }
     drop(remove_empty_folders(&area.undo(&journal.id)));
 }
 
+/// The restore that a journal undoes.
+fn undone(area: &Area, journal: &Journal) -> Option<BackupId> {
+    let areas = area.undo_areas().unwrap_or_default();
+    areas.into_iter().find(|id| area.undo_tree(id) == area.private.join(&journal.staged))
+}
+
+/// Removes an undo area, its record last: what is left of it is still known for what it is.
+pub(super) fn remove_undo(area: &Area, id: &BackupId) -> Result<()> {
+    disk::remove_tree("undo-remove", &area.undo_tree(id))?;
+    disk::sync_folder("undo-remove-sync", &area.undo(id))?;
+    Ok(disk::remove_tree("undo-remove", &area.undo(id))?)
+}
+
 fn remove_leftovers(area: &Area) -> Result<()> {
+    remove_partial(area)?;
     let staging = area.staging();
-    if staging.exists() {
+    if disk::exists(&staging)? {
         disk::remove_tree("sweep-staging", &staging)?;
     }
     for id in area.undo_areas()? {
         // Files come into an undo area only after the journal: without one there are just folders.
         remove_empty_folders(&area.undo(&id))?;
+    }
+    Ok(())
+}
+
+/// Removes notes that were cut off while they were written; the caller holds the lock.
+fn remove_partial(area: &Area) -> Result<()> {
+    let folder = &area.private;
+    let entries = match fs::read_dir(folder).map_err(disk::failed("read the folder", folder)) {
+        Err(error) if is_absent(&error) => return Ok(()),
+        other => other?,
+    };
+    for entry in entries {
+        let path = entry.map_err(disk::failed("read the folder", folder))?.path();
+        if path.extension().is_some_and(|extension| extension == disk::PARTIAL) {
+            disk::remove_file("sweep-note", &path)?;
+        }
     }
     Ok(())
 }
@@ -165,6 +206,7 @@ fn remove_empty_folders(folder: &Path) -> Result<()> {
 fn is_staged(area: &Area, journal: &Journal, path: &StoredPath) -> bool {
     let placing = |action: &Action| matches!(action, Action::Place { path: it, .. } if it == path);
     let staged = path.below(&area.private.join(&journal.staged));
-    let waits = fs::symlink_metadata(staged).is_ok();
+    // What cannot be looked at may wait.
+    let waits = disk::find(&staged).map_or(true, |found| found.is_some());
     waits || !journal.actions.iter().any(placing)
 }

@@ -4,7 +4,10 @@
 //! instead of remembering. A name is always one whole old or one whole new file: the old one gets a
 //! second name in the undo area, then the new one is renamed over it.
 
-use super::journal::{Action, Area, Journal, What};
+use super::{
+    is_absent,
+    journal::{Action, Area, Journal, What},
+};
 use crate::{
     Result,
     database::{SIDE_SUFFIXES, side_file},
@@ -13,7 +16,7 @@ use crate::{
 };
 use std::{
     collections::BTreeSet,
-    fs::{self, Metadata},
+    fs::Metadata,
     io::ErrorKind,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -40,9 +43,15 @@ impl Transaction<'_> {
         let tree = self.area.undo_tree(&self.journal.id);
         let mut folders = BTreeSet::from([tree.clone()]);
         for action in &self.journal.actions {
-            if let Action::Place { path, .. } | Action::Displace { path, .. } = action
-                && look(&path.below(&self.area.data))?.is_some_and(|found| !found.is_dir())
-            {
+            let path = match action {
+                // What is in place already replaces nothing any more.
+                Action::Place { path, .. } if disk::find(&self.places(path).staged)?.is_some() => {
+                    path
+                }
+                Action::Displace { path, .. } => path,
+                _ => continue,
+            };
+            if disk::find(&path.below(&self.area.data))?.is_some_and(|found| !found.is_dir()) {
                 folders.insert(parent(&path.below(&tree)));
             }
         }
@@ -147,14 +156,15 @@ impl Transaction<'_> {
 
     /// Gives the old file a second name in the undo area, and moves its logs there.
     fn keep(&self, places: &Places, what: What) -> Result<()> {
-        let (Some(staged), Some(live)) = (look(&places.staged)?, look(&places.live)?) else {
+        let (Some(staged), Some(live)) = (disk::find(&places.staged)?, disk::find(&places.live)?)
+        else {
             return Ok(());
         };
         // A folder goes by actions of its own.
         if identity(&staged) == identity(&live) || live.is_dir() {
             return Ok(());
         }
-        match look(&places.undo)? {
+        match disk::find(&places.undo)? {
             None => {
                 // There unless the live file has come since the restore was prepared.
                 disk::create_private_folders("undo-folder", &parent(&places.undo))?;
@@ -171,8 +181,8 @@ impl Transaction<'_> {
     }
 
     fn take_back(&self, places: &Places, what: What) -> Result<()> {
-        let (staged, live) = (look(&places.staged)?, look(&places.live)?);
-        let kept = look(&places.undo)?.filter(|kept| !kept.is_dir());
+        let (staged, live) = (disk::find(&places.staged)?, disk::find(&places.live)?);
+        let kept = disk::find(&places.undo)?.filter(|kept| !kept.is_dir());
         let same = |one: &Metadata, other: &Metadata| identity(one) == identity(other);
         match (staged, live, kept) {
             (_, None, Some(_)) => disk::rename("back-place", &places.undo, &places.live)?,
@@ -221,7 +231,7 @@ impl Transaction<'_> {
         for folder in folders {
             match disk::sync_folder("transaction-sync", &folder) {
                 // A folder that the restore removes, or has not made yet.
-                Err(error) if is_absent(&error.source) => {}
+                Err(error) if is_absent(&error) => {}
                 other => other?,
             }
         }
@@ -232,7 +242,7 @@ impl Transaction<'_> {
 /// Moves an entry if it is there; it may have been moved before an interruption, and a folder may
 /// have its name by now.
 fn move_entry(point: &'static str, from: &Path, to: &Path) -> Result<()> {
-    match look(from)? {
+    match disk::find(from)? {
         Some(found) if !found.is_dir() => Ok(disk::rename(point, from, to)?),
         _ => Ok(()),
     }
@@ -264,7 +274,7 @@ fn remove_if_empty(point: &'static str, path: &Path) -> Result<()> {
 }
 
 fn dress_folder(path: &Path, attributes: &Attributes) -> Result<()> {
-    match look(path)? {
+    match disk::find(path)? {
         Some(found) if found.is_dir() => dress(path, attributes, Bare::Folder),
         _ => Ok(()),
     }
@@ -275,24 +285,11 @@ fn later_name(path: &Path) -> Result<PathBuf> {
     let mut number = 2_u32;
     loop {
         let candidate = side_file(path, &format!("~{number}"));
-        if look(&candidate)?.is_none() {
+        if disk::find(&candidate)?.is_none() {
             return Ok(candidate);
         }
         number += 1;
     }
-}
-
-fn look(path: &Path) -> Result<Option<Metadata>> {
-    match fs::symlink_metadata(path) {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if is_absent(&error) => Ok(None),
-        Err(error) => Err(disk::failed("read", path)(error).into()),
-    }
-}
-
-/// Where a parent is a file or missing, the path is as absent as where only its name is.
-fn is_absent(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 fn identity(found: &Metadata) -> (u64, u64) {

@@ -2,10 +2,10 @@
 //!
 //! What does not belong there or cannot be trusted is reported and never deleted.
 
-use super::{Backup, BackupId, Digest, Store, digest, reader};
+use super::{Backup, BackupId, Damage, Digest, Form, Reason, Secrecy, Store, digest, reader};
 use crate::{Result, disk, error::StoreError, event::Silent};
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fs,
     io::Read,
     path::{Path, PathBuf},
@@ -66,13 +66,12 @@ impl Store {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(catalog),
             other => other.map_err(disk::failed("read the folder", self.root()))?,
         };
-        let mut ids = BTreeSet::new();
+        let mut ids = BTreeMap::new();
         for entry in entries {
             let path = entry.map_err(disk::failed("read the folder", self.root()))?.path();
             match classify(&path) {
-                Found::Backup(id) => {
-                    ids.insert(id);
-                }
+                Found::Archive(id) => *ids.entry(id).or_insert(0) += 1,
+                Found::Manifest(id) => drop(ids.entry(id).or_insert(0)),
                 Found::Own => {}
                 Found::Stray(reason) => {
                     let reason = reason.into();
@@ -80,8 +79,23 @@ impl Store {
                 }
             }
         }
-        for id in ids.into_iter().rev() {
+        for (id, archives) in ids.into_iter().rev() {
+            if archives > 1 {
+                let used = self.archive_path(&id);
+                let others = self.archives(&id).into_iter().filter(|path| *path != used);
+                let reason = "a second archive of a backup";
+                catalog.strays.extend(others.map(|path| Stray {
+                    path,
+                    reason: reason.into(),
+                    damaged: None,
+                }));
+            }
             match self.load(&id) {
+                Ok(Backup { damage: Some(damage), .. }) => catalog.strays.push(Stray {
+                    path: self.archive_path(&id),
+                    reason: self.damaged(&id, &damage).to_string(),
+                    damaged: Some(id),
+                }),
                 Ok(backup) => catalog.backups.push(backup),
                 // Its manifest is written before the archive has its name, and removed after.
                 Err(_) if self.is_in_between(&id) => {}
@@ -105,23 +119,34 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Empty`], [`StoreError::NotFound`], [`StoreError::Ambiguous`]; the reason why
-    /// it cannot be used where its manifest is damaged.
+    /// it cannot be used where it is damaged. `latest` never means an older one instead: whoever
+    /// restores it would lose what lies between them without a word.
     pub fn find(&self, selector: &Selector) -> Result<Backup> {
+        let backup = self.load(&self.find_id(selector)?)?;
+        match (&backup.damage, selector) {
+            (Some(damage), Selector::Latest) => Err(self.damaged(backup.id(), damage).into()),
+            _ => Ok(backup),
+        }
+    }
+
+    /// The id of the backup that is meant, which may be damaged.
+    ///
+    /// # Errors
+    /// [`StoreError::Empty`], [`StoreError::NotFound`], [`StoreError::Ambiguous`].
+    pub fn find_id(&self, selector: &Selector) -> Result<BackupId> {
         let catalog = self.list()?;
         let prefix = match selector {
             Selector::Latest => return self.latest(catalog),
             Selector::Prefix(prefix) => prefix,
         };
         if let Ok(id) = prefix.parse::<BackupId>()
-            && (self.archive_path(&id).exists() || self.manifest_path(&id).exists())
+            && (!self.archives(&id).is_empty() || self.manifest_path(&id).exists())
         {
-            return self.load(&id);
+            return Ok(id);
         }
-        let mut matching: Vec<Backup> = catalog
-            .backups
-            .into_iter()
-            .filter(|backup| backup.id().as_str().starts_with(prefix.as_str()))
-            .collect();
+        let listed = catalog.backups.into_iter().map(|backup| backup.manifest.id);
+        let mut matching: Vec<BackupId> =
+            listed.filter(|id| id.as_str().starts_with(prefix.as_str())).collect();
         match matching.len() {
             0 => {
                 let (selector, store) = (prefix.clone(), self.root().into());
@@ -129,37 +154,42 @@ impl Store {
             }
             1 => Ok(matching.swap_remove(0)),
             _ => {
-                let matches = matching.iter().map(|backup| backup.id().to_string()).collect();
+                let matches = matching.iter().map(ToString::to_string).collect();
                 Err(StoreError::Ambiguous { prefix: prefix.clone(), matches }.into())
             }
         }
     }
 
-    /// The newest backup. Where a damaged one may be newer, an older one is not given for it:
-    /// whoever restores `latest` would lose what lies between them without a word.
-    fn latest(&self, catalog: Catalog) -> Result<Backup> {
-        let newest = catalog.backups.into_iter().next();
+    /// What verifying has found, as an error.
+    fn damaged(&self, id: &BackupId, damage: &Damage) -> StoreError {
+        let Damage { found, reason } = damage;
+        let reason = format!("{reason} (found {})", found.format("%Y-%m-%d %H:%M UTC"));
+        StoreError::Damaged { archive: self.archive_path(id), reason }
+    }
+
+    /// The newest backup, or the damaged one that may be newer.
+    fn latest(&self, catalog: Catalog) -> Result<BackupId> {
+        let newest = catalog.backups.into_iter().next().map(|backup| backup.manifest.id);
         let second = |id: &BackupId| id.as_str().get(..16).map(str::to_string);
-        let damaged = catalog.strays.iter().filter_map(|stray| stray.damaged.as_ref());
+        let damaged = catalog.strays.into_iter().filter_map(|stray| stray.damaged);
         // Where there is no archive, somebody removed it.
-        let damaged = damaged.filter(|id| self.archive_path(id).exists()).max();
+        let damaged = damaged.filter(|id| !self.archives(id).is_empty()).max();
         match (damaged, newest) {
-            (Some(damaged), newest)
-                if newest.as_ref().is_none_or(|it| second(damaged) >= second(it.id())) =>
-            {
-                self.load(damaged)
-            }
-            (_, Some(newest)) => Ok(newest),
-            (_, None) => Err(StoreError::Empty { store: self.root().into() }.into()),
+            (Some(damaged), Some(newest)) if second(&damaged) < second(&newest) => Ok(newest),
+            (Some(damaged), _) => Ok(damaged),
+            (None, Some(newest)) => Ok(newest),
+            (None, None) => Err(StoreError::Empty { store: self.root().into() }.into()),
         }
     }
 
-    /// The newest backup with this content whose archive is still there in full.
+    /// The newest backup with this content whose archive is still there in full, and that is as
+    /// good as a new one for this reason.
     ///
     /// # Errors
     /// Those of [`Store::list`].
-    pub fn find_identical(&self, content: &Digest) -> Result<Option<Backup>> {
-        Ok(self.list()?.backups.into_iter().find(|backup| backup.manifest.content == *content))
+    pub fn find_identical(&self, content: &Digest, reason: Reason) -> Result<Option<Backup>> {
+        let mut backups = self.list()?.backups.into_iter();
+        Ok(backups.find_map(|backup| self.stands_for(backup, content, reason)))
     }
 
     /// Reads what is known about a backup: from the file beside it, else from the archive itself.
@@ -189,6 +219,10 @@ impl Store {
             .read_to_end(&mut json)
             .map_err(disk::failed("read", &beside))?;
         let backup = described(&json, id, &beside)?;
+        if backup.sealed.is_some() != self.is_sealed(&backup) {
+            let reason = "one of archive and manifest is encrypted, the other is not";
+            return Err(damaged(&beside, reason).into());
+        }
         if backup.archive_bytes != bytes {
             let reason = format!("it has {bytes} bytes instead of {}", backup.archive_bytes);
             return Err(damaged(&archive, &reason).into());
@@ -198,23 +232,46 @@ impl Store {
 
     /// Reads the archive twice, once for its manifest and once against it.
     fn load_from_archive(&self, id: &BackupId, archive: &Path) -> Result<Backup> {
-        let manifest = reader::find_manifest(archive)?;
+        let manifest = reader::find_manifest(self.source(archive))?;
         if manifest.id != *id {
             let reason = "it belongs to another backup".into();
             return Err(StoreError::Damaged { archive: archive.into(), reason }.into());
         }
         let work = (crate::event::Work::Verify, &Silent as _);
         let (archive_sha256, archive_bytes) =
-            reader::read(archive, &manifest, &mut reader::Discard, work)?;
+            reader::read(self.source(archive), &manifest, &mut reader::Discard, work)?;
         let (label, verified) = (manifest.label.clone(), manifest.created);
-        Ok(Backup { archive_bytes, archive_sha256, label, pinned: false, verified, manifest })
+        let sealed = Form::of_path(archive)
+            .filter(|form| form.secrecy == Secrecy::Age)
+            .map(|_| super::sealing::unknown(&manifest));
+        let (pinned, damage) = (false, None);
+        Ok(Backup {
+            archive_bytes,
+            archive_sha256,
+            label,
+            pinned,
+            verified,
+            damage,
+            sealed,
+            manifest,
+        })
     }
 
     /// Whether a backup is being written or removed, or was when piton died.
     fn is_in_between(&self, id: &BackupId) -> bool {
-        let names = [self.archive_path(id), self.manifest_path(id)];
-        let [archive, manifest] = names.each_ref().map(|path| path.exists());
-        !archive && (self.partial_path(id).exists() || !manifest)
+        let partial = || Form::ALL.into_iter().any(|form| self.partial_path(id, form).exists());
+        self.archives(id).is_empty() && (partial() || !self.manifest_path(id).exists())
+    }
+
+    /// How long the archive is by the manifest beside it.
+    pub(super) fn described_bytes(&self, id: &BackupId) -> Option<u64> {
+        #[derive(serde::Deserialize)]
+        struct Described {
+            archive_bytes: u64,
+        }
+        let file = disk::open_to_read(&self.manifest_path(id)).ok()?;
+        let json = std::io::BufReader::new(file.take(reader::MAX_MANIFEST));
+        serde_json::from_reader::<_, Described>(json).ok().map(|it| it.archive_bytes)
     }
 
     /// Bytes that the whole directory takes.
@@ -256,7 +313,8 @@ pub(crate) fn described(json: &[u8], id: &BackupId, shown: &Path) -> Result<Back
 }
 
 enum Found {
-    Backup(BackupId),
+    Archive(BackupId),
+    Manifest(BackupId),
     /// The lock and the staging area of a session, and what copying off the machine keeps.
     Own,
     Stray(&'static str),
@@ -273,9 +331,11 @@ fn classify(path: &Path) -> Found {
             "a backup that is not finished or is being removed; the next one sweeps it away",
         );
     }
-    let stem = name.strip_suffix(super::ARCHIVE).or_else(|| name.strip_suffix(super::MANIFEST));
-    match stem.map(str::parse) {
-        Some(Ok(id)) => Found::Backup(id),
+    if let Some((id, _)) = Form::of_name(&name) {
+        return Found::Archive(id);
+    }
+    match name.strip_suffix(super::MANIFEST).map(str::parse) {
+        Some(Ok(id)) => Found::Manifest(id),
         _ => Found::Stray("not a backup"),
     }
 }

@@ -1,12 +1,13 @@
-//! Compression of the archive: independent gzip members of 1 MiB each, made and read on several
-//! threads.
+//! Compression of the archive: independent pieces, made and read on several threads.
 //!
-//! Any gzip reads such a file as one stream. Nothing else in piton knows the format, and the
-//! result depends on the bytes alone, not on the threads or on how the bytes were handed in.
+//! A piece is a gzip member of 1 MiB or a zstd frame of 4 MiB; any gzip or zstd reads such a file
+//! as one stream. The result depends on the bytes alone, not on the threads or on how the bytes
+//! were handed in.
 
 use super::{
-    member::{self, BLOCK, HEAD},
-    workers::Workers,
+    form::Compression,
+    frame, member,
+    workers::{Work, Workers},
 };
 use flate2::bufread::MultiGzDecoder;
 use std::{
@@ -14,18 +15,58 @@ use std::{
     mem,
 };
 
+/// A piece of a compressed file, as its reader finds it.
+pub(super) enum Piece {
+    /// One that can be unpacked by itself.
+    Whole(Vec<u8>),
+    /// The beginning of something else; nothing at the end of the file.
+    Other(Vec<u8>),
+}
+
+/// How pieces are made and unpacked.
+struct Pieces {
+    /// Uncompressed bytes of one.
+    block: usize,
+    compress: Work,
+    expand: Work,
+}
+
+const fn pieces(compression: Compression) -> Option<Pieces> {
+    match compression {
+        Compression::Gzip => Some(Pieces {
+            block: member::BLOCK,
+            compress: member::compress,
+            expand: member::expand,
+        }),
+        Compression::Zstd => {
+            Some(Pieces { block: frame::BLOCK, compress: frame::compress, expand: frame::expand })
+        }
+        Compression::None => None,
+    }
+}
+
 /// A writer that compresses what it is given; call [`Compressor::finish`], or the end is missing.
 pub(crate) struct Compressor<W: Write> {
     out: W,
+    /// Nothing where bytes pass as they are.
+    blocks: Option<Blocks>,
+}
+
+struct Blocks {
+    size: usize,
     block: Vec<u8>,
     workers: Workers,
 }
 
 impl<W: Write> Compressor<W> {
     /// Compresses into a writer on so many threads.
-    pub(crate) fn new(out: W, threads: usize) -> Self {
-        let workers = Workers::new(threads, member::compress);
-        Self { out, block: Vec::new(), workers }
+    pub(crate) fn new(out: W, compression: Compression, threads: usize) -> Self {
+        let blocks = pieces(compression).map(|pieces| Blocks {
+            size: pieces.block,
+            block: Vec::new(),
+            workers: Workers::new(threads, pieces.compress),
+        });
+        Self { out, blocks }
     }
 
     /// Compresses and writes what is left, and gives the writer back.
@@ -33,20 +74,24 @@ impl<W: Write> Compressor<W> {
     /// # Errors
     /// The writer's.
     pub(crate) fn finish(mut self) -> io::Result<W> {
-        if !self.block.is_empty() {
-            self.dispatch()?;
-        }
-        while let Some(member) = self.workers.take() {
-            self.out.write_all(&member?)?;
+        if let Some(blocks) = &mut self.blocks {
+            if !blocks.block.is_empty() {
+                blocks.dispatch(&mut self.out)?;
+            }
+            while let Some(piece) = blocks.workers.take() {
+                self.out.write_all(&piece?)?;
+            }
         }
         self.out.flush()?;
         Ok(self.out)
     }
+}
 
-    fn dispatch(&mut self) -> io::Result<()> {
+impl Blocks {
+    fn dispatch(&mut self, out: &mut impl Write) -> io::Result<()> {
         while self.workers.is_full() {
-            let Some(member) = self.workers.take() else { break };
-            self.out.write_all(&member?)?;
+            let Some(piece) = self.workers.take() else { break };
+            out.write_all(&piece?)?;
         }
         self.workers.give(mem::take(&mut self.block))
     }
@@ -54,34 +99,46 @@ impl<W: Write> Compressor<W> {
 
 impl<W: Write> Write for Compressor<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = bytes.len().min(BLOCK - self.block.len());
-        self.block.extend_from_slice(&bytes[..count]);
-        if self.block.len() == BLOCK {
-            self.dispatch()?;
+        let Some(blocks) = &mut self.blocks else { return self.out.write(bytes) };
+        let count = bytes.len().min(blocks.size - blocks.block.len());
+        blocks.block.extend_from_slice(&bytes[..count]);
+        if blocks.block.len() == blocks.size {
+            blocks.dispatch(&mut self.out)?;
         }
         Ok(count)
     }
 
-    /// Does nothing: a member ends where its block is full, never where the writer pauses.
+    /// Does nothing: a piece ends where its block is full, never where the writer pauses.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// A reader of what a [`Compressor`] wrote, through to its last member; also of any other gzip
-/// file, on one thread.
+/// A reader of what a [`Compressor`] wrote, through to its last piece; also of what another
+/// program compressed, on one thread.
 pub(crate) enum Expander<R: BufRead> {
-    /// Members that say how long they are.
-    Members(Members<R>),
-    /// What somebody else compressed.
-    Foreign(Box<MultiGzDecoder<io::Chain<Cursor<Vec<u8>>, R>>>),
+    /// Pieces that say how long they are.
+    Pieces(Incoming<R>),
+    /// What another gzip made.
+    Gzip(Box<MultiGzDecoder<Begun<R>>>),
+    /// What another zstd made.
+    Zstd(Box<zstd::stream::read::Decoder<'static, Begun<R>>>),
+    /// What nobody compressed.
+    Plain(R),
 }
 
-/// The members of a file, on their way through the threads.
-pub(crate) struct Members<R> {
+/// A reader of which the first bytes were read already.
+type Begun<R> = io::Chain<Cursor<Vec<u8>>, R>;
+
+/// Other programs' zstd files may need so much memory, as a power of two: what every level but
+/// those beyond 19 needs.
+const WINDOW: u32 = 23;
+
+/// The pieces of a file, on their way through the threads.
+pub(crate) struct Incoming<R> {
     reader: R,
-    /// The head of the next member, read already; shorter or nothing at the end.
-    head: Vec<u8>,
+    compression: Compression,
+    next: Piece,
     workers: Workers,
     block: Cursor<Vec<u8>>,
 }
@@ -91,27 +148,43 @@ impl<R: BufRead> Expander<R> {
     ///
     /// # Errors
     /// The reader's.
-    pub(crate) fn new(mut reader: R, threads: usize) -> io::Result<Self> {
-        let head = read_head(&mut reader)?;
-        if length_of(&head).is_none() {
-            let whole = Cursor::new(head).chain(reader);
-            return Ok(Self::Foreign(Box::new(MultiGzDecoder::new(whole))));
+    pub(crate) fn new(mut reader: R, compression: Compression, threads: usize) -> io::Result<Self> {
+        let Some(Pieces { expand, .. }) = pieces(compression) else {
+            return Ok(Self::Plain(reader));
+        };
+        match (read_piece(&mut reader, compression)?, compression) {
+            (Piece::Other(head), Compression::Zstd) => {
+                let mut decoder =
+                    zstd::stream::read::Decoder::with_buffer(Cursor::new(head).chain(reader))?;
+                decoder.window_log_max(WINDOW)?;
+                Ok(Self::Zstd(Box::new(decoder)))
+            }
+            (Piece::Other(head), _) => {
+                Ok(Self::Gzip(Box::new(MultiGzDecoder::new(Cursor::new(head).chain(reader)))))
+            }
+            (next, _) => {
+                let (workers, block) = (Workers::new(threads, expand), Cursor::default());
+                Ok(Self::Pieces(Incoming { reader, compression, next, workers, block }))
+            }
         }
-        let workers = Workers::new(threads, member::expand);
-        Ok(Self::Members(Members { reader, head, workers, block: Cursor::default() }))
     }
 
-    /// The reader, after everything was read, and how many bytes follow the last member.
+    /// The reader, after everything was read, and how many bytes follow the last piece.
     ///
     /// # Errors
     /// The reader's.
     pub(crate) fn finish(self) -> io::Result<(R, u64)> {
+        let left = |begun: Begun<R>| {
+            let (head, reader) = begun.into_inner();
+            (reader, head.get_ref().len() as u64 - head.position())
+        };
         let (mut reader, taken) = match self {
-            Self::Members(members) => (members.reader, members.head.len() as u64),
-            Self::Foreign(decoder) => {
-                let (head, reader) = decoder.into_inner().into_inner();
-                (reader, head.get_ref().len() as u64 - head.position())
-            }
+            Self::Pieces(incoming) => match incoming.next {
+                Piece::Whole(bytes) | Piece::Other(bytes) => (incoming.reader, bytes.len() as u64),
+            },
+            Self::Gzip(decoder) => left(decoder.into_inner()),
+            Self::Zstd(decoder) => left(decoder.finish()),
+            Self::Plain(reader) => (reader, 0),
         };
         let rest = io::copy(&mut reader, &mut io::sink())?;
         Ok((reader, taken + rest))
@@ -121,13 +194,15 @@ impl<R: BufRead> Expander<R> {
 impl<R: BufRead> Read for Expander<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Members(members) => members.read(buffer),
-            Self::Foreign(decoder) => decoder.read(buffer),
+            Self::Pieces(incoming) => incoming.read(buffer),
+            Self::Gzip(decoder) => decoder.read(buffer),
+            Self::Zstd(decoder) => decoder.read(buffer),
+            Self::Plain(reader) => reader.read(buffer),
         }
     }
 }
 
-impl<R: BufRead> Members<R> {
+impl<R: BufRead> Incoming<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let count = self.block.read(buffer)?;
@@ -145,98 +220,21 @@ impl<R: BufRead> Members<R> {
     /// Keeps the threads busy.
     fn fetch(&mut self) -> io::Result<()> {
         while !self.workers.is_full() {
-            let Some(length) = length_of(&self.head) else { return Ok(()) };
-            let mut member = mem::take(&mut self.head);
-            member.resize(length, 0);
-            self.reader.read_exact(&mut member[HEAD..])?;
-            self.workers.give(member)?;
-            self.head = read_head(&mut self.reader)?;
+            let Piece::Whole(piece) = &mut self.next else { return Ok(()) };
+            self.workers.give(mem::take(piece))?;
+            self.next = read_piece(&mut self.reader, self.compression)?;
         }
         Ok(())
     }
 }
 
-fn length_of(head: &[u8]) -> Option<usize> {
-    member::length(head.try_into().ok()?)
-}
-
-fn read_head(reader: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut head = Vec::with_capacity(HEAD);
-    reader.take(HEAD as u64).read_to_end(&mut head)?;
-    Ok(head)
+fn read_piece(reader: &mut impl Read, compression: Compression) -> io::Result<Piece> {
+    match compression {
+        Compression::Zstd => frame::read(reader),
+        _ => member::read(reader),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{BLOCK, Compressor, Expander, HEAD, MultiGzDecoder};
-    use std::io::{Read, Write};
-
-    fn compressed(bytes: &[u8], piece: usize, threads: usize) -> Vec<u8> {
-        let mut compressor = Compressor::new(Vec::new(), threads);
-        bytes.chunks(piece).for_each(|chunk| compressor.write_all(chunk).unwrap());
-        compressor.finish().unwrap()
-    }
-
-    fn sample(length: usize) -> Vec<u8> {
-        (0..length).map(|at| (at * at / 977) as u8).collect()
-    }
-
-    fn expanded(bytes: &[u8]) -> std::io::Result<(Vec<u8>, u64)> {
-        let mut expander = Expander::new(bytes, 3)?;
-        let mut back = Vec::new();
-        expander.read_to_end(&mut back)?;
-        Ok((back, expander.finish()?.1))
-    }
-
-    #[test]
-    fn the_result_depends_on_the_bytes_alone_and_reads_back() {
-        for length in [1, 1000, BLOCK, BLOCK + 1, 9 * BLOCK + 17] {
-            let bytes = sample(length);
-            let one = compressed(&bytes, 4096, 1);
-            assert_eq!(one, compressed(&bytes, 700_001, 3), "{length}");
-            assert!(expanded(&one).unwrap() == (bytes.clone(), 0), "{length}");
-            let mut back = Vec::new();
-            MultiGzDecoder::new(one.as_slice()).read_to_end(&mut back).unwrap();
-            assert!(back == bytes, "any gzip reads it, {length}");
-        }
-    }
-
-    #[test]
-    fn bytes_that_cannot_be_compressed_pass() {
-        let mut state = 1_u32;
-        let mut next = || {
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            state as u8
-        };
-        let bytes: Vec<u8> = (0..2 * BLOCK).map(|_| next()).collect();
-        assert!(expanded(&compressed(&bytes, BLOCK, 2)).unwrap() == (bytes, 0));
-    }
-
-    #[test]
-    fn files_of_other_programs_are_read_too() {
-        let bytes = sample(3 * BLOCK);
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(&bytes).unwrap();
-        assert!(expanded(&encoder.finish().unwrap()).unwrap() == (bytes, 0));
-    }
-
-    #[test]
-    fn what_is_cut_off_appended_or_changed_is_found() {
-        let bytes = sample(2 * BLOCK + 5);
-        let whole = compressed(&bytes, 4096, 2);
-        let mut longer = whole.clone();
-        longer.extend_from_slice(b"more");
-        assert_eq!(expanded(&longer).unwrap().1, 4);
-        for length in [whole.len() - 1, whole.len() / 2, HEAD + 1] {
-            expanded(&whole[..length]).unwrap_err();
-        }
-        for at in [HEAD - 1, HEAD + 7, whole.len() / 2, whole.len() - 1] {
-            let mut changed = whole.clone();
-            changed[at] ^= 0x10;
-            let found = expanded(&changed);
-            assert!(found.is_err() || found.unwrap().0 == bytes, "byte {at}");
-        }
-    }
-}
+#[path = "compress_tests.rs"]
+mod tests;

@@ -12,8 +12,9 @@ use tar::{EntryType, Header};
 pub(crate) const BLOCK: usize = 512;
 /// The folder of the archive in which the data directory's content lies.
 const ROOT: &[u8] = b"data/";
-/// The archive's last entry.
+/// The archive's last entry, but for its digest in one that is not compressed.
 pub(crate) const MANIFEST_NAME: &str = "manifest.json";
+const SUM_NAME: &[u8] = b"manifest.sha256";
 
 /// One entry of a manifest.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +98,20 @@ pub(crate) fn manifest_head(manifest: &Manifest, size: u64) -> Vec<u8> {
     let attributes = Attributes { mode: 0o600, user: 0, group: 0, modified: manifest.created };
     push_header(&mut blocks, EntryType::Regular, MANIFEST_NAME.as_bytes(), b"", &attributes, size);
     blocks
+}
+
+/// The entry behind the manifest in an archive whose bytes nothing else protects: the manifest's
+/// digest, as `sha256sum -c` reads it. Its header is the manifest's but for name and size.
+pub(crate) fn manifest_sum(manifest_head: &[u8], json: &[u8]) -> Vec<u8> {
+    let content = format!("{}  {MANIFEST_NAME}\n", Digest::of(json));
+    let mut header = Header::from_byte_slice(manifest_head).clone();
+    let name = &mut header.as_old_mut().name;
+    *name = [0; 100];
+    name[..SUM_NAME.len()].copy_from_slice(SUM_NAME);
+    header.set_size(content.len() as u64);
+    header.set_cksum();
+    let filling = filling(content.len() as u64);
+    [header.as_bytes(), content.as_bytes(), filling].concat()
 }
 
 /// The zeros that fill content up to whole blocks.

@@ -21,7 +21,7 @@ use std::{
 /// # Errors
 /// Those of [`reader::read`]; [`crate::error::DiskError`] where the folder cannot be written.
 pub(crate) fn extract(
-    archive: &Path,
+    source: reader::Source<'_>,
     backup: &Backup,
     root: &Path,
     wanted: &dyn Fn(&StoredPath) -> bool,
@@ -29,8 +29,8 @@ pub(crate) fn extract(
     observer: &dyn Observer,
 ) -> Result<()> {
     let mut sink = Unpack { root: root.into(), wanted, folders: Vec::new() };
-    let found = reader::read(archive, &backup.manifest, &mut sink, (Work::Unpack, observer))?;
-    super::verify::compare_archive(archive, backup, found)?;
+    let found = reader::read(source, &backup.manifest, &mut sink, (Work::Unpack, observer))?;
+    super::verify::compare_archive(source.archive, backup, found)?;
     for (path, attributes) in sink.folders.iter().rev() {
         if folders == Folders::AsListed {
             dress(path, attributes, Bare::Folder)?;

@@ -1,8 +1,12 @@
 //! One gzip member (RFC 1952), whose extra field says how long it is: so its reader finds the next
 //! one without unpacking it, and several can be unpacked at once. Any gzip skips that field.
 
+use super::compress::Piece;
 use libdeflater::{CompressionLvl, Compressor, Decompressor, crc32};
-use std::{cell::RefCell, io};
+use std::{
+    cell::RefCell,
+    io::{self, Read},
+};
 
 /// Uncompressed bytes of one member; small, so that memory stays small on every core.
 pub(super) const BLOCK: usize = 1 << 20;
@@ -43,8 +47,21 @@ pub(super) fn compress(block: Vec<u8>) -> io::Result<Vec<u8>> {
     Ok(member)
 }
 
+/// Reads the next member without unpacking it.
+///
+/// # Errors
+/// The reader's; a member that is cut off.
+pub(super) fn read(reader: &mut impl Read) -> io::Result<Piece> {
+    let mut member = Vec::with_capacity(HEAD);
+    reader.take(HEAD as u64).read_to_end(&mut member)?;
+    let Some(length) = length(&member) else { return Ok(Piece::Other(member)) };
+    member.resize(length, 0);
+    reader.read_exact(&mut member[HEAD..])?;
+    Ok(Piece::Whole(member))
+}
+
 /// The length of the member that begins so, where it is one of ours.
-pub(super) fn length(head: &[u8; HEAD]) -> Option<usize> {
+fn length(head: &[u8]) -> Option<usize> {
     let length = head.strip_prefix(&START)?.first_chunk::<4>()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
     (HEAD + TAIL..=LONGEST).contains(&length).then_some(length)

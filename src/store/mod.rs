@@ -1,7 +1,8 @@
 //! The backups directory: archives, their manifests, and the list of them.
 //!
-//! A backup is `ID.tar.gz` and, beside it, `ID.json`. The archive gets its name only after it was
-//! read back, so a backup that is listed is one that verified. Nothing here opens a live database.
+//! A backup is an archive such as `ID.tar.gz` and, beside it, `ID.json`. The archive gets its name
+//! only after it was read back, so a backup that is listed is one that verified. Nothing here opens
+//! a live database.
 
 mod catalog;
 mod compress;
@@ -9,15 +10,21 @@ mod digest;
 mod entry;
 mod extract;
 mod filter;
+mod form;
+mod frame;
 mod id;
 mod inspect;
 mod manifest;
 mod member;
 mod path;
 mod peek;
+mod proof;
+mod pump;
 mod reader;
 mod remark;
 pub mod retention;
+mod seal;
+mod sealing;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -30,14 +37,17 @@ pub use digest::Digest;
 pub use entry::Item;
 pub use extract::Folders;
 pub use filter::Filter;
+pub use form::Compression;
 pub use id::BackupId;
 pub use manifest::{
     Attributes, Check, Cut, DatabaseFacts, DatabaseRecord, FORMAT, FileKind, FileRecord, Manifest,
     Reason,
 };
 pub use path::{LinkTarget, StoredPath};
+pub use proof::{Checked, Checking, Damage, Noted, Verified};
 pub use remark::{Changed, Remark};
 pub use retention::Retention;
+pub use seal::{Keys, SECRET, Sealed};
 
 pub(crate) use catalog::described;
 pub(crate) use digest::{Hashing, digest_of};
@@ -45,18 +55,18 @@ pub(crate) use extract::{Bare, dress};
 pub(crate) use inspect::{facts, open_copy, row_counts};
 pub(crate) use path::{Escaped, escape};
 pub(crate) use session::Session;
-pub(crate) use verify::{compare_database, verify as verify_archive};
+pub(crate) use verify::compare_database;
 pub(crate) use writer::{Draft, Supply, Written};
 
 use crate::{Error, Result, error::StoreError, event::Observer};
 use chrono::{DateTime, Utc};
+use form::{Form, Secrecy};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-const ARCHIVE: &str = ".tar.gz";
 const MANIFEST: &str = ".json";
 pub(crate) const PARTIAL: &str = ".partial";
 const LOCK_NAME: &str = ".lock";
@@ -70,7 +80,14 @@ pub const LOGS_NAME: &str = "deploys";
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
+    /// How new archives are compressed.
+    compression: Compression,
+    keys: Keys,
+    reserve: u64,
 }
+
+/// Bytes that a backup leaves to the service, unless the project says otherwise.
+pub const RESERVE: u64 = 16 << 20;
 
 /// A backup in the store, as the file beside its archive describes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,7 +102,13 @@ pub struct Backup {
     pub pinned: bool,
     /// When it was last read back without a finding.
     pub verified: DateTime<Utc>,
-    /// What is in it.
+    /// What reading it back has found; nothing while it is sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<Damage>,
+    /// How it is encrypted; nothing where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Sealed>,
+    /// What is in it. Of an encrypted one that was not opened, it names neither databases nor files.
     pub manifest: Manifest,
 }
 
@@ -95,13 +118,50 @@ impl Backup {
     pub fn id(&self) -> &BackupId {
         &self.manifest.id
     }
+
+    /// Bytes that its files take when they are unpacked.
+    #[must_use]
+    pub fn data_bytes(&self) -> u64 {
+        self.sealed.as_ref().map_or_else(|| self.manifest.data_bytes(), |sealed| sealed.data_bytes)
+    }
 }
 
 impl Store {
     /// Names a backups directory; nothing is read or created.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
-        Self { root }
+        let compression = Compression::default();
+        Self { root, compression, keys: Keys::default(), reserve: RESERVE }
+    }
+
+    /// The same directory, with new archives compressed so; those that are there may be of any form.
+    #[must_use]
+    pub fn with_compression(self, compression: Compression) -> Self {
+        Self { compression, ..self }
+    }
+
+    /// The same directory, with new archives encrypted to these recipients, and old ones opened with
+    /// these identities.
+    #[must_use]
+    pub fn with_keys(self, keys: Keys) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// The same directory, with so many bytes of its file system left to the service.
+    #[must_use]
+    pub fn with_reserve(self, reserve: u64) -> Self {
+        Self { reserve, ..self }
+    }
+
+    /// Bytes of its file system that are left to the service.
+    pub(crate) fn reserve(&self) -> u64 {
+        self.reserve
+    }
+
+    /// What new archives are made as.
+    fn form(&self) -> Form {
+        let secrecy = if self.keys.encrypts() { Secrecy::Age } else { Secrecy::Open };
+        Form { compression: self.compression, secrecy }
     }
 
     /// The directory.
@@ -110,42 +170,46 @@ impl Store {
         &self.root
     }
 
-    /// Where the archive of a backup lies.
+    /// Where the archive of a backup lies, whatever its form; where there is none, where one that
+    /// is made with gzip would lie.
     #[must_use]
     pub fn archive_path(&self, id: &BackupId) -> PathBuf {
-        self.root.join(format!("{id}{ARCHIVE}"))
+        let mut found = self.archives(id);
+        if found.len() > 1
+            && let Some(bytes) = self.described_bytes(id)
+        {
+            // Somebody has unpacked or compressed it himself, and kept both.
+            let has_them = |path: &PathBuf| path.metadata().is_ok_and(|it| it.len() == bytes);
+            found.sort_by_key(|path| !has_them(path));
+        }
+        let first = found.into_iter().next();
+        first.unwrap_or_else(|| self.path_of(id, Form::ALL[0]))
     }
 
-    /// Where an archive lies that is being written or removed.
-    fn partial_path(&self, id: &BackupId) -> PathBuf {
-        self.root.join(format!("{id}{ARCHIVE}{PARTIAL}"))
+    /// All files that by their name are the archive of a backup.
+    fn archives(&self, id: &BackupId) -> Vec<PathBuf> {
+        let paths = Form::ALL.into_iter().map(|form| self.path_of(id, form));
+        paths.filter(|path| path.symlink_metadata().is_ok()).collect()
+    }
+
+    /// An archive with what opens it.
+    fn source<'a>(&'a self, archive: &'a Path) -> reader::Source<'a> {
+        reader::Source { archive, keys: &self.keys }
+    }
+
+    fn path_of(&self, id: &BackupId, form: Form) -> PathBuf {
+        self.root.join(format!("{id}{}", form.suffix()))
+    }
+
+    /// Where an archive lies that is being written.
+    fn partial_path(&self, id: &BackupId, form: Form) -> PathBuf {
+        partial_of(&self.path_of(id, form))
     }
 
     /// Where the manifest of a backup lies.
     #[must_use]
     pub fn manifest_path(&self, id: &BackupId) -> PathBuf {
         self.root.join(format!("{id}{MANIFEST}"))
-    }
-
-    /// Reads a backup back, as was done before it was listed, checks every database in it, and
-    /// notes the time.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`] or [`StoreError::Hostile`] with what differs.
-    pub fn verify(
-        &self,
-        id: &BackupId,
-        now: DateTime<Utc>,
-        observer: &dyn Observer,
-    ) -> Result<Backup> {
-        // Looked at before the session, which would create a directory that is not there.
-        self.load(id)?;
-        let session = self.session()?;
-        let mut backup = self.load(id)?;
-        verify::verify(&self.archive_path(id), &backup, session.staging(), observer)?;
-        backup.verified = now;
-        session.describe(&backup)?;
-        Ok(backup)
     }
 
     /// Unpacks the wanted entries into an empty folder that belongs to piton alone, and syncs them.
@@ -161,8 +225,16 @@ impl Store {
         folders: Folders,
         observer: &dyn Observer,
     ) -> Result<()> {
-        extract::extract(&self.archive_path(backup.id()), backup, folder, wanted, folders, observer)
+        let archive = self.archive_path(backup.id());
+        extract::extract(self.source(&archive), backup, folder, wanted, folders, observer)
     }
+}
+
+/// The name of an archive while it is being written or removed.
+fn partial_of(archive: &Path) -> PathBuf {
+    let mut name = archive.as_os_str().to_os_string();
+    name.push(PARTIAL);
+    name.into()
 }
 
 /// The JSON form: indented, because people read it.

@@ -20,7 +20,8 @@ impl Store {
     ) -> Result<()> {
         let archive = self.archive_path(backup.id());
         let work = (Work::Unpack, observer);
-        let found = reader::read(&archive, &backup.manifest, &mut Peek { target }, work)?;
+        let found =
+            reader::read(self.source(&archive), &backup.manifest, &mut Peek { target }, work)?;
         verify::compare_archive(&archive, backup, found)
     }
 }

@@ -4,10 +4,13 @@
 //! manifest determines (see [`super::entry`]), contents pass in pieces and end at the size listed.
 
 use super::{
-    Digest, Item, Manifest,
+    Compression, Digest, Form, Item, Keys, Manifest,
     compress::Expander,
     digest::Hashing,
     entry::{self, BLOCK, MANIFEST_NAME, filling},
+    form::Secrecy,
+    pump::Pump,
+    seal::Inlet,
 };
 use crate::{
     Error, Result,
@@ -16,9 +19,10 @@ use crate::{
     event::{Event, Observer, Work},
 };
 use std::{
-    fs::File,
+    cell::RefCell,
     io::{self, BufReader, Read},
     path::{Path, PathBuf},
+    rc::Rc,
 };
 use tar::{EntryType, Header};
 
@@ -27,6 +31,13 @@ pub(crate) const MAX_MANIFEST: u64 = 512 << 20;
 const BUFFER: usize = 256 * 1024;
 /// Threads that unpack, besides the one that compares.
 const THREADS: usize = 2;
+
+/// An archive, and what opens it where it is encrypted.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) archive: &'a Path,
+    pub(crate) keys: &'a Keys,
+}
 
 /// Takes what an archive contains, entry by entry.
 pub(crate) trait Sink {
@@ -73,15 +84,37 @@ impl Content<'_> {
 
 struct Stream {
     archive: PathBuf,
-    decoder: Expander<BufReader<Hashing<File>>>,
+    form: Form,
+    decoder: Expander<Inlet<BufReader<Shared>>>,
+    file: Shared,
+}
+
+/// The file below everything that unpacks it; kept, so that its digest can be asked for.
+#[derive(Clone)]
+struct Shared(Rc<RefCell<Pump>>);
+
+impl Read for Shared {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.borrow_mut().read(buffer)
+    }
 }
 
 impl Stream {
-    fn open(archive: &Path) -> Result<Self> {
-        let file = disk::open_to_read(archive)?;
-        let reader = BufReader::with_capacity(BUFFER, Hashing::new(file));
-        let decoder = Expander::new(reader, THREADS).map_err(failed("read", archive))?;
-        Ok(Self { archive: archive.into(), decoder })
+    fn open(source: Source<'_>) -> Result<Self> {
+        let archive = source.archive;
+        let form = Form::of_path(archive).ok_or_else(|| {
+            Error::Internal(format!("`{}` is not named as an archive", archive.display()))
+        })?;
+        let file = Pump::new(disk::open_to_read(archive)?).map_err(failed("read", archive))?;
+        let file = Shared(Rc::new(RefCell::new(file)));
+        let reader = BufReader::with_capacity(BUFFER, file.clone());
+        let reader = match form.secrecy {
+            Secrecy::Open => Inlet::Open(reader),
+            Secrecy::Age => Inlet::open(reader, source.keys, archive)?,
+        };
+        let decoder = Expander::new(reader, form.compression, THREADS)
+            .map_err(|error| unreadable(archive, error))?;
+        Ok(Self { archive: archive.into(), form, decoder, file })
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<()> {
@@ -90,13 +123,7 @@ impl Stream {
     }
 
     fn unreadable(&self, error: io::Error) -> Error {
-        if error.raw_os_error().is_some() {
-            return failed("read", &self.archive)(error).into();
-        }
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => self.damaged("it ends too early"),
-            _ => self.damaged(format!("it does not unpack ({error})")),
-        }
+        unreadable(&self.archive, error)
     }
 
     fn damaged(&self, reason: impl Into<String>) -> Error {
@@ -118,13 +145,16 @@ impl Stream {
                 Err(error) => return Err(self.unreadable(error)),
             }
         }
-        let (rest, more) = self.decoder.finish().map_err(failed("read", &self.archive))?;
-        if more > 0 {
+        let rest = self.decoder.finish().and_then(|(_, more)| {
+            // What decrypts keeps no account of what it has read of the file.
+            Ok(more.saturating_add(io::copy(&mut self.file, &mut io::sink())?))
+        });
+        if rest.map_err(|error| unreadable(&self.archive, error))? > 0 {
             let reason = "something follows its end".into();
             return Err(StoreError::Hostile { archive: self.archive, reason }.into());
         }
-        let (_, digest, count) = rest.into_inner().finish();
-        Ok((digest, count))
+        let file = Rc::into_inner(self.file.0).expect("the decoder, which had the other, is gone");
+        Ok(file.into_inner().finish().map_err(failed("read", &self.archive))?)
     }
 }
 
@@ -134,12 +164,12 @@ impl Stream {
 /// # Errors
 /// [`StoreError::Damaged`] and [`StoreError::Hostile`] for whatever differs from the manifest.
 pub(crate) fn read(
-    archive: &Path,
+    source: Source<'_>,
     manifest: &Manifest,
     sink: &mut dyn Sink,
     (work, observer): (Work, &dyn Observer),
 ) -> Result<(Digest, u64)> {
-    let mut stream = Stream::open(archive)?;
+    let mut stream = Stream::open(source)?;
     manifest.check().map_err(|reason| stream.hostile(reason))?;
     observer.event(Event::WorkStarted { work, total_bytes: Some(manifest.data_bytes()) });
     let mut done = 0;
@@ -172,13 +202,24 @@ pub(crate) fn read(
     Ok(end)
 }
 
+fn unreadable(archive: &Path, error: io::Error) -> Error {
+    if error.raw_os_error().is_some() {
+        return failed("read", archive)(error).into();
+    }
+    let reason = match error.kind() {
+        io::ErrorKind::UnexpectedEof => "it ends too early".into(),
+        _ => format!("it does not unpack ({error})"),
+    };
+    StoreError::Damaged { archive: archive.into(), reason }.into()
+}
+
 /// Finds the manifest inside an archive whose manifest file is gone. It trusts nothing else: the
 /// caller reads the archive again against what this returns.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] where there is none.
-pub(crate) fn find_manifest(archive: &Path) -> Result<Manifest> {
-    let mut stream = Stream::open(archive)?;
+pub(crate) fn find_manifest(source: Source<'_>) -> Result<Manifest> {
+    let mut stream = Stream::open(source)?;
     let mut block = [0; BLOCK];
     loop {
         stream.fill(&mut block)?;
@@ -249,6 +290,14 @@ fn manifest_bytes(stream: &mut Stream, block: &[u8; BLOCK]) -> Result<Vec<u8>> {
         return Err(stream.damaged("it ends too early"));
     }
     expect_zeros(stream, filling(size).len())?;
+    if stream.form.compression == Compression::None {
+        let expected = entry::manifest_sum(block, &json);
+        let mut found = vec![0; expected.len()];
+        stream.fill(&mut found)?;
+        if found != expected {
+            return Err(stream.damaged("the manifest inside has another digest than listed"));
+        }
+    }
     Ok(json)
 }
 

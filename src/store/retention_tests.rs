@@ -36,6 +36,8 @@ fn backup(when: &str) -> Backup {
         label: None,
         pinned: false,
         verified: created,
+        damage: None,
+        sealed: None,
         manifest,
     }
 }

@@ -1,6 +1,8 @@
 //! Writing to the backups directory: one session at a time, with a staging area that ends with it.
 
-use super::{Backup, BackupId, Draft, LOCK_NAME, MANIFEST, PARTIAL, STAGING_NAME, Store, Written};
+use super::{
+    Backup, BackupId, Draft, Form, LOCK_NAME, MANIFEST, PARTIAL, STAGING_NAME, Store, Written,
+};
 use crate::{Result, disk, error::StoreError, event::Observer};
 use std::{
     fs::{self, File},
@@ -20,16 +22,23 @@ impl Store {
     /// sweeps away what a session that died has left. A process must not open two.
     ///
     /// # Errors
-    /// [`StoreError::Open`] where every user may write there; the system's, with the path.
+    /// [`StoreError::Open`] and [`StoreError::OfAnother`] where others may write there; the
+    /// system's, with the path.
     pub(crate) fn session(&self) -> Result<Session<'_>> {
         disk::create_private_folders("store-folder", self.root())?;
         let found = fs::metadata(self.root()).map_err(disk::failed("read", self.root()))?;
-        if found.mode() & 0o002 != 0 {
+        if found.mode() & 0o022 != 0 {
             return Err(StoreError::Open { path: self.root().into() }.into());
+        }
+        // Its owner can put links there, through which this process would write elsewhere.
+        if ![0, rustix::process::geteuid().as_raw()].contains(&found.uid()) {
+            return Err(StoreError::OfAnother { path: self.root().into() }.into());
         }
         let path = self.root().join(LOCK_NAME);
         let lock = disk::open_lock_file("store-lock", &path)?;
-        lock.lock().map_err(disk::failed("lock", &path))?;
+        if !disk::fault::is_left_out("store-lock", "take") {
+            lock.lock().map_err(disk::failed("lock", &path))?;
+        }
         let staging = self.root().join(STAGING_NAME);
         self.sweep(&staging)?;
         disk::create_private_folder("store-staging", &staging)?;
@@ -44,10 +53,11 @@ impl Store {
             let path = entry.map_err(disk::failed("read the folder", root))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let Some(whole) = name.strip_suffix(PARTIAL) else { continue };
-            let id = whole.strip_suffix(super::ARCHIVE).or_else(|| whole.strip_suffix(MANIFEST));
+            let of_manifest = || whole.strip_suffix(MANIFEST)?.parse::<BackupId>().ok();
             // A partial file of somebody else is none of our business.
-            let Some(Ok(id)) = id.map(str::parse::<BackupId>) else { continue };
-            if !self.archive_path(&id).exists() {
+            let id = Form::of_name(whole).map(|(id, _)| id).or_else(of_manifest);
+            let Some(id) = id else { continue };
+            if !disk::exists(&self.archive_path(&id))? {
                 disk::remove_file("sweep-manifest", &self.manifest_path(&id))?;
             }
             disk::remove_file("sweep-partial", &path)?;
@@ -55,13 +65,28 @@ impl Store {
         Ok(())
     }
 
-    /// Removes backups, one whole after the other.
+    /// Removes backups: unlisted first, then without a manifest, then gone, each step on the disk
+    /// before the next. So nothing is ever listed that is not there in full, no manifest is left
+    /// alone, and the next session sweeps what an interruption leaves.
     ///
     /// # Errors
-    /// The system's, with the path; what was removed until then stays removed.
+    /// The system's, with the path.
     pub fn remove_all(&self, ids: &[BackupId]) -> Result<()> {
-        let session = self.session()?;
-        ids.iter().try_for_each(|id| session.remove(id))?;
+        let _session = self.session()?;
+        let mut partial = Vec::new();
+        for id in ids {
+            let archive = self.archive_path(id);
+            partial.push(super::partial_of(&archive));
+            disk::rename("prune-rename", &archive, &super::partial_of(&archive))?;
+        }
+        disk::sync_folder("prune-sync", self.root())?;
+        for id in ids {
+            disk::remove_file("prune-manifest", &self.manifest_path(id))?;
+        }
+        disk::sync_folder("prune-sync-manifests", self.root())?;
+        for path in partial {
+            disk::remove_file("prune-remove", &path)?;
+        }
         Ok(disk::sync_folder("prune-end", self.root())?)
     }
 
@@ -94,7 +119,8 @@ impl Session<'_> {
 
     /// Begins the archive of a backup.
     pub(crate) fn draft<'b>(&self, id: &BackupId, observer: &'b dyn Observer) -> Result<Draft<'b>> {
-        Draft::create(self.store.partial_path(id), observer)
+        let form = self.store.form();
+        Draft::create(self.store.partial_path(id, form), form, &self.store.keys, observer)
     }
 
     /// Reads a written archive back and gives it its name.
@@ -107,8 +133,9 @@ impl Session<'_> {
         backup: &Backup,
         observer: &dyn Observer,
     ) -> Result<()> {
+        let source = self.store.source(&written.partial);
         let read = super::reader::read(
-            &written.partial,
+            source,
             &backup.manifest,
             &mut super::reader::Discard,
             (crate::event::Work::Verify, observer),
@@ -118,7 +145,7 @@ impl Session<'_> {
         if read.is_err() {
             // Best effort: what stays is swept by the next session.
             self.discard(written);
-            if !self.store.archive_path(backup.id()).exists() {
+            if disk::exists(&self.store.archive_path(backup.id())).is_ok_and(|there| !there) {
                 let beside = self.store.manifest_path(backup.id());
                 drop(disk::remove_file("publish-discard", &beside));
             }
@@ -134,23 +161,16 @@ impl Session<'_> {
     /// Writes the manifest beside an archive.
     pub(crate) fn describe(&self, backup: &Backup) -> Result<()> {
         let beside = self.store.manifest_path(backup.id());
-        let json = super::to_json(backup)?;
+        if backup.sealed.as_ref().is_some_and(|sealed| sealed.manifest.is_empty()) {
+            // It was lost, and this process may not know for whom to encrypt it again.
+            return Ok(());
+        }
+        let json = super::to_json(&super::sealing::beside(backup))?;
         Ok(disk::write_atomic("publish-manifest", &beside, disk::PRIVATE_FILE, &json)?)
     }
 
-    /// Removes a backup: unlisted first, so that whatever interrupts it, nothing is listed that
-    /// is not there in full; the next session sweeps what is left.
-    pub(crate) fn remove(&self, id: &BackupId) -> Result<()> {
-        let archive = self.store.archive_path(id);
-        let partial = self.store.partial_path(id);
-        disk::rename("prune-rename", &archive, &partial)?;
-        disk::sync_folder("prune-sync", self.store.root())?;
-        disk::remove_file("prune-manifest", &self.store.manifest_path(id))?;
-        Ok(disk::remove_file("prune-remove", &partial)?)
-    }
-
     fn name(&self, written: &Written, backup: &Backup) -> Result<()> {
-        let archive = self.store.archive_path(backup.id());
+        let archive = written.partial.with_extension("");
         self.describe(backup)?;
         // The archive's name is what lists the backup, so it comes last.
         disk::rename("publish-rename", &written.partial, &archive)?;

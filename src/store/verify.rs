@@ -7,22 +7,30 @@ use crate::{
     error::StoreError,
     event::{Observer, Work},
 };
+use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 
-/// Reads an archive through; databases are unpacked into `staging` one at a time.
+/// Tells the position of a database from a copy of it.
+type Position<'a> = &'a dyn Fn(&Connection, &Path) -> Option<String>;
+
+/// Reads an archive through; databases are unpacked into `staging` one at a time. Gives what the
+/// reader should know: positions that are not as listed.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] or [`StoreError::Hostile`] with what differs.
 pub(crate) fn verify(
-    archive: &Path,
+    source: reader::Source<'_>,
     backup: &Backup,
     staging: &Path,
+    position: Position<'_>,
     observer: &dyn Observer,
-) -> Result<()> {
+) -> Result<Vec<String>> {
     let copy = staging.join("verify.db");
-    let mut sink = Inspect { archive: archive.into(), copy };
-    let found = reader::read(archive, &backup.manifest, &mut sink, (Work::Verify, observer))?;
-    compare_archive(archive, backup, found)
+    let archive = source.archive;
+    let mut sink = Inspect { archive, copy, position, notes: Vec::new() };
+    let found = reader::read(source, &backup.manifest, &mut sink, (Work::Verify, observer))?;
+    compare_archive(archive, backup, found)?;
+    Ok(sink.notes)
 }
 
 /// Compares the archive file itself with what its manifest file says.
@@ -55,12 +63,14 @@ pub(crate) fn compare_database(archive: &Path, record: &DatabaseRecord, copy: &P
     Err(StoreError::Damaged { archive: archive.into(), reason }.into())
 }
 
-struct Inspect {
-    archive: PathBuf,
+struct Inspect<'a> {
+    archive: &'a Path,
     copy: PathBuf,
+    position: Position<'a>,
+    notes: Vec<String>,
 }
 
-impl reader::Sink for Inspect {
+impl reader::Sink for Inspect<'_> {
     fn take(&mut self, item: Item<'_>, content: &mut reader::Content<'_>) -> Result<()> {
         match item {
             Item::Database(_) => write_file(&self.copy, content).map(drop),
@@ -70,8 +80,21 @@ impl reader::Sink for Inspect {
 
     fn accept(&mut self, item: Item<'_>) -> Result<()> {
         let Item::Database(record) = item else { return Ok(()) };
-        let compared = compare_database(&self.archive, record, &self.copy);
+        let compared = compare_database(self.archive, record, &self.copy)
+            .and_then(|()| self.compare_position(record));
         disk::remove_file("verify-remove", &self.copy)?;
         compared
+    }
+}
+
+impl Inspect<'_> {
+    /// The migration files may have changed since, so that a difference is no damage.
+    fn compare_position(&mut self, record: &DatabaseRecord) -> Result<()> {
+        let Some(listed) = &record.position else { return Ok(()) };
+        let found = (self.position)(&inspect::open_copy(&self.copy)?, record.path.as_path());
+        if let Some(found) = found.filter(|found| found != listed) {
+            self.notes.push(format!("`{}` is listed at {listed} and is at {found}", record.path));
+        }
+        Ok(())
     }
 }

@@ -3,10 +3,11 @@
 //! Nothing here publishes: that is [`super::Session::publish`], after the archive was read back.
 
 use super::{
-    Attributes, Digest, FileKind, FileRecord, Item, Manifest,
+    Attributes, Compression, Digest, FileKind, FileRecord, Form, Item, Keys, Manifest, Sealed,
     compress::Compressor,
     digest::Hashing,
     entry::{self, filling},
+    seal::Outlet,
 };
 use crate::{
     Error, Result,
@@ -26,7 +27,9 @@ const BUFFER: usize = 256 * 1024;
 /// An archive that is being written; dropped before it is published, it leaves nothing.
 pub(crate) struct Draft<'a> {
     partial: PathBuf,
-    out: Option<Compressor<Hashing<io::BufWriter<File>>>>,
+    out: Option<Compressor<Outlet<Hashing<io::BufWriter<File>>>>>,
+    form: Form,
+    keys: Keys,
     observer: &'a dyn Observer,
     done: u64,
 }
@@ -36,6 +39,8 @@ pub(crate) struct Written {
     pub(crate) partial: PathBuf,
     pub(crate) bytes: u64,
     pub(crate) sha256: Digest,
+    /// What is to be said beside it where it is encrypted.
+    pub(crate) sealed: Option<Sealed>,
 }
 
 /// Whether a source gave as many bytes as it had when it was opened.
@@ -48,10 +53,19 @@ pub(crate) enum Supply {
 }
 
 impl<'a> Draft<'a> {
-    pub(crate) fn create(partial: PathBuf, observer: &'a dyn Observer) -> Result<Self> {
+    pub(crate) fn create(
+        partial: PathBuf,
+        form: Form,
+        keys: &Keys,
+        observer: &'a dyn Observer,
+    ) -> Result<Self> {
         let file = disk::create_private_file("archive-create", &partial)?;
         let out = Hashing::new(io::BufWriter::with_capacity(BUFFER, file));
-        Ok(Self { partial, out: Some(Compressor::new(out, THREADS)), observer, done: 0 })
+        // Dropped where it fails, so that the partial file goes.
+        let mut draft = Self { partial, out: None, form, keys: keys.clone(), observer, done: 0 };
+        let out = Outlet::new(out, keys).map_err(failed("write", &draft.partial))?;
+        draft.out = Some(Compressor::new(out, form.compression, THREADS));
+        Ok(draft)
     }
 
     /// Adds a folder or a link.
@@ -97,22 +111,30 @@ impl<'a> Draft<'a> {
     pub(crate) fn finish(mut self, manifest: &Manifest) -> Result<Written> {
         let json = super::to_json(manifest)?;
         let size = json.len() as u64;
-        self.write(&entry::manifest_head(manifest, size))?;
+        let head = entry::manifest_head(manifest, size);
+        self.write(&head)?;
         self.write(&json)?;
         self.write(filling(size))?;
+        if self.form.compression == Compression::None {
+            self.write(&entry::manifest_sum(&head, &json))?;
+        }
         // Two blocks of zeros are the end of a tar archive.
         self.write(&[0; 2 * entry::BLOCK])?;
         let out = self.out.take().expect("it is taken only here");
-        let (buffer, sha256, bytes) =
-            out.finish().map_err(failed("write", &self.partial))?.finish();
+        let out = out.finish().and_then(Outlet::finish);
+        let (buffer, sha256, bytes) = out.map_err(failed("write", &self.partial))?.finish();
         let file = buffer
             .into_inner()
             .map_err(|error| failed("write", &self.partial)(error.into_error()))?;
         disk::sync_file("archive-sync", &self.partial, &file)?;
+        // Its name too, before that of its manifest: a manifest alone would look like a damaged
+        // backup for good.
+        disk::sync_parent("archive-sync-name", &self.partial)?;
+        let sealed = self.keys.encrypts().then(|| self.keys.seal(manifest)).transpose()?;
         // Taken, so that dropping the draft does not remove the file.
         let partial = std::mem::take(&mut self.partial);
         self.observer.event(Event::WorkEnded { work: Work::Archive });
-        Ok(Written { partial, bytes, sha256 })
+        Ok(Written { partial, bytes, sha256, sealed })
     }
 
     fn content(

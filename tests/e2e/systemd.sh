@@ -12,4 +12,4 @@ folder=$(mktemp -d)
 trap '"$here/machine.sh" stop "$folder"; rm -rf "$folder"' EXIT
 "$here/machine.sh" start "$folder"
 install -m 755 "$executable" "$folder/srv/it"
-"$here/machine.sh" run "$folder" /srv/it --ignored "systemd::${1:-}"
+"$here/machine.sh" run "$folder" /srv/it --ignored --test-threads=1 "systemd::${1:-}"

@@ -101,3 +101,42 @@ fn every_step_of_a_run_may_fail() {
     }
     panic!("the points have no end");
 }
+
+#[test]
+fn a_database_whose_writer_was_killed_can_be_read_and_migrated() {
+    let sandbox = Sandbox::with_users();
+    sandbox.write("migrations/002_mail.sql", "ALTER TABLE users ADD COLUMN mail TEXT;");
+    let before = sandbox.dump("app.db");
+    // The files of half a transaction, as a kill leaves them: without its journal it is damaged.
+    let writer = sandbox.database("app.db");
+    writer
+        .execute_batch(
+            "PRAGMA cache_size = 2;\nBEGIN;\n\
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)\n\
+             INSERT INTO users (name) SELECT printf('%.*c', 500, 'x') FROM n;",
+        )
+        .unwrap();
+    let copy = "cp data/app.db database && cp data/app.db-journal journal";
+    assert!(sandbox.program("sh").args(["-c", copy]).status().unwrap().success());
+    drop(writer);
+    let leave = "cp database data/app.db && cp journal data/app.db-journal";
+    for words in ["status", "plan", "restore --dry-run", "diff", "up"] {
+        assert!(sandbox.program("sh").args(["-c", leave]).status().unwrap().success());
+        sandbox.run(words).success().never_says("readonly").never_says("cannot");
+    }
+    sandbox.run("rollback --yes").success();
+    assert_eq!(sandbox.dump("app.db"), before);
+}
+
+#[test]
+fn what_a_script_wrote_is_durable_before_the_ledger_says_so() {
+    let script = "#!/bin/sh\necho moved >\"$PITON_DATA_DIR/moved.txt\"\n";
+    let sandbox = Sandbox::with_users().file("migrations/002_move.sh", script);
+    let before = sandbox.content();
+    let mut command = sandbox.command("up");
+    command.env("PITON_FAULT", "script-sync:1:5");
+    sandbox.finish(command).code(6).says("Input/output error");
+    assert_eq!(sandbox.content(), before);
+    sandbox.run("up").success();
+    assert_eq!(sandbox.read("data/moved.txt"), "moved\n");
+}

@@ -96,7 +96,10 @@ fn configuration_keys() {
     let body = source.split("pub struct File {").nth(1).unwrap().split("\n}").next().unwrap();
     let target =
         source.split("pub struct TargetKeys {").nth(1).unwrap().split("\n}").next().unwrap();
-    let keys = body.lines().chain(target.lines()).filter_map(|line| {
+    let sealing = file("src/project/sealing.rs");
+    let sealing =
+        sealing.split("pub struct BackupKeys {").nth(1).unwrap().split("\n}").next().unwrap();
+    let keys = body.lines().chain(target.lines()).chain(sealing.lines()).filter_map(|line| {
         Some(line.trim().strip_prefix("pub ")?.split(':').next()?.replace('_', "-"))
     });
     let keys: Vec<String> = keys.collect();

@@ -21,11 +21,15 @@ mod bad_files;
 mod cells;
 mod chinook;
 mod completions;
+mod compression;
 mod crash;
 mod deploy;
 mod deploying;
 mod diff;
 mod docs;
+#[cfg(feature = "encryption")]
+mod encryption;
+mod full_disk;
 mod generated;
 mod history;
 mod init;
@@ -41,6 +45,7 @@ mod offsite_faults;
 mod offsite_s3;
 #[cfg(feature = "sftp")]
 mod offsite_sftp;
+mod permissions;
 mod plan;
 mod prune;
 mod recover;

@@ -203,7 +203,10 @@ impl Sandbox {
 
     /// The archive of a backup.
     pub fn archive(&self, id: &str) -> PathBuf {
-        self.path(&format!("backups/{id}.tar.gz"))
+        let paths =
+            [".tar.gz", ".tar.zst", ".tar"].map(|end| self.path(&format!("backups/{id}{end}")));
+        let [first, ..] = &paths;
+        paths.iter().find(|path| path.exists()).unwrap_or(first).clone()
     }
 }
 

@@ -243,7 +243,7 @@ fn nothing_gets_over_the_fence() {
     service.check().unwrap();
     assert_eq!(machine.drop_ins(), Vec::<PathBuf>::new(), "the check changed something");
     service.prepare_fence().unwrap();
-    assert_eq!(machine.drop_ins().len(), 2, "{:?}", machine.drop_ins());
+    assert_eq!(machine.drop_ins().len(), 3, "{:?}", machine.drop_ins());
     service.prepare_fence().unwrap();
     let what = service.running().unwrap();
     service.raise_fence().unwrap();
@@ -434,4 +434,61 @@ fn units_of_a_user() {
     assert_eq!(machine.drop_ins(), Vec::<PathBuf>::new());
     drop(session.stdin.take());
     session.wait().unwrap();
+}
+
+/// What a deploy asks of a service, over and over: the part that is killed in the next test.
+#[test]
+#[ignore = "is started by the next test"]
+fn the_victim() {
+    let Ok(data) = std::env::var("PITON_VICTIM") else { return };
+    let settings = settings("units = ['victim']");
+    let (clock, warnings) = (System::uninterrupted(), Warnings::default());
+    let data = Path::new(&data);
+    let run = Path::new("/run");
+    let (clock, observer) = (&clock, &warnings);
+    let ground = Ground { root: data, data, run, environment: &[], clock, observer };
+    let service = settings.service(ground);
+    let what = Running { units: vec!["victim.socket".into(), "victim.service".into()] };
+    loop {
+        service.prepare_fence().unwrap();
+        service.raise_fence().unwrap();
+        service.stop().unwrap();
+        service.lift_fence().unwrap();
+        service.start(&what).unwrap();
+        service.remove_fence().unwrap();
+    }
+}
+
+#[test]
+#[ignore = "needs a machine that systemd runs"]
+fn killed_anywhere_it_can_be_done_again() {
+    let machine = Machine::new(&[
+        ("victim.service", "[Service]\nExecStart=/bin/sleep 1000\nRestart=always\n"),
+        ("victim.socket", "[Socket]\nListenStream=127.0.0.1:7773\n"),
+    ]);
+    let settings = settings("units = ['victim']");
+    let service = settings.service(machine.ground());
+    let what = Running { units: vec!["victim.socket".into(), "victim.service".into()] };
+    for trial in 0..30 {
+        let mut victim = Command::new(std::env::current_exe().unwrap());
+        victim.args(["--ignored", "--exact", "systemd::the_victim"]);
+        victim.env("PITON_VICTIM", &machine.data).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut victim = victim.spawn().unwrap();
+        thread::sleep(Duration::from_millis(20 + trial * 29));
+        assert!(victim.try_wait().unwrap().is_none(), "the victim failed by itself");
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+
+        service.prepare_fence().unwrap();
+        service.raise_fence().unwrap();
+        service.stop().unwrap();
+        assert!(part(&*service).state.is_stopped(), "trial {trial}");
+        assert!(!machine.systemctl(&["start", "victim.service"]), "trial {trial}");
+        assert!(!machine.systemctl(&["start", "victim.socket"]), "trial {trial}");
+        service.lift_fence().unwrap();
+        service.start(&what).unwrap();
+        assert!(machine.is_active("victim.service") && machine.is_active("victim.socket"));
+        service.remove_fence().unwrap();
+        assert_eq!(machine.drop_ins(), Vec::<PathBuf>::new(), "trial {trial}");
+    }
 }

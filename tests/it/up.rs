@@ -146,3 +146,24 @@ fn colour_only_where_asked_for() {
     assert!(asked.run("status").stdout.contains('\u{1b}'));
     assert!(!asked.run("status --color never").stdout.contains('\u{1b}'));
 }
+
+/// Deploys are often made by root, and the service is not: it has to be able to write.
+#[test]
+fn a_new_database_belongs_to_whom_its_folder_belongs() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let sandbox = Sandbox::new()
+        .migration("001_users.sql", USERS)
+        .migration("other/001_plain.sql", "CREATE TABLE plain (id INTEGER PRIMARY KEY);");
+    let data = sandbox.path("data");
+    std::fs::create_dir(&data).unwrap();
+    // Only root may give it away; to anybody else everything belongs anyway.
+    let _ = chown(&data, Some(12_345), Some(23_456));
+    sandbox.run("up").success();
+    let owner = |path: &std::path::Path| {
+        let found = std::fs::metadata(path).unwrap();
+        (found.uid(), found.gid())
+    };
+    for name in ["app.db", "other.db"] {
+        assert_eq!(owner(&data.join(name)), owner(&data), "{name}");
+    }
+}

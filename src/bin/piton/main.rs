@@ -32,14 +32,14 @@ fn run(arguments: &Arguments, words: &[OsString]) -> u8 {
 }
 
 /// Lets a test fail one change of the file system; see `piton::disk::fault`.
-#[cfg(debug_assertions)]
+#[cfg(any(debug_assertions, feature = "faults"))]
 fn arm_fault() {
     if let Ok(text) = std::env::var("PITON_FAULT")
         && !piton::disk::fault::arm_from(&text)
     {
-        eprintln!("piton: PITON_FAULT is not of the form POINT:NTH:kill or POINT:NTH:ERRNO");
+        eprintln!("piton: PITON_FAULT is not of the form POINT:NTH:kill, :ERRNO or :leave-out");
     }
 }
 
-#[cfg(not(debug_assertions))]
+#[cfg(not(any(debug_assertions, feature = "faults")))]
 fn arm_fault() {}

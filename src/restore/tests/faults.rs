@@ -84,3 +84,49 @@ fn an_undo_that_dies_at_any_call_is_wholly_done_or_never_happened() {
         assert!(found == old || found == new, "call {nth}: {found:#?}");
     }
 }
+
+#[test]
+fn a_file_that_a_power_cut_left_under_both_names_is_moved_away() {
+    let (place, backup) = changed();
+    restore(&place, &backup).unwrap();
+    let new = state(&place.data);
+    let journal_stands = |nth| {
+        let (place, backup) = changed();
+        arm_here(ANY_POINT, nth, Fault::Crash);
+        restore(&place, &backup).unwrap_err();
+        disarm();
+        place.data.join(".piton/restore.json").exists().then_some(place)
+    };
+    let place = (1..).find_map(journal_stands).unwrap();
+    let undo = std::fs::read_dir(place.data.join(".piton/undo")).unwrap().next().unwrap().unwrap();
+    // The new name has reached the disk, and the removal of the old one has not.
+    let kept = undo.path().join("tree/new/new.db");
+    std::fs::hard_link(place.data.join("new/new.db"), kept).unwrap();
+    recover(&place.data, &Silent).unwrap().unwrap();
+    assert_eq!(state(&place.data), new);
+}
+
+#[test]
+fn a_note_that_was_cut_off_while_it_was_written_is_swept_away() {
+    let (place, _) = changed();
+    let private = place.data.join(".piton");
+    std::fs::create_dir_all(&private).unwrap();
+    for name in ["last-run.json.partial", "restore.json.partial"] {
+        std::fs::write(private.join(name), "{").unwrap();
+    }
+    assert!(recover(&place.data, &Silent).unwrap().is_none());
+    assert_eq!(std::fs::read_dir(&private).unwrap().count(), 0);
+}
+
+#[test]
+fn a_journal_that_a_power_cut_left_under_both_names_ends() {
+    let (place, backup) = changed();
+    let restored = restore(&place, &backup).unwrap();
+    let new = state(&place.data);
+    let journal = place.data.join(".piton/restore.json");
+    std::fs::hard_link(restored.undo.join("record.json"), &journal).unwrap();
+    recover(&place.data, &Silent).unwrap().unwrap();
+    assert_eq!(state(&place.data), new);
+    assert!(!journal.exists());
+    assert!(restored.undo.join("record.json").exists());
+}

@@ -46,6 +46,34 @@ pub struct Global {
         help_heading = "Global"
     )]
     pub exclude: Vec<String>,
+    /// How a backup is compressed: gzip, zstd or none [default: gzip].
+    #[arg(
+        long,
+        global = true,
+        env = "PITON_COMPRESSION",
+        value_name = "KIND",
+        help_heading = "Global"
+    )]
+    pub compression: Option<String>,
+    /// An age recipient that backups are encrypted to; may be given several times.
+    #[arg(
+        long,
+        global = true,
+        env = "PITON_RECIPIENTS",
+        value_name = "AGE1",
+        value_delimiter = ',',
+        help_heading = "Global"
+    )]
+    pub recipients: Vec<String>,
+    /// The file of the age identity that opens encrypted backups.
+    #[arg(
+        long,
+        global = true,
+        env = "PITON_IDENTITY",
+        value_name = "FILE",
+        help_heading = "Global"
+    )]
+    pub identity: Option<PathBuf>,
     /// How long to wait for another writer [default: 5s].
     #[arg(
         long,

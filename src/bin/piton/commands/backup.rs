@@ -21,11 +21,12 @@ fn render(report: &BackupReport, context: &Context) -> Report {
     let manifest = &taken.backup.manifest;
     let id = taken.backup.id();
     let archive = context.project.store().archive_path(id);
+    let encrypted = if taken.backup.sealed.is_some() { ", encrypted" } else { "" };
     let (outcome, mut human) = match taken.origin {
         Origin::New => (
             Outcome::Done,
             format!(
-                "{} {id}: {}, {}, {} in the archive, verified\n  {}\n",
+                "{} {id}: {}, {}, {} in the archive{encrypted}, verified\n  {}\n",
                 text::styled(text::GOOD, "backup"),
                 text::count(manifest.databases.len(), "database", "databases"),
                 text::count(manifest.files.len(), "file", "files"),

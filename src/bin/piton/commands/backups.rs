@@ -4,13 +4,19 @@ use super::{Context, selector};
 use crate::render::{Report, text};
 use anyhow::Result;
 use chrono::Utc;
-use piton::{project::Outcome, store::Backup};
+use piton::{error::StoreError, project::Outcome, store::Backup};
 use serde_json::json;
 
 /// Lists them, or shows the manifest of one.
 pub fn run(context: &Context, id: Option<&str>) -> Result<Report> {
     if let Some(id) = id {
-        let backup = context.project.store().find(&selector(id)?)?;
+        let store = context.project.store();
+        let backup = store.find(&selector(id)?)?;
+        // Without an identity there is something to show all the same.
+        let backup = match store.unseal(&backup) {
+            Err(piton::Error::Store(StoreError::NoIdentity { .. })) => backup,
+            other => other?.into_owned(),
+        };
         return Ok(show(&backup));
     }
     let catalog = context.project.backups()?;
@@ -62,6 +68,10 @@ pub fn line(backup: &Backup) -> String {
         [first, rest @ ..] if rest.iter().all(|other| other == first) => format!(", at {first}"),
         _ => ", at several positions".into(),
     };
+    let what = match &backup.sealed {
+        Some(_) if manifest.databases.is_empty() => "encrypted".into(),
+        _ => text::count(manifest.databases.len(), "database", "databases"),
+    };
     let pinned = if backup.pinned { "  pinned" } else { "" };
     let label = backup.label.as_ref().map(|label| format!("  {label}")).unwrap_or_default();
     format!(
@@ -69,7 +79,7 @@ pub fn line(backup: &Backup) -> String {
         text::styled(text::STRONG, backup.id().as_str()),
         reason(backup),
         text::bytes(backup.archive_bytes),
-        text::count(manifest.databases.len(), "database", "databases"),
+        what,
         text::ago(manifest.created, Utc::now()),
     )
 }
@@ -90,6 +100,13 @@ pub fn show(backup: &Backup) -> Report {
         manifest.piton_version
     ));
     human.push_str(&format!("verified {}\n", backup.verified.format("%Y-%m-%d %H:%M:%S UTC")));
+    if let Some(sealed) = &backup.sealed {
+        human.push_str(&format!("encrypted to {}\n", sealed.recipients.join(", ")));
+        if manifest.files.is_empty() && manifest.databases.is_empty() {
+            human.push_str(&text::next("piton backups ID --identity FILE shows what is in it"));
+            return Report::new(Outcome::Done, json!({ "backup": backup }), human);
+        }
+    }
     for database in &manifest.databases {
         let rows: u64 = database.facts.rows.values().sum();
         let at = database.position.as_deref().map_or_else(String::new, |at| format!(", at {at}"));

@@ -3,6 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use chrono::{DateTime, Utc};
 use piton::Error;
+pub use piton::error::bytes;
 
 /// Good news.
 pub const GOOD: Style = AnsiColor::Green.on_default().bold();
@@ -41,18 +42,6 @@ pub fn failure(error: &Error) -> String {
 /// The last line of a report: what to type.
 pub fn next(command: &str) -> String {
     format!("{} {command}\n", styled(STRONG, "next:"))
-}
-
-/// A number of bytes, as people say it.
-pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = count as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
 /// How long ago something was.

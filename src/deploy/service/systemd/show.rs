@@ -80,9 +80,14 @@ impl Record {
         Some(self.get("FragmentPath")).filter(|path| !path.is_empty()).into_iter().chain(drop_ins)
     }
 
-    /// Units that start it or that it starts by themselves.
+    /// Units that start it or that it starts by themselves. systemd knows them only while they are
+    /// loaded, so those that bear the name of a service are always among them; there may be none.
     pub(super) fn triggers(&self) -> Vec<String> {
-        self.names(&["TriggeredBy", "Triggers"])
+        let mut names = self.names(&["TriggeredBy", "Triggers"]);
+        if let Some(name) = self.id().strip_suffix(".service") {
+            names.extend(TRIGGERS.map(|kind| format!("{name}{kind}")));
+        }
+        names
     }
 
     /// Units that systemd stops together with it.
@@ -204,6 +209,9 @@ mod tests {
         let text = "TriggeredBy=app.socket app.timer\nTriggers=\nRequiredBy=multi-user.target \
             worker.service\nBoundBy=dev-sda.device\nConsistsOf=helper.service\n";
         assert_eq!(record(text).triggers(), ["app.socket", "app.timer"]);
+        let text_of_service = format!("Id=a.service\n{text}");
+        let found = record(&text_of_service).triggers();
+        assert_eq!(found, ["app.socket", "app.timer", "a.socket", "a.timer", "a.path"]);
         assert_eq!(record(text).dependents(), ["worker.service", "helper.service"]);
         let text = "FragmentPath=/etc/a.service\nDropInPaths=/run/b.conf /etc/c.conf\n";
         let found: Vec<String> = record(text).files().map(ToString::to_string).collect();
