@@ -121,6 +121,20 @@ pub enum Event {
         /// The line, without its end.
         line: String,
     },
+    /// The place off the machine does not answer, and is asked again a little later.
+    Retrying {
+        /// What went wrong, as a sentence.
+        reason: String,
+        /// How long until then, in milliseconds.
+        milliseconds: u64,
+    },
+    /// A backup now lies off the machine too.
+    BackupCopied {
+        /// Its id.
+        id: String,
+        /// Size of the archive in bytes.
+        archive_bytes: u64,
+    },
     /// Something that the user should know and that stops nothing.
     Warning {
         /// One sentence.
@@ -140,4 +154,10 @@ pub enum Work {
     Unpack,
     /// Putting the unpacked files in place.
     Publish,
+    /// Copying an archive off the machine.
+    Copy,
+    /// Reading back what was copied.
+    Compare,
+    /// Fetching an archive from off the machine.
+    Fetch,
 }

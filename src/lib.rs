@@ -8,6 +8,7 @@ pub mod project;
 
 pub mod deploy;
 
+pub mod offsite;
 pub mod rehearse;
 pub mod restore;
 

@@ -9,6 +9,7 @@ mod deploy;
 mod disk;
 mod health;
 mod history;
+mod offsite;
 mod place;
 mod project;
 mod restore;
@@ -22,6 +23,7 @@ pub use deploy::DeployError;
 pub use disk::DiskError;
 pub use health::{HealthError, ProbeFailure};
 pub use history::HistoryError;
+pub use offsite::OffsiteError;
 pub use place::Place;
 pub use project::ProjectError;
 pub use restore::{FileHolder, Held, HotParts, Limit, RestoreError};
@@ -61,6 +63,9 @@ pub enum Error {
     /// A restore was refused or could not be finished.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// The place off the machine.
+    #[error(transparent)]
+    Offsite(#[from] OffsiteError),
     /// A deploy was refused, or turned back.
     #[error(transparent)]
     Deploy(#[from] DeployError),
@@ -185,6 +190,7 @@ impl Error {
             Self::Store(error) => error.kind(),
             Self::Backup(error) => error.kind(),
             Self::Restore(error) => error.kind(),
+            Self::Offsite(error) => error.kind(),
             Self::Deploy(error) => error.kind(),
             Self::Service(error) => error.kind(),
             Self::Health(error) => error.kind(),
@@ -217,6 +223,7 @@ impl Error {
             Self::Store(error) => error.hint(),
             Self::Backup(error) => error.hint(),
             Self::Restore(error) => error.hint(),
+            Self::Offsite(error) => error.hint(),
             Self::Deploy(error) => error.hint(),
             Self::Service(error) => error.hint(),
             Self::Health(error) => error.hint(),

@@ -7,6 +7,7 @@ use crate::{
     event::Observer,
     history::Migration,
     lock::Patience,
+    offsite,
     plan::position_of,
     store::{
         Backup, BackupId, Catalog, Changed, Checking, Reason, Remark, Selector, Store, Verified,
@@ -14,6 +15,26 @@ use crate::{
 };
 use rusqlite::Connection;
 use std::{path::Path, sync::Arc};
+
+/// A backup, and what became of its copy off the machine.
+#[derive(Debug)]
+pub struct BackupReport {
+    /// The backup.
+    pub taken: backup::Taken,
+    /// What was copied; nothing where no place is configured, or not for such backups.
+    pub offsite: Option<offsite::Report>,
+}
+
+/// What is said about a backup now.
+#[derive(Debug)]
+pub struct Remarked {
+    /// The backup.
+    pub backup: Backup,
+    /// Whether that is anything new.
+    pub changed: Changed,
+    /// Why it could not be said of the copy off the machine, where one is known of.
+    pub offsite_failure: Option<Error>,
+}
 
 /// What reading backups back has shown.
 #[derive(Debug, Default)]
@@ -25,7 +46,7 @@ pub struct Verification {
 }
 
 impl Project {
-    /// Takes a backup now.
+    /// Takes a backup now, and copies it off the machine where that is configured.
     ///
     /// # Errors
     /// Those of [`backup::take`]; nothing is left behind.
@@ -34,15 +55,16 @@ impl Project {
         label: Option<String>,
         patience: Patience,
         observer: &dyn Observer,
-    ) -> Result<backup::Taken> {
+    ) -> Result<BackupReport> {
         if !crate::disk::exists(&self.config.data)? {
             let data = self.config.data.clone();
             return Err(crate::error::BackupError::NoData { data }.into());
         }
-        let _lock = self.begin(patience, observer)?;
+        let lock = self.begin(patience, observer)?;
         let taken = self.take_backup(Reason::Manual, label, observer)?;
         self.prune_after(Some(taken.backup.id()), observer);
-        Ok(taken)
+        drop(lock);
+        Ok(BackupReport { taken, offsite: self.copy_after(Reason::Manual, observer) })
     }
 
     /// The backups, newest first, and whatever else lies in their directory.
@@ -53,12 +75,33 @@ impl Project {
         self.store().list()
     }
 
-    /// Changes what is said about a backup: pinned or not, its label.
+    /// Changes what is said about a backup: pinned or not, its label. It is said of the copy off
+    /// the machine too, and of that alone where the backup is not here.
     ///
     /// # Errors
     /// A backup that cannot be found; the system's, with the path.
-    pub fn remark(&self, selector: &Selector, remark: &Remark) -> Result<(Backup, Changed)> {
-        self.store().remark(selector, remark)
+    pub fn remark(
+        &self,
+        selector: &Selector,
+        remark: &Remark,
+        observer: &dyn Observer,
+    ) -> Result<Remarked> {
+        match self.store().remark(selector, remark) {
+            Ok((backup, changed)) => {
+                // Said there at once: pruning here may take away what would say it later.
+                let copied = changed == Changed::Yes && self.is_copied(backup.id());
+                let id = Selector::Prefix(backup.id().to_string());
+                let said = copied.then(|| self.remark_offsite(&id, remark, observer));
+                Ok(Remarked { backup, changed, offsite_failure: said.and_then(Result::err) })
+            }
+            Err(Error::Store(StoreError::NotFound { .. } | StoreError::Empty { .. }))
+                if self.config.offsite.is_some() =>
+            {
+                let (backup, changed) = self.remark_offsite(selector, remark, observer)?;
+                Ok(Remarked { backup, changed, offsite_failure: None })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads backups back: one, or all that are there, damaged ones too.

@@ -8,6 +8,7 @@ mod deploy;
 pub use deploy::DeployConfig;
 
 use super::{
+    offsite_keys::StoreKeys,
     retention::{RetentionKeys, size},
     sealing::{self, BackupKeys},
 };
@@ -17,6 +18,7 @@ use crate::{
     disk,
     error::{Place, ProjectError},
     history::duration,
+    offsite,
     store::{Compression, Filter, Keys, RESERVE, Retention},
 };
 use serde::Deserialize;
@@ -71,6 +73,9 @@ pub struct File {
     /// Which backups are kept.
     #[serde(default)]
     pub retention: RetentionKeys,
+    /// Where backups are copied to.
+    #[serde(default)]
+    pub store: StoreKeys,
     /// How a deploy goes.
     #[serde(default)]
     pub deploy: DeployKeys,
@@ -162,6 +167,8 @@ pub struct Config {
     pub reserve: u64,
     /// Which backups are kept.
     pub retention: Retention,
+    /// Where backups are copied to, where that is wanted.
+    pub offsite: Option<offsite::Settings>,
     /// How a deploy goes.
     pub deploy: DeployConfig,
     /// Targets by name: pattern of databases, migrations folder.
@@ -251,6 +258,7 @@ impl Reader<'_> {
         let include = patterns(&over.include, file.include.as_ref());
         let retention = file.retention.rules();
         let retention = retention.map_err(|(span, reason)| self.wrong(span, reason))?;
+        let offsite = self.offsite(&file, parent)?;
         let mut targets = BTreeMap::new();
         for (name, keys) in &file.targets {
             let folder = keys.migrations.as_ref().map(|path| self.existing("migrations", path));
@@ -307,10 +315,19 @@ impl Reader<'_> {
                 None => RESERVE,
             },
             retention,
+            offsite,
             deploy: self.deploy(&file.deploy)?,
             targets,
             root,
             file,
+        })
+    }
+
+    fn offsite(&self, file: &File, parent: &Path) -> Result<Option<offsite::Settings>> {
+        let settings = file.store.offsite.as_ref().map(|keys| keys.settings(parent)).transpose();
+        settings.map_err(|(span, reason)| match span {
+            Some(span) => self.wrong(span, reason),
+            None => ProjectError::Setting { name: "[store.offsite] url".into(), reason }.into(),
         })
     }
 

@@ -16,6 +16,7 @@ use crate::{
     error::{DeployError, FileHolder},
     event::Observer,
     lock::{self, Patience, Scope},
+    offsite,
     plan::{DatabasePlan, Finding, Severity},
     restore::{self, Gate},
     store::{BackupId, LOGS_NAME, Reason},
@@ -47,6 +48,8 @@ pub struct DeployReport {
     pub record: Record,
     /// How it ended, and what was wrong at its very end.
     pub finished: Finished,
+    /// What was copied off the machine; nothing where no place is configured, or the deploy failed.
+    pub offsite: Option<offsite::Report>,
 }
 
 impl DeployReport {
@@ -73,7 +76,7 @@ impl Project {
             return Err(DeployError::NoReleases.into());
         }
         let holder = &self.world.holder;
-        let _lock = lock::acquire(data, Scope::Deploy, holder, options.patience, observer)?;
+        let lock = lock::acquire(data, Scope::Deploy, holder, options.patience, observer)?;
         if let Some(last) = state::read(data)?
             && (last.is_under_way() || last.ending == Some(Ending::RollbackFailed))
         {
@@ -88,7 +91,10 @@ impl Project {
         record.release.clone_from(&options.release);
         record.rehearsal = self.config.deploy.rehearsal;
         let restart = options.restart.unwrap_or(self.config.deploy.restart);
-        self.with_machine(restart, record, interrupted, observer, Entrance::Begin)
+        let entrance = Entrance::Begin;
+        let report = self.with_machine(restart, record, interrupted, observer, entrance)?;
+        drop(lock);
+        Ok(self.copied(report, observer))
     }
 
     /// Goes on with the last deploy, gives it up, or takes it back.
@@ -108,9 +114,20 @@ impl Project {
         if state::read(data)?.is_none() {
             return Err(none().into());
         }
-        let _lock = lock::acquire(data, Scope::Deploy, &self.world.holder, patience, observer)?;
+        let lock = lock::acquire(data, Scope::Deploy, &self.world.holder, patience, observer)?;
         let record = state::read(data)?.ok_or_else(none)?;
-        self.with_machine(self.config.deploy.restart, record, interrupted, observer, entrance)
+        let restart = self.config.deploy.restart;
+        let report = self.with_machine(restart, record, interrupted, observer, entrance)?;
+        drop(lock);
+        Ok(self.copied(report, observer))
+    }
+
+    /// Copies after the service is up again; of a deploy that failed, its failure is read first.
+    fn copied(&self, mut report: DeployReport, observer: &dyn Observer) -> DeployReport {
+        if report.outcome().exit_code() == 0 {
+            report.offsite = self.copy_after(Reason::Deploy, observer);
+        }
+        report
     }
 
     /// The record of the last deploy, and why migrations are held, where they are.
@@ -176,7 +193,7 @@ impl Project {
             heeding: &heeding,
         };
         let finished = deploy.enter(entrance, &mut record, &log)?;
-        Ok(DeployReport { record, finished })
+        Ok(DeployReport { record, finished, offsite: None })
     }
 
     fn refuse_denied(plans: &[DatabasePlan]) -> Result<()> {

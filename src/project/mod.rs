@@ -12,6 +12,8 @@ mod diff;
 mod init;
 mod interrupted;
 pub mod last_run;
+mod offsite;
+pub mod offsite_keys;
 mod operate;
 mod outcome;
 mod prune;
@@ -27,7 +29,7 @@ mod up;
 mod world;
 
 pub use adopt::Adopted;
-pub use backups::Verification;
+pub use backups::{BackupReport, Remarked, Verification};
 pub use check::{CheckedTarget, Strictness};
 pub use config::{Config, Overrides};
 pub use deploy::{DeployOptions, DeployReport, outcome as deploy_outcome};

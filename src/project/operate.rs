@@ -11,6 +11,7 @@ use crate::{
     history::{self, Migration, Version},
     ledger::Witness,
     lock::Patience,
+    offsite,
     plan::{Action, Assessment, DatabasePlan, PlannedStatement, Position, State, truth},
     schema::schema_hash,
     sql::{Class, classify},
@@ -40,6 +41,8 @@ pub struct OperationReport {
     pub failure: Option<Error>,
     /// Why the backup could not be put back, where that failed.
     pub restore_failure: Option<Error>,
+    /// What was copied off the machine; nothing where no place is configured, or the run failed.
+    pub offsite: Option<offsite::Report>,
 }
 
 impl Project {
@@ -87,7 +90,7 @@ impl Project {
         if !disk::exists(&path)? {
             return Err(DatabaseError::Missing { path }.into());
         }
-        let _lock = self.begin(patience, observer)?;
+        let lock = self.begin(patience, observer)?;
         self.refuse_in_deploy()?;
         let mut report = OperationReport {
             outcome: Outcome::NothingToDo,
@@ -97,6 +100,7 @@ impl Project {
             done: Vec::new(),
             failure: None,
             restore_failure: None,
+            offsite: None,
         };
         let Some(connection) = databases::open_to_read(&path, &self.config)? else {
             return Err(DatabaseError::Missing { path }.into());
@@ -117,6 +121,8 @@ impl Project {
         last_run::note(&self.config.data, &run, observer);
         if report.outcome == Outcome::Done {
             self.prune_after(report.backup.as_ref(), observer);
+            drop(lock);
+            report.offsite = self.copy_after(Reason::Script, observer);
         }
         Ok(report)
     }

@@ -8,7 +8,7 @@ use crate::{
     Result, deploy, disk,
     event::{Event, Observer},
     lock::Patience,
-    restore,
+    offsite, restore,
     store::{
         Backup, BackupId, Catalog, Reason, Retention,
         retention::{Protection, Verdict},
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What pruning would do, or did.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PruneReport {
     /// The rules.
     pub retention: Retention,
@@ -26,6 +26,8 @@ pub struct PruneReport {
     pub removed: Vec<BackupId>,
     /// Bytes that the backups directory takes, with whatever else lies there.
     pub directory_bytes: u64,
+    /// What was done off the machine; nothing where no place is configured.
+    pub offsite: Option<offsite::Report>,
 }
 
 impl PruneReport {
@@ -51,11 +53,14 @@ impl Project {
     /// The system's, with the path; what was removed until then stays removed.
     pub fn prune(&self, patience: Patience, observer: &dyn Observer) -> Result<PruneReport> {
         // A restore that reads a backup holds the lock.
-        let _lock = match disk::exists(&self.config.data)? {
+        let lock = match disk::exists(&self.config.data)? {
             true => Some(self.begin(patience, observer)?),
             false => None,
         };
-        self.prune_surplus(None)
+        let mut report = self.prune_surplus(None)?;
+        drop(lock);
+        report.offsite = self.sync_where_configured(observer);
+        Ok(report)
     }
 
     /// Prunes after a backup, where rules are set; the caller holds the lock.
@@ -93,11 +98,12 @@ impl Project {
         protection.unfinished.extend(used.cloned());
         let taken = directory_bytes.saturating_sub(foreign);
         let verdicts = retention.judge(&backups, &protection, (self.world.clock)(), taken);
-        Ok(PruneReport { retention, verdicts, removed: Vec::new(), directory_bytes })
+        let removed = Vec::new();
+        Ok(PruneReport { retention, verdicts, removed, directory_bytes, offsite: None })
     }
 
     /// What the last runs and an interrupted restore need.
-    fn protection(&self, backups: &[Backup]) -> Result<Protection> {
+    pub(super) fn protection(&self, backups: &[Backup]) -> Result<Protection> {
         let mut protection = Protection::default();
         protection.unfinished.extend(restore::needed_backups(&self.config.data)?);
         if let Some(record) = deploy::state::read(&self.config.data)? {

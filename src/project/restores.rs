@@ -9,7 +9,8 @@ use crate::{
     error::ProjectError,
     event::{Observer, Steadfast},
     ledger,
-    lock::{PRIVATE_FOLDER, Patience, Scope},
+    lock::{Lock, PRIVATE_FOLDER, Patience, Scope},
+    offsite,
     restore::{self, Gate, HotUndo, Preview, Recovered, Restored, Seen},
     store::{Backup, BackupId, Filter, Reason, Selector},
 };
@@ -44,6 +45,9 @@ pub struct RestoreReport {
     pub preview: Preview,
     /// What was done; nothing where only the preview was asked for.
     pub restored: Option<Restored>,
+    /// What was copied off the machine; nothing where no place is configured, or not for such
+    /// backups.
+    pub offsite: Option<offsite::Report>,
 }
 
 impl Project {
@@ -62,7 +66,7 @@ impl Project {
         }
         let backup = self.source(source)?;
         let preview = self.preview(&backup, options, Some(observer))?;
-        Ok(RestoreReport { backup, preview, restored: None })
+        Ok(RestoreReport { backup, preview, restored: None, offsite: None })
     }
 
     /// Puts a backup back, after a safety backup of what is there now.
@@ -76,11 +80,12 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<RestoreReport> {
         let backup = self.source(source)?;
-        let _lock = self.begin_restore(options.patience, observer)?;
+        let lock = self.begin_restore(options.patience, observer)?;
         self.refuse_in_deploy()?;
         // Counting the rows that get lost is for whoever decides, and takes its time.
         let preview = self.preview(&backup, options, None)?;
         self.put_in_place(
+            lock,
             backup,
             preview,
             options,
@@ -103,16 +108,17 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<RestoreReport> {
         let RestoreReport { backup, preview, .. } = previewed;
-        let _lock = self.begin_restore(options.patience, observer)?;
+        let lock = self.begin_restore(options.patience, observer)?;
         self.refuse_in_deploy()?;
         let seen = preview.seen.clone();
         let safety = Safety::Take { seen: Some(&seen), save_lost };
-        self.put_in_place(backup, preview, options, safety, observer)
+        self.put_in_place(lock, backup, preview, options, safety, observer)
     }
 
-    /// Carries a restore out and keeps its books; the caller holds the lock.
+    /// Carries a restore out and keeps its books; what is copied off the machine needs no lock.
     fn put_in_place(
         &self,
+        lock: Lock,
         backup: Backup,
         preview: Preview,
         options: &RestoreOptions,
@@ -129,7 +135,9 @@ impl Project {
             last_run::note(&self.config.data, &run, observer);
         }
         self.prune_after(Some(backup.id()), observer);
-        Ok(RestoreReport { backup, preview, restored: Some(restored) })
+        drop(lock);
+        let offsite = self.copy_after(Reason::Safety, observer);
+        Ok(RestoreReport { backup, preview, restored: Some(restored), offsite })
     }
 
     /// Unpacks a backup beside the live data.
@@ -144,7 +152,8 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<Backup> {
         let store = self.store();
-        let backup = store.unseal(&store.find(selector)?)?.into_owned();
+        let found = store.find(selector).map_err(|error| self.or_elsewhere(error))?;
+        let backup = store.unseal(&found)?.into_owned();
         restore::to_directory(&store, &backup, folder, &Filter::new(only)?, observer)?;
         Ok(backup)
     }
@@ -240,7 +249,9 @@ impl Project {
 
     fn source(&self, source: &Source) -> Result<Backup> {
         match source {
-            Source::Named(selector) => self.store().find(selector),
+            Source::Named(selector) => {
+                self.store().find(selector).map_err(|error| self.or_elsewhere(error))
+            }
             Source::LastRun => self.last_run_backup(),
         }
     }

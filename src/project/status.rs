@@ -6,6 +6,7 @@ use crate::{
     event::Observer,
     history::Ignored,
     ledger::{self, Entry},
+    offsite::Standing,
     plan::DatabasePlan,
     store::Backup,
 };
@@ -25,6 +26,8 @@ pub struct Status {
     pub newest_backup: Option<Backup>,
     /// How many backups there are.
     pub backups: usize,
+    /// What is known about the copies off the machine; nothing where no place is configured.
+    pub offsite: Option<Standing>,
 }
 
 /// One row of a ledger, with its database.
@@ -46,12 +49,16 @@ impl Project {
         self.settle(observer)?;
         let targets = self.selected(selection)?;
         let plans = databases::plan_all(&self.config, &targets, &selection.settings)?;
-        let backups = self.store().list()?.backups;
+        let catalog = self.store().list()?;
+        let settings = self.config.offsite.as_ref();
+        let offsite = settings.map(|settings| Standing::of(settings, &self.store(), &catalog));
+        let backups = catalog.backups;
         Ok(Status {
             plans,
             ignored: targets.ignored,
             interrupted: self.interrupted_run(),
             backups: backups.len(),
+            offsite,
             newest_backup: backups.into_iter().next(),
         })
     }

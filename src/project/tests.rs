@@ -49,6 +49,7 @@ fn open(root: &Path, hours: &Arc<AtomicI64>) -> Project {
         clock: Box::new(move || began + TimeDelta::hours(hours.load(Ordering::Relaxed))),
         random: Box::new(move || [7, 7, counter.fetch_add(1, Ordering::Relaxed)]),
         holder: Holder { pid: 1, host: "host".into(), command: "test".into() },
+        variables: Box::new(|_| None),
         temporary: std::env::temp_dir(),
         git_revision: None,
         deploy: None,
@@ -61,7 +62,7 @@ impl Place {
     fn backup(&self) -> BackupId {
         let hour = self.hours.fetch_add(1, Ordering::Relaxed);
         fs::write(self.folder.path().join("data/file"), format!("{hour}")).unwrap();
-        self.project.backup(None, Patience::Refuse, &Silent).unwrap().backup.manifest.id
+        self.project.backup(None, Patience::Refuse, &Silent).unwrap().taken.backup.manifest.id
     }
 
     fn listed(&self) -> Vec<BackupId> {
@@ -117,7 +118,7 @@ fn looking_creates_nothing() {
     place.project.plan_prune(&Silent).unwrap();
     assert!(place.project.verify(None, &Silent).unwrap().verified.is_empty());
     place.project.verify(Some(&Selector::Latest), &Silent).unwrap_err();
-    place.project.remark(&Selector::Latest, &Remark::Pin).unwrap_err();
+    place.project.remark(&Selector::Latest, &Remark::Pin, &Silent).unwrap_err();
     assert_eq!(fs::read_dir(place.folder.path().join("data")).unwrap().count(), 0);
     assert!(!place.folder.path().join("backups").exists());
 }
@@ -134,12 +135,16 @@ fn remarks_last_and_change_nothing_else() {
         (&label, Changed::Yes),
         (&Remark::Unpin, Changed::Yes),
     ] {
-        assert_eq!(place.project.remark(&named(&id), remark).unwrap().1, changed, "{remark:?}");
+        assert_eq!(
+            place.project.remark(&named(&id), remark, &Silent).unwrap().changed,
+            changed,
+            "{remark:?}"
+        );
     }
     let backup = place.project.store().load(&id).unwrap();
     assert_eq!((backup.pinned, backup.label.as_deref()), (false, Some("before")));
     assert_eq!(fs::read(place.project.store().archive_path(&id)).unwrap(), archive);
-    place.project.remark(&named(&id), &Remark::Label(None)).unwrap();
+    place.project.remark(&named(&id), &Remark::Label(None), &Silent).unwrap();
     assert_eq!(place.project.store().load(&id).unwrap().label, None);
 }
 
@@ -155,7 +160,7 @@ fn without_rules_nothing_is_pruned() {
 fn every_backup_is_followed_by_pruning_and_pins_hold() {
     let place = place("[retention]\nlast = 2\n");
     let first = place.backup();
-    place.project.remark(&named(&first), &Remark::Pin).unwrap();
+    place.project.remark(&named(&first), &Remark::Pin, &Silent).unwrap();
     let ids = [place.backup(), place.backup(), place.backup()];
     assert_eq!(place.listed(), [ids[2].clone(), ids[1].clone(), first]);
     let left = fs::read_dir(place.project.store().root()).unwrap().count();

@@ -11,6 +11,7 @@ use crate::{
     database, deploy, disk,
     event::{self, Event, Observer},
     lock::Patience,
+    offsite,
     plan::DatabasePlan,
     store::{BackupId, Reason},
 };
@@ -76,6 +77,8 @@ pub struct UpReport {
     pub databases: Vec<DatabaseReport>,
     /// Why the backup could not be put back, where that failed.
     pub restore_failure: Option<Error>,
+    /// What was copied off the machine; nothing where no place is configured, or the run failed.
+    pub offsite: Option<offsite::Report>,
 }
 
 impl UpReport {
@@ -92,7 +95,12 @@ impl Project {
     /// # Errors
     /// What went wrong before anything was begun; what went wrong afterwards is in the report.
     pub fn up(&self, options: &UpOptions, observer: &dyn Observer) -> Result<UpReport> {
-        self.up_under(options, Anchor::Take, observer)
+        let mut report = self.up_under(options, Anchor::Take, observer)?;
+        // Whoever has a failure before them should read it at once: the next one copies.
+        if report.outcome == Outcome::Done && report.backup.is_some() {
+            report.offsite = self.copy_after(Reason::Run, observer);
+        }
+        Ok(report)
     }
 
     /// The same, under a backup that was taken before, as a deploy does.
@@ -397,5 +405,12 @@ fn worsen(outcome: &mut Outcome, kind: Kind) {
 }
 
 fn report(outcome: Outcome, plans: Vec<DatabasePlan>) -> UpReport {
-    UpReport { outcome, plans, backup: None, databases: Vec::new(), restore_failure: None }
+    UpReport {
+        outcome,
+        plans,
+        backup: None,
+        databases: Vec::new(),
+        restore_failure: None,
+        offsite: None,
+    }
 }

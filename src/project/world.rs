@@ -4,6 +4,9 @@ use crate::lock::Holder;
 use chrono::{DateTime, Utc};
 use std::path::PathBuf;
 
+/// Gives the value of a variable of the environment.
+pub type Variables = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What the library does not find out by itself.
 pub struct World {
     /// The time now.
@@ -12,6 +15,8 @@ pub struct World {
     pub random: Box<dyn Fn() -> [u8; 3] + Send + Sync>,
     /// Who works: process, machine, command.
     pub holder: Holder,
+    /// The variables of the environment; only credentials are looked for there.
+    pub variables: Variables,
     /// The folder for what may be lost at any time.
     pub temporary: PathBuf,
     /// The project's git revision, where known; backups keep it.
@@ -27,7 +32,8 @@ pub(super) fn secret<const COUNT: usize>() -> Option<[u8; COUNT]> {
 }
 
 impl World {
-    /// The real one: the system's clock, its random numbers and host name.
+    /// The real one: the system's clock, its random numbers and host name. It has no variables:
+    /// whoever wants credentials to be found in the environment sets them.
     #[must_use]
     pub fn system(command: &str) -> Self {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -40,6 +46,7 @@ impl World {
                 bytes
             }),
             holder: Holder { pid: std::process::id(), host, command: command.into() },
+            variables: Box::new(|_| None),
             temporary: std::env::temp_dir(),
             git_revision: None,
             deploy: None,

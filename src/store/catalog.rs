@@ -229,12 +229,7 @@ impl Store {
         if !beside.exists() {
             return self.load_from_archive(id, &archive);
         }
-        let backup: Backup = super::read_beside(&beside)?;
-        super::accept_format(&backup.manifest, &beside)?;
-        if backup.id() != id {
-            return Err(damaged(&beside, "it belongs to another backup").into());
-        }
-        backup.manifest.check().map_err(|reason| damaged(&beside, &reason))?;
+        let backup = accepted(super::read_beside(&beside)?, id, &beside)?;
         if backup.sealed.is_some() != self.is_sealed(&backup) {
             let reason = "one of archive and manifest is encrypted, the other is not";
             return Err(damaged(&beside, reason).into());
@@ -313,17 +308,36 @@ impl Store {
     }
 }
 
+/// Understands the description of a backup, which may come from anywhere.
+///
+/// # Errors
+/// [`StoreError::Damaged`] where it is none, or that of another backup.
+pub(crate) fn described(json: &[u8], id: &BackupId, shown: &Path) -> Result<Backup> {
+    accepted(super::from_json(json, shown)?, id, shown)
+}
+
+fn accepted(backup: Backup, id: &BackupId, shown: &Path) -> Result<Backup> {
+    let damaged = |reason: String| StoreError::Damaged { archive: shown.into(), reason };
+    super::accept_format(&backup.manifest, shown)?;
+    if backup.id() != id {
+        return Err(damaged("it belongs to another backup".into()).into());
+    }
+    backup.manifest.check().map_err(damaged)?;
+    Ok(backup)
+}
+
 enum Found {
     Archive(BackupId),
     Manifest(BackupId),
-    /// The lock and the staging area of a session.
+    /// The lock and the staging area of a session, and what copying off the machine keeps.
     Own,
     Stray(&'static str),
 }
 
 fn classify(path: &Path) -> Found {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if [super::LOCK_NAME, super::STAGING_NAME, super::LOGS_NAME].contains(&&*name) {
+    let own = [super::LOCK_NAME, super::STAGING_NAME, super::LOGS_NAME].contains(&&*name);
+    if own || name.starts_with(super::OFFSITE) {
         return Found::Own;
     }
     if name.ends_with(super::PARTIAL) {

@@ -55,7 +55,8 @@ pub use retention::Retention;
 pub use seal::{Keys, SECRET, Sealed};
 pub use segment::Segment;
 
-pub(crate) use digest::digest_of;
+pub(crate) use catalog::described;
+pub(crate) use digest::{Hashing, digest_of};
 pub(crate) use extended::is_kept;
 pub(crate) use extract::{Bare, dress};
 pub(crate) use inspect::{check_quickly, facts, open_copy, row_counts};
@@ -74,9 +75,11 @@ use std::{
 };
 
 const MANIFEST: &str = ".json";
-const PARTIAL: &str = ".partial";
+pub(crate) const PARTIAL: &str = ".partial";
 const LOCK_NAME: &str = ".lock";
 const STAGING_NAME: &str = ".staging";
+/// What copying off the machine keeps here has names that begin so.
+pub(crate) const OFFSITE: &str = ".offsite";
 /// The folder beside the backups that takes the logs of deploys.
 pub const LOGS_NAME: &str = "deploys";
 
@@ -242,7 +245,7 @@ fn partial_of(archive: &Path) -> PathBuf {
 }
 
 /// The text of a manifest, where it is needed as a whole.
-fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
+pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
     let mut json = Vec::new();
     let written = text::write(&mut json, value);
     written.map_err(|error| Error::Internal(format!("cannot write JSON: {error}")))?;

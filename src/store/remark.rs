@@ -15,6 +15,17 @@ pub enum Remark {
     Label(Option<String>),
 }
 
+impl Remark {
+    /// Says it about a backup.
+    pub(crate) fn apply(&self, backup: &mut Backup) {
+        match self {
+            Self::Pin => backup.pinned = true,
+            Self::Unpin => backup.pinned = false,
+            Self::Label(label) => backup.label.clone_from(label),
+        }
+    }
+}
+
 impl Store {
     /// Changes what is said about a backup; tells whether anything is different now.
     ///
@@ -27,11 +38,7 @@ impl Store {
         // Read again, because another session may have written it meanwhile.
         let before = self.load(&id)?;
         let mut backup = before.clone();
-        match remark {
-            Remark::Pin => backup.pinned = true,
-            Remark::Unpin => backup.pinned = false,
-            Remark::Label(label) => backup.label.clone_from(label),
-        }
+        remark.apply(&mut backup);
         if backup == before {
             return Ok((backup, Changed::No));
         }

@@ -42,6 +42,42 @@ pub struct Protection {
     pub unfinished: BTreeSet<BackupId>,
 }
 
+/// What the rules go by.
+pub trait Judged {
+    /// The backup's id.
+    fn id(&self) -> &BackupId;
+    /// When it was taken.
+    fn created(&self) -> DateTime<Utc>;
+    /// Why it was taken.
+    fn reason(&self) -> Reason;
+    /// Whether somebody pinned it.
+    fn is_pinned(&self) -> bool;
+    /// Bytes of its archive.
+    fn archive_bytes(&self) -> u64;
+}
+
+impl Judged for Backup {
+    fn id(&self) -> &BackupId {
+        self.id()
+    }
+
+    fn created(&self) -> DateTime<Utc> {
+        self.manifest.created
+    }
+
+    fn reason(&self) -> Reason {
+        self.manifest.reason
+    }
+
+    fn is_pinned(&self) -> bool {
+        self.pinned
+    }
+
+    fn archive_bytes(&self) -> u64 {
+        self.archive_bytes
+    }
+}
+
 /// What is to become of a backup, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
@@ -183,9 +219,9 @@ impl Retention {
     /// Judges backups, which come newest first; so do the verdicts. `taken` is what all backups
     /// take on the disk, in bytes.
     #[must_use]
-    pub fn judge(
+    pub fn judge<B: Judged>(
         &self,
-        backups: &[Backup],
+        backups: &[B],
         protection: &Protection,
         now: DateTime<Utc>,
         taken: u64,
@@ -195,7 +231,7 @@ impl Retention {
         self.rank(&mut verdicts);
         self.keep_periods(&mut verdicts, backups);
         for (verdict, backup) in verdicts.iter_mut().zip(backups) {
-            let age = (now - backup.manifest.created).to_std().unwrap_or_default();
+            let age = (now - backup.created()).to_std().unwrap_or_default();
             if self.within.is_some_and(|within| age <= within) {
                 verdict.keep.push(Keep::Within);
             }
@@ -217,7 +253,7 @@ impl Retention {
         }
     }
 
-    fn keep_periods(&self, verdicts: &mut [Verdict], backups: &[Backup]) {
+    fn keep_periods(&self, verdicts: &mut [Verdict], backups: &[impl Judged]) {
         let rules = [
             (Period::Hour, self.hourly),
             (Period::Day, self.daily),
@@ -229,7 +265,7 @@ impl Retention {
             let mut left = count.unwrap_or(0);
             let mut latest = None;
             for (verdict, backup) in verdicts.iter_mut().zip(backups) {
-                let name = period.name(backup.manifest.created);
+                let name = period.name(backup.created());
                 if left > 0 && latest.as_ref() != Some(&name) {
                     left -= 1;
                     verdict.keep.push(Keep::Period(period, name.clone()));
@@ -259,23 +295,23 @@ impl Retention {
     }
 }
 
-fn verdict(backup: &Backup) -> Verdict {
+fn verdict(backup: &impl Judged) -> Verdict {
     Verdict {
         backup: backup.id().clone(),
-        archive_bytes: backup.archive_bytes,
+        archive_bytes: backup.archive_bytes(),
         keep: Vec::new(),
         over_size: false,
     }
 }
 
-fn protect(verdicts: &mut [Verdict], backups: &[Backup], protection: &Protection) {
+fn protect(verdicts: &mut [Verdict], backups: &[impl Judged], protection: &Protection) {
     let mut safety = 0;
     for (at, (verdict, backup)) in verdicts.iter_mut().zip(backups).enumerate() {
-        let is_safety = backup.manifest.reason == Reason::Safety;
+        let is_safety = backup.reason() == Reason::Safety;
         safety += usize::from(is_safety);
         let reasons = [
             (at == 0, Keep::Newest),
-            (backup.pinned, Keep::Pinned),
+            (backup.is_pinned(), Keep::Pinned),
             (protection.before_last_run.contains(backup.id()), Keep::BeforeLastRun),
             (protection.unfinished.contains(backup.id()), Keep::Unfinished),
             (is_safety && safety <= SAFETY, Keep::Safety),

@@ -249,7 +249,7 @@ fn the_size_limit_takes_the_oldest_first_and_counts_what_the_rules_remove() {
         judged(&rules(2, 300), &backups, &none),
         ["keep: newest, last 1", "keep: last 2", "keep: pinned", "remove"]
     );
-    assert_eq!(rules(4, 400).judge(&[], &none, time("2026-11-20 18:00"), 0), []);
+    assert_eq!(rules(4, 400).judge::<Backup>(&[], &none, time("2026-11-20 18:00"), 0), []);
     assert!(Retention::default().is_empty());
 }
 

@@ -80,6 +80,23 @@ fn a_release_is_deployed_and_taken_back() {
 }
 
 #[test]
+fn the_backups_of_a_deploy_are_copied_off_the_machine_once_the_service_is_up() {
+    let served = served();
+    let sandbox = &served.0;
+    fs::create_dir(sandbox.path("disk")).unwrap();
+    let url = format!("url = \"file://{}\"", sandbox.path("disk").display());
+    sandbox.write("piton.toml", format!("{CONFIG}\n[store.offsite]\n{url}\npatience = \"0s\"\n"));
+    let document = sandbox.run("deploy --json").success().json();
+    assert!(!document["offsite"]["copied"].as_array().unwrap().is_empty(), "{document}");
+    sandbox.run("status").success().says("all of them copied");
+    // What does not work there is no concern of the deploy.
+    sandbox.remove("disk");
+    sandbox.write("migrations/003_more.sql", "CREATE TABLE more (id INTEGER);");
+    let ran = sandbox.run("deploy").success();
+    ran.says("warning: there is no folder").says("only here");
+}
+
+#[test]
 fn a_sick_release_is_rolled_back() {
     let served = served();
     let sandbox = &served.0;

@@ -110,6 +110,21 @@ fn configuration_keys() {
         assert!(written.contains(key.as_str()), "src/project/piton.toml lacks `{key}`");
     }
     all_documented("keys", keys);
+    let source = file("src/project/offsite_keys.rs");
+    let body =
+        source.split("pub struct OffsiteKeys {").nth(1).unwrap().split("\n}").next().unwrap();
+    let keys = body.lines().filter_map(|line| {
+        Some(line.trim().strip_prefix("pub ")?.split(':').next()?.replace('_', "-"))
+    });
+    let (reference, written) = (file("docs/offsite.md"), file("src/project/piton.toml"));
+    assert!(file("README.md").contains("(docs/offsite.md)"));
+    let mut count = 0;
+    for key in keys {
+        count += 1;
+        assert!(reference.contains(&format!("| `{key}` |")), "docs/offsite.md lacks `{key}`");
+        assert!(written.contains(&key), "src/project/piton.toml lacks `{key}`");
+    }
+    assert!(count > 10);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 const LEVELS: [&[&str]; 14] = [
     &["project"],
     &["deploy"],
-    &["restore", "rehearse"],
+    &["restore", "rehearse", "offsite"],
     &["difference"],
     &["apply", "backup"],
     &["plan", "store"],

@@ -47,6 +47,12 @@ mod managers;
 mod mounts;
 mod new;
 mod odd;
+mod offsite;
+mod offsite_faults;
+#[cfg(feature = "s3")]
+mod offsite_s3;
+#[cfg(feature = "sftp")]
+mod offsite_sftp;
 mod permissions;
 mod plan;
 mod prune;
@@ -55,6 +61,8 @@ mod restore;
 mod rollback;
 mod run;
 mod save_lost;
+#[cfg(any(feature = "s3", feature = "sftp"))]
+mod servers;
 mod several;
 mod signals;
 mod status;

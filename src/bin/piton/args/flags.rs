@@ -85,7 +85,7 @@ pub struct Restore {
     #[arg(long, value_name = "GLOB")]
     pub only: Vec<String>,
     /// Put back what the last restore replaced.
-    #[arg(long, conflicts_with_all = ["only", "hot", "dry_run", "save_lost"])]
+    #[arg(long, conflicts_with_all = ["only", "hot", "dry_run", "save_lost", "offsite"])]
     pub undo: bool,
     /// How to go about it.
     #[command(flatten)]
@@ -95,6 +95,9 @@ pub struct Restore {
 /// Flags of `restore` and `rollback`.
 #[derive(Args, Debug)]
 pub struct Back {
+    /// Fetch the backup from off the machine first, where it is not here.
+    #[arg(long)]
+    pub offsite: bool,
     /// Write into databases that a process has open: atomic for each, not over several.
     #[arg(long)]
     pub hot: bool,

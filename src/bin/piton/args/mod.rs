@@ -94,11 +94,14 @@ pub enum Command {
         #[arg(long)]
         wait: bool,
     },
-    /// List the backups, show one, pin or label it.
+    /// List the backups, show one, pin or label it, copy them off the machine.
     #[command(args_conflicts_with_subcommands = true)]
     Backups {
         /// `latest`, an id or the beginning of one: show what is in it.
         id: Option<String>,
+        /// List what lies off the machine.
+        #[arg(long, conflicts_with = "id")]
+        offsite: bool,
         /// What to do with one of them.
         #[command(subcommand)]
         action: Option<OfBackup>,
@@ -111,8 +114,11 @@ pub enum Command {
         /// All of them.
         #[arg(long)]
         all: bool,
+        /// Read what lies off the machine.
+        #[arg(long)]
+        offsite: bool,
     },
-    /// Remove the backups that the rules of `[retention]` do not keep.
+    /// Remove the backups that the rules of `[retention]` do not keep, here and off the machine.
     Prune {
         /// Show what would be removed and why the rest stays, and do nothing.
         #[arg(long)]
@@ -204,6 +210,12 @@ pub enum OfBackup {
         id: String,
         /// The word.
         word: Option<String>,
+    },
+    /// Copy off the machine what is missing there, and remove there what its rules do not keep.
+    Sync {
+        /// Show what would be copied and removed, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 

@@ -1,25 +1,26 @@
 //! `backup`: a backup now.
 
-use super::Context;
+use super::{Context, offsite};
 use crate::{
     interrupt::in_order,
     render::{Report, text},
 };
 use anyhow::Result;
 use piton::{
-    backup::{Origin, Taken},
+    backup::Origin,
     lock::Patience,
-    project::Outcome,
+    project::{BackupReport, Outcome},
 };
 use serde_json::json;
 
 /// Takes it, or refers to an earlier one with the same content.
 pub fn run(context: &Context, label: Option<String>, patience: Patience) -> Result<Report> {
-    let taken = in_order(|| context.project.backup(label, patience, &context.teller))?;
-    Ok(render(&taken, context))
+    let report = in_order(|| context.project.backup(label, patience, &context.teller))?;
+    Ok(render(&report, context))
 }
 
-fn render(taken: &Taken, context: &Context) -> Report {
+fn render(report: &BackupReport, context: &Context) -> Report {
+    let taken = &report.taken;
     let manifest = &taken.backup.manifest;
     let id = taken.backup.id();
     let archive = context.project.store().archive_path(id);
@@ -44,6 +45,15 @@ fn render(taken: &Taken, context: &Context) -> Report {
     for note in &manifest.notes {
         human.push_str(&format!("  {} {note}\n", text::styled(text::NOTICE, "note:")));
     }
-    let fields = || json!({ "backup": taken.backup, "origin": taken.origin, "archive": archive });
-    Report::lazily(context.screen, outcome, fields, human)
+    human.push_str(&offsite::line(report.offsite.as_ref()));
+    let fields = || {
+        json!({
+            "backup": taken.backup,
+            "origin": taken.origin,
+            "archive": archive,
+            "offsite": report.offsite.as_ref().map(offsite::to_json),
+        })
+    };
+    let warning = offsite::warning(report.offsite.as_ref());
+    Report::lazily(context.screen, outcome, fields, human).with_problems(warning)
 }

@@ -1,6 +1,6 @@
 //! `deploy`: from a new release to a healthy service, or back to where it was.
 
-use super::{Context, patience, plan, restore};
+use super::{Context, offsite, patience, plan, restore};
 use crate::{
     args::{Deploy, When},
     interrupt,
@@ -71,13 +71,19 @@ fn finished(report: &DeployReport, options: &Deploy) -> Report {
     let fields = json!({
         "deploy": report.record,
         "error": error.map(|it| json!({ "message": it.to_string(), "hint": it.hint() })),
+        "offsite": report.offsite.as_ref().map(offsite::to_json),
     });
+    let warning = offsite::warning(report.offsite.as_ref());
     if options.markdown {
-        return Report::new(outcome, fields, shown::markdown(&report.record));
+        return Report::new(outcome, fields, shown::markdown(&report.record))
+            .with_problems(warning);
     }
     let closing = shown::closing(&report.record, error);
     match outcome.exit_code() {
-        0 => Report::new(outcome, fields, closing),
+        0 => {
+            let copied = offsite::line(report.offsite.as_ref());
+            Report::new(outcome, fields, copied + &closing).with_problems(warning)
+        }
         _ => Report::new(outcome, fields, String::new()).with_problems(closing),
     }
 }

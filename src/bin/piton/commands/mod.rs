@@ -10,6 +10,7 @@ mod diff;
 mod history;
 mod init;
 mod new;
+mod offsite;
 mod plan;
 mod prune;
 mod recover;
@@ -66,6 +67,7 @@ pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result
     let mut world = World::system(&typed.join(" "));
     world.deploy = std::env::var("PITON_DEPLOY").ok();
     world.git_revision = git_revision(&config);
+    world.variables = Box::new(|name| std::env::var(name).ok());
     let project = Project::new(config, world);
     let context = Context { project, screen, teller: Teller::new(screen) };
     let report = match &arguments.command {
@@ -80,9 +82,13 @@ pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result
         Command::Run { script, wait } => run::run(&context, script.as_deref(), patience(*wait)),
         Command::History { target, text } => history::run(&context, target, text.as_deref()),
         Command::Backup { label, wait } => backup::run(&context, label.clone(), patience(*wait)),
-        Command::Backups { id, action: None } => backups::run(&context, id.as_deref()),
+        Command::Backups { offsite: true, .. } => offsite::list(&context),
+        Command::Backups { id, action: None, .. } => backups::run(&context, id.as_deref()),
         Command::Backups { action: Some(action), .. } => remark::run(&context, action),
-        Command::Verify { id, all } => verify::run(&context, id, *all),
+        Command::Verify { id, all, offsite } => {
+            let from = if *offsite { verify::From::Offsite } else { verify::From::Here };
+            verify::run(&context, (!all).then_some(id), from)
+        }
         Command::Diff { first, second, rows, only, exit_code } => {
             let differing = if *exit_code { Outcome::Pending } else { Outcome::Done };
             diff::run(&context, (first, second), (only, *rows), differing)

@@ -1,6 +1,6 @@
 //! `prune`: removes the backups that no rule keeps, and says why the others stay.
 
-use super::Context;
+use super::{Context, offsite};
 use crate::render::{Report, text};
 use anyhow::Result;
 use piton::{
@@ -16,7 +16,23 @@ const NO_RULES: &str = "nothing is ever pruned: there is no [retention] in piton
 /// Shows what would be removed.
 pub fn plan(context: &Context) -> Result<Report> {
     let report = context.project.plan_prune(&context.teller)?;
-    Ok(render(&report, "would be freed"))
+    let mut rendered = render(&report, "would be freed");
+    if let Some(settings) = &context.project.config().offsite {
+        let place = settings.location.to_string();
+        let fields = match context.project.plan_offsite(&context.teller) {
+            Ok(plan) => {
+                rendered.human.push_str(&offsite::planned(&plan, &place));
+                offsite::plan_to_json(&plan, &place)
+            }
+            // What was asked about the backups here is answered all the same.
+            Err(error) => {
+                rendered.problems.push_str(&offsite::caution(&error, &error.to_string()));
+                json!({ "place": place, "failure": offsite::failure_to_json(&error) })
+            }
+        };
+        rendered.json.insert("offsite".into(), fields);
+    }
+    Ok(rendered)
 }
 
 /// Removes it.
@@ -30,13 +46,16 @@ fn render(report: &PruneReport, verb: &str) -> Report {
     let surplus = report.surplus().count();
     let fields = json!({
         "retention": (!report.retention.is_empty()).then_some(report.retention),
-        "verdicts": report.verdicts.iter().map(to_json).collect::<Vec<_>>(),
+        "verdicts": verdicts(&report.verdicts),
         "removed": report.removed,
         "freed_bytes": if report.removed.is_empty() { 0 } else { bytes },
         "directory_bytes": report.directory_bytes,
+        "offsite": report.offsite.as_ref().map(offsite::to_json),
     });
+    let warning = offsite::warning(report.offsite.as_ref());
     if report.retention.is_empty() {
-        return Report::new(Outcome::NothingToDo, fields, NO_RULES.into());
+        let human = NO_RULES.to_string() + &offsite::line(report.offsite.as_ref());
+        return Report::new(Outcome::NothingToDo, fields, human).with_problems(warning);
     }
     let mut human: String = report.verdicts.iter().map(line).collect();
     human.push_str(&match surplus {
@@ -48,12 +67,18 @@ fn render(report: &PruneReport, verb: &str) -> Report {
         ),
     });
     let outcome = if surplus == 0 { Outcome::NothingToDo } else { Outcome::Done };
-    Report::new(outcome, fields, human)
+    human.push_str(&offsite::line(report.offsite.as_ref()));
+    Report::new(outcome, fields, human).with_problems(warning)
 }
 
 fn line(verdict: &Verdict) -> String {
     let id = text::styled(text::STRONG, verdict.backup.as_str());
     format!("{id}  {:>9}  {verdict}\n", text::bytes(verdict.archive_bytes))
+}
+
+/// The verdicts for programs.
+pub fn verdicts(verdicts: &[Verdict]) -> Vec<Value> {
+    verdicts.iter().map(to_json).collect()
 }
 
 fn to_json(verdict: &Verdict) -> Value {

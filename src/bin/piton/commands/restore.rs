@@ -1,6 +1,6 @@
 //! `restore` and `rollback`: the preview, the question, the act.
 
-use super::{Context, patience, selector};
+use super::{Context, offsite, patience, selector};
 use crate::{
     args::{Back, Restore},
     interrupt::in_order,
@@ -19,12 +19,12 @@ pub fn run(context: &Context, restore: &Restore) -> Result<Report> {
         return undo(context, &restore.back);
     }
     if let Some(folder) = &restore.to {
-        let backup = context.project.restore_to(
-            &selector(&restore.id)?,
-            folder,
-            &restore.only,
-            &context.teller,
-        )?;
+        let id = match restore.back.offsite {
+            true => fetch(context, &Source::Named(selector(&restore.id)?))?,
+            false => restore.id.clone(),
+        };
+        let backup =
+            context.project.restore_to(&selector(&id)?, folder, &restore.only, &context.teller)?;
         let human = format!(
             "{} {} into {}\n",
             text::styled(text::GOOD, "unpacked"),
@@ -51,6 +51,11 @@ fn put_back(context: &Context, source: &Source, only: &[String], back: &Back) ->
         gate: if back.hot { Gate::Hot } else { Gate::Refuse },
         patience: patience(back.wait),
     };
+    let fetched = match back.offsite {
+        true => Some(Source::Named(selector(&fetch(context, source)?)?)),
+        false => None,
+    };
+    let source = fetched.as_ref().unwrap_or(source);
     let previewed = context.project.preview_restore(source, &options, &context.teller)?;
     let mut human = preview(&previewed.preview);
     if back.dry_run {
@@ -76,7 +81,14 @@ fn put_back(context: &Context, source: &Source, only: &[String], back: &Back) ->
     if let Some(restored) = &report.restored {
         human.push_str(&closing(restored));
     }
-    Ok(Report::new(Outcome::Done, fields(&report), human))
+    human.push_str(&offsite::line(report.offsite.as_ref()));
+    let warning = offsite::warning(report.offsite.as_ref());
+    Ok(Report::new(Outcome::Done, fields(&report), human).with_problems(warning))
+}
+
+/// Makes sure that the backup is here, and gives its id.
+fn fetch(context: &Context, source: &Source) -> Result<String> {
+    Ok(context.project.fetch(source, &context.teller)?.backup.id().to_string())
 }
 
 fn undo(context: &Context, back: &Back) -> Result<Report> {
@@ -209,5 +221,6 @@ fn fields(report: &RestoreReport) -> serde_json::Value {
         "backup": report.backup.id(),
         "preview": report.preview,
         "restored": report.restored,
+        "offsite": report.offsite.as_ref().map(offsite::to_json),
     })
 }

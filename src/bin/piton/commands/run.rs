@@ -1,6 +1,6 @@
 //! `run`: a data operation by name.
 
-use super::Context;
+use super::{Context, offsite};
 use crate::{
     interrupt::in_order,
     render::{Report, text},
@@ -67,12 +67,15 @@ fn render(report: &OperationReport) -> Report {
             text::styled(text::GOOD, "done")
         )),
     }
+    human.push_str(&offsite::line(report.offsite.as_ref()));
+    problems.push_str(&offsite::warning(report.offsite.as_ref()));
     let fields = json!({
         "script": script,
         "database": report.database,
         "backup": backup,
         "ran": report.done,
         "failure": report.failure.as_ref().map(|error| json!({ "message": error.to_string(), "hint": error.hint() })),
+        "offsite": report.offsite.as_ref().map(offsite::to_json),
         "restore_failure": report.restore_failure.as_ref().map(ToString::to_string),
     });
     Report::new(report.outcome, fields, human).with_problems(problems)

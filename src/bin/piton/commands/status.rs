@@ -1,6 +1,6 @@
 //! `status`: where things stand, and what to type next.
 
-use super::Context;
+use super::{Context, offsite};
 use crate::{
     args::Look,
     render::{Report, plan as shown, text},
@@ -34,6 +34,7 @@ pub fn run(context: &Context, look: &Look) -> Result<Report> {
         human.push_str(&cut_off(run));
     }
     human.push_str(&backups(&status));
+    human.push_str(&offsite::standing(status.offsite.as_ref(), status.backups));
     human.push_str(&match state {
         Outcome::Pending => text::next("piton plan shows what would be done, piton up does it"),
         Outcome::Problem(_) => text::next("follow a hint above, then piton status"),
@@ -45,6 +46,7 @@ pub fn run(context: &Context, look: &Look) -> Result<Report> {
             "ignored": status.ignored.iter().map(|ignored| json!({ "path": ignored.path, "reason": ignored.reason })).collect::<Vec<_>>(),
             "interrupted": status.interrupted,
             "backups": status.backups,
+            "offsite": status.offsite.as_ref().map(offsite::standing_to_json),
             "newest_backup": status.newest_backup.as_ref().map(|backup| backup.id().to_string()),
         })
     };

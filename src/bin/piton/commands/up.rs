@@ -1,6 +1,6 @@
 //! `up`: back up, run what is pending, restore on failure.
 
-use super::{Context, patience, plan, rehearse, selection};
+use super::{Context, offsite, patience, plan, rehearse, selection};
 use crate::{
     args::Up,
     interrupt::in_order,
@@ -73,12 +73,14 @@ fn render(report: &UpReport, screen: Screen) -> Report {
     if let Some(error) = &report.restore_failure {
         problems.push_str(&text::failure(error));
     }
+    human.push_str(&offsite::line(report.offsite.as_ref()));
     let closing = closing(report);
     if report.outcome.exit_code() == 0 {
         human.push_str(&closing)
     } else {
         problems.push_str(&closing)
     }
+    problems.push_str(&offsite::warning(report.offsite.as_ref()));
     Report::lazily(screen, report.outcome, || fields(report), human).with_problems(problems)
 }
 
@@ -150,6 +152,7 @@ fn fields(report: &UpReport) -> Value {
         "backup": report.backup.as_ref().map(ToString::to_string),
         "ran": databases,
         "restore_failure": report.restore_failure.as_ref().map(ToString::to_string),
+        "offsite": report.offsite.as_ref().map(offsite::to_json),
         "databases": report.plans.iter().map(shown::to_json).collect::<Vec<_>>(),
     })
 }

@@ -10,10 +10,22 @@ use piton::{
 };
 use serde_json::{Value, json};
 
+/// Where the backups lie that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// On this machine.
+    Here,
+    /// Off it.
+    Offsite,
+}
+
 /// Reads one or all of them; ends with `damaged` where any does not verify.
-pub fn run(context: &Context, id: &str, all: bool) -> Result<Report> {
-    let chosen = if all { None } else { Some(selector(id)?) };
-    let found = context.project.verify(chosen.as_ref(), &context.teller)?;
+pub fn run(context: &Context, id: Option<&String>, from: From) -> Result<Report> {
+    let chosen = id.map(|id| selector(id)).transpose()?;
+    let found = match from {
+        From::Here => context.project.verify(chosen.as_ref(), &context.teller)?,
+        From::Offsite => context.project.verify_offsite(chosen.as_ref(), &context.teller)?,
+    };
     let mut human = String::new();
     for verified in &found.verified {
         human.push_str(&line(verified));

@@ -127,6 +127,10 @@ impl Teller {
                 self.passing(&format!("{}: {migration} …", database.display()));
             }
             Event::MigrationEnded { .. } => self.clear(),
+            Event::Retrying { reason, milliseconds } if self.terminal => {
+                let seconds = milliseconds.div_ceil(1000);
+                self.passing(&format!("{reason}; again in {seconds} s …"));
+            }
             Event::PhaseStarted { phase } if self.terminal => {
                 self.passing(&format!("{phase:<13} …"));
             }
@@ -177,6 +181,9 @@ fn verb(work: Work) -> &'static str {
         Work::Verify => "verifying",
         Work::Unpack => "unpacking",
         Work::Publish => "putting in place",
+        Work::Copy => "copying",
+        Work::Compare => "comparing the copy",
+        Work::Fetch => "fetching",
     }
 }
 
