@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Result, backup, deploy,
     error::ProjectError,
-    event::{Observer, Steadfast},
+    event::{Event, Observer, Steadfast},
     ledger,
     lock::{Lock, PRIVATE_FOLDER, Patience, Scope},
     offsite,
@@ -241,7 +241,18 @@ impl Project {
             // old content into them.
             Err(error) if error.kind() == crate::Kind::InUse => {
                 options.gate = Gate::Hot;
-                self.carry_out_restore(&backup, &options, Safety::Skip, observer).map(drop)
+                // What the service wrote since the backup is in nothing but the live data: it stays
+                // in a backup, and is said.
+                let safety = Safety::Take { seen: None, save_lost: None };
+                let restored = self.carry_out_restore(&backup, &options, safety, observer)?;
+                if let Some(id) = restored.safety {
+                    let text = format!(
+                        "a process had a database open; what it wrote since {} is in backup {id}",
+                        backup.id()
+                    );
+                    observer.event(Event::Warning { text });
+                }
+                Ok(())
             }
             other => other.map(drop),
         }

@@ -81,7 +81,7 @@ fn open<'a>(request: &Request<'a>, area: &Area, path: &StoredPath) -> Result<Tar
     let record = request.backup.manifest.databases.iter().find(|record| record.path == *path);
     let record = record.ok_or_else(|| Error::Internal(format!("`{path}` is in no manifest")))?;
     let source = store::open_copy(&staged)?;
-    let connection = database::open(&live, Access::Write, Duration::ZERO)?;
+    let connection = database::open_to_commit(&live, Access::Write, Duration::ZERO)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed("restore into", &live))?;
     let found: u32 = connection
         .pragma_query_value(None, "page_size", |row| row.get(0))

@@ -122,6 +122,14 @@ impl Transaction<'_> {
     /// The system's, with the path; the journal still stands then.
     pub(super) fn back(&self) -> Result<()> {
         let actions = &self.journal.actions;
+        // Second names for all new files first, and durable: once an old file has its name back
+        // and the new one none, a second recovery would take the old one for the new.
+        for action in actions.iter().rev() {
+            if let Action::Place { path, .. } = action {
+                self.keep_new(path)?;
+            }
+        }
+        self.sync_staged()?;
         for action in actions.iter().rev() {
             if let Action::Place { path, what } = action {
                 self.take_back(path, *what)?;
@@ -192,6 +200,18 @@ impl Transaction<'_> {
         move_logs("keep-log", what, &places.live, &places.undo)
     }
 
+    /// Gives the new file its staged name again where an old one will take its place.
+    fn keep_new(&self, path: &StoredPath) -> Result<()> {
+        let places = &self.places(path);
+        let kept = disk::find(&places.undo)?.filter(|kept| !kept.is_dir());
+        let (staged, live) = (disk::find(&places.staged)?, disk::find(&places.live)?);
+        if staged.is_none() && live.is_some() && kept.is_some() {
+            let points = ["back-keep", "back-keep-copy"];
+            self.second_name(points, &places.live, &places.staged)?;
+        }
+        Ok(())
+    }
+
     fn take_back(&self, path: &StoredPath, what: What) -> Result<()> {
         let places = &self.places(path);
         let (staged, live) = (disk::find(&places.staged)?, disk::find(&places.live)?);
@@ -200,11 +220,6 @@ impl Transaction<'_> {
         let put_back = || disk::rename("back-place", &places.undo, &places.live);
         match (staged, live, kept) {
             (_, None, Some(_)) => put_back()?,
-            (None, Some(_), Some(_)) => {
-                let points = ["back-keep", "back-keep-copy"];
-                self.second_name(points, &places.live, &places.staged)?;
-                put_back()?;
-            }
             (None, Some(_), None) => disk::rename("back-new", &places.live, &places.staged)?,
             // Two names of one file: renaming one over the other would leave both.
             (Some(_), Some(live), Some(kept)) if identity(&live) == identity(&kept) => unkeep()?,
@@ -237,6 +252,21 @@ impl Transaction<'_> {
             staged: path.below(&self.area.private.join(&self.journal.staged)),
             undo: path.below(&self.area.undo_tree(&self.journal.id)),
         }
+    }
+
+    /// Syncs every folder in which a new file waits.
+    fn sync_staged(&self) -> Result<()> {
+        let staged = self.journal.actions.iter().filter_map(|action| match action {
+            Action::Place { path, .. } => Some(parent(&self.places(path).staged)),
+            _ => None,
+        });
+        for folder in staged.collect::<BTreeSet<_>>() {
+            match disk::sync_folder("back-keep-sync", &folder) {
+                Err(error) if is_absent(&error) => {}
+                other => other?,
+            }
+        }
+        Ok(())
     }
 
     /// Syncs every folder in which a name may have changed.
