@@ -100,6 +100,7 @@ impl Watch<'_> {
         let clock = self.ground.clock;
         let began = clock.now();
         let deadline = began + self.settings.deadline;
+        let window = self.window();
         let mut good_since: Option<Duration> = None;
         loop {
             if clock.is_interrupted() {
@@ -111,7 +112,7 @@ impl Watch<'_> {
             let failures = match self.look(deadline) {
                 Look::Good => {
                     let since = *good_since.get_or_insert(began_look);
-                    if clock.now() - since >= self.settings.window {
+                    if clock.now() - since >= window {
                         return Ok(self.report(since - began));
                     }
                     Vec::new()
@@ -129,9 +130,15 @@ impl Watch<'_> {
             if good_since.is_none() && clock.now() >= deadline {
                 return Err(unhealthy(clock.now() - began, failures));
             }
-            let left = good_since.map(|since| since + self.settings.window);
+            let left = good_since.map(|since| since + window);
             self.pause(left.unwrap_or(deadline));
         }
+    }
+
+    /// Where nothing runs and nothing is asked, there is nothing to keep watching.
+    fn window(&self) -> Duration {
+        let is_nothing = self.service.state().is_ok_and(|parts| parts.is_empty());
+        if is_nothing && self.probes.is_empty() { Duration::ZERO } else { self.settings.window }
     }
 
     /// Until the next look, which is not later than the end of what is waited for.
