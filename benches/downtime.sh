@@ -33,9 +33,10 @@ start)
     ;;
 stop)
     kill "\$(cat service.pid)"
-    while [ -e "/proc/\$(cat service.pid)" ]; do sleep 0.01; done
+    # A process that ended has no program, even where nobody has asked for its status yet.
+    while [ -e "/proc/\$(cat service.pid)/exe" ]; do sleep 0.01; done
     ;;
-status) [ -e service.pid ] && [ -e "/proc/\$(cat service.pid)" ] || exit 3 ;;
+status) [ -e service.pid ] && [ -e "/proc/\$(cat service.pid)/exe" ] || exit 3 ;;
 esac
 TEXT
 chmod +x serve.sh
@@ -77,17 +78,24 @@ away() {
     printf '%-34s %7d ms\n' "$name" "$milliseconds"
 }
 
+# A file of the history for each column: piton recognises what was done by hand.
+column() {
+    local file
+    file=migrations/$(printf %03d "$1")_column.sql
+    printf 'ALTER TABLE writes ADD COLUMN column_%s TEXT;\n' "$1" | tee "$file"
+}
+
 by_hand() {
     ./serve.sh stop
     rm -f copy-*
     sqlite3 data/app.db ".backup copy-app"
     sqlite3 data/audit.db ".backup copy-audit"
-    sqlite3 data/app.db "BEGIN IMMEDIATE; ALTER TABLE writes ADD COLUMN by_hand_$1 TEXT; COMMIT;"
+    sqlite3 data/app.db "BEGIN IMMEDIATE; $(column $(($1 * 2))) COMMIT;"
     ./serve.sh start
 }
 
 with_piton() {
-    printf 'ALTER TABLE writes ADD COLUMN with_piton_%s TEXT;\n' "$1" >"migrations/00$(($1 + 1))_column.sql"
+    column $(($1 * 2 + 1)) >/dev/null
     "$PITON" deploy
 }
 

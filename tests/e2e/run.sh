@@ -187,6 +187,31 @@ case_bad_script_live() {
     deploy && expect 11 old
 }
 
+case_rollback() {
+    deploy
+    [ "$code" -eq 0 ] || { fail "the deploy ended with $code" && return; } || return 1
+    deploy --rollback && expect 0 old
+}
+
+case_dry_run() {
+    deploy --dry-run
+    grep -q 002_note "$work/output" || { fail "the plan was not shown" && return; } || return 1
+    expect 0 old
+}
+
+# A second setup changes nothing, and one who may use sudo can do everything.
+case_sudo() {
+    local unit before
+    unit=/etc/systemd/system/app.service
+    before=$(inside md5sum "$unit" /srv/app/piton.toml)
+    sed -i 's/root@/deployer@/' "$app/.deploy.env"
+    printf "DEPLOY_SUDO='sudo -n'\n" >>"$app/.deploy.env"
+    deploy --setup
+    [ "$code" -eq 0 ] || { fail "the second setup ended with $code" && return; } || return 1
+    [ "$(inside md5sum "$unit" /srv/app/piton.toml)" = "$before" ] || { fail "the second setup changed something" && return; } || return 1
+    deploy && expect 0 new
+}
+
 # A rebuild that loses rows of its copy on the way.
 case_lost_rows() {
     migration 003_lost.sql $'CREATE TABLE w (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, note TEXT);
@@ -274,7 +299,7 @@ build
 trap 'end_load; "$machine" stop "$work/machine"; [ -n "${PITON_E2E_WORK:-}" ] || rm -rf "$work"' EXIT
 
 for case in good crash crash_soon broken slow too_slow empty hang_on_stop bad_sql bad_script bad_script_live \
-    lost_rows full_disk; do
+    lost_rows full_disk rollback dry_run sudo; do
     try "$case" "case_$case"
 done
 for phase in $forward; do
