@@ -240,7 +240,8 @@ put_release() {
     release=
     if has releases; then
         revision=$(git rev-parse --short HEAD 2>/dev/null) || revision=
-        release=$(date -u +%Y%m%dT%H%M%SZ)${revision:+-$revision}
+        # Sorted by time; drawn by lot within a second.
+        release=$(date -u +%Y%m%dT%H%M%SZ)-$(printf %04x "$RANDOM")${revision:+-$revision}
         # What did not change is linked, not copied.
         ! has current || link=(--link-dest=../../current/)
         sync_to "$place/releases/.incoming-$release" --mkpath "${link[@]}"
