@@ -138,7 +138,10 @@ impl Runner<'_> {
             return Err(Error::Internal("not a script".into()));
         };
         let mut environment = self.run.environment.to_vec();
-        environment.push(("PITON_DATABASE".into(), self.run.plan.path.clone().into()));
+        // Whole, so that it stays right when the script changes its folder.
+        let path = &self.run.plan.path;
+        let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        environment.push(("PITON_DATABASE".into(), whole.into()));
         environment.push(("PITON_TARGET".into(), self.run.plan.target.clone().into()));
         let job = script::Job {
             path: &migration.path,

@@ -90,7 +90,12 @@ impl Project {
         let mut record = Record::begun(id, now, by, log);
         record.release.clone_from(&options.release);
         record.rehearsal = self.config.deploy.rehearsal;
-        let restart = options.restart.unwrap_or(self.config.deploy.restart);
+        let settings = &self.config.deploy;
+        let restart = match settings.service {
+            // Nothing runs that could run older code.
+            service::Settings::None => Restart::WhenNeeded,
+            _ => options.restart.unwrap_or(settings.restart),
+        };
         let entrance = Entrance::Begin;
         let report = self.with_machine(restart, record, interrupted, observer, entrance)?;
         drop(lock);

@@ -200,6 +200,7 @@ impl Store {
         let candidates = self.summaries()?.filter(|(_, it)| it.may_have(content));
         let mut loaded = candidates
             .filter_map(|(id, _)| self.load(&id).ok())
+            .filter(|backup| backup.damage.is_none())
             .filter_map(|backup| self.stands_for(backup, content, reason));
         let (excluded, included) = (left_out.texts(), left_out.included_texts());
         Ok(loaded.find(|Backup { manifest, sealed, .. }| {

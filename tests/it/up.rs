@@ -167,3 +167,10 @@ fn a_new_database_belongs_to_whom_its_folder_belongs() {
         assert_eq!(owner(&data.join(name)), owner(&data), "{name}");
     }
 }
+
+#[test]
+fn a_script_that_changes_its_folder_still_finds_its_database() {
+    let script = "#!/bin/sh\n# skip-if: SELECT 0\ncd /\ntest -f \"$PITON_DATABASE\"\n";
+    let sandbox = Sandbox::with_users().migration("002_away.sh", script);
+    sandbox.run("up").success();
+}

@@ -70,6 +70,7 @@ pub fn check(settings: &Settings, service: &dyn Service, ground: &Ground<'_>) ->
         lives: BTreeMap::new(),
         restarts: 0,
         looks: 0,
+        runs_anything: false,
     }
     .run()
 }
@@ -83,6 +84,8 @@ struct Watch<'a> {
     lives: BTreeMap<String, String>,
     restarts: u32,
     looks: u32,
+    /// Whether the manager ever named a part.
+    runs_anything: bool,
 }
 
 /// What one look at everything showed.
@@ -111,7 +114,7 @@ impl Watch<'_> {
             let failures = match self.look(deadline) {
                 Look::Good => {
                     let since = *good_since.get_or_insert(began_look);
-                    if clock.now() - since >= self.settings.window {
+                    if clock.now() - since >= self.window() {
                         return Ok(self.report(since - began));
                     }
                     Vec::new()
@@ -129,9 +132,15 @@ impl Watch<'_> {
             if good_since.is_none() && clock.now() >= deadline {
                 return Err(unhealthy(clock.now() - began, failures));
             }
-            let left = good_since.map(|since| since + self.settings.window);
+            let left = good_since.map(|since| since + self.window());
             self.pause(left.unwrap_or(deadline));
         }
+    }
+
+    /// Where nothing runs and nothing is asked, there is nothing to keep watching.
+    fn window(&self) -> Duration {
+        let is_watched = self.runs_anything || !self.probes.is_empty();
+        if is_watched { self.settings.window } else { Duration::ZERO }
     }
 
     /// Until the next look, which is not later than the end of what is waited for.
@@ -147,6 +156,7 @@ impl Watch<'_> {
             Ok(parts) => parts,
             Err(error) => return Look::Bad(vec![failure(SERVICE, error.to_string())]),
         };
+        self.runs_anything |= !parts.is_empty();
         let mut hopeless = false;
         let mut restarted = false;
         for part in parts {
