@@ -184,17 +184,16 @@ fn scope<'a>(request: &Request<'a>, left_out: &'a [PathBuf]) -> Scope<'a> {
     Scope { data: request.data, excluded: request.excluded, left_out }
 }
 
-/// The archive at the ratio of the newest backup, and room for one copy of the largest database.
+/// The archive at the worst ratio of the newest backups, and room for one copy of the largest database.
 fn needed(tree: &Tree, store: &Store) -> Result<u64> {
     let bytes = tree.bytes();
-    let newest = store.summaries()?.next();
-    let archive = match newest {
-        Some((_, newest)) if newest.data_bytes > 0 => {
-            // A quarter more, since what was added may compress less well.
-            let ratio = newest.archive_bytes as f64 / newest.data_bytes as f64 * 1.25;
-            (bytes as f64 * ratio.clamp(0.1, 1.0)) as u64
-        }
-        _ => bytes,
+    // The worst of the newest: those of one second are told apart by chance.
+    let newest = store.summaries()?.map(|(_, it)| it).filter(|it| it.data_bytes > 0).take(3);
+    let ratios = newest.map(|it| it.archive_bytes as f64 / it.data_bytes as f64);
+    let archive = match ratios.max_by(f64::total_cmp) {
+        // A quarter more, since what was added may compress less well.
+        Some(ratio) => (bytes as f64 * (ratio * 1.25).clamp(0.1, 1.0)) as u64,
+        None => bytes,
     };
     Ok(archive.saturating_add(tree.largest_database()).saturating_add(store.reserve()))
 }
