@@ -3,6 +3,10 @@
 //! A file is recognised by its first bytes, read *before* any connection to it exists in this
 //! process; see [`sniff`]. Nothing here creates a file unless told to by [`Access::Create`].
 
+mod fold;
+
+pub(crate) use fold::{Folded, fold};
+
 use crate::{Result, disk, error::DatabaseError};
 use rusqlite::{Connection, OpenFlags};
 use std::{

@@ -14,7 +14,7 @@ use std::{path::Path, thread, time::Duration};
 
 /// Offsets of the change counter and of the counter for which the version was valid, both 4 bytes
 /// (SQLite file format, 1.3.7 and 1.3.19). They must stay equal to each other.
-const COUNTERS: [u64; 2] = [24, 92];
+pub(super) const COUNTERS: [u64; 2] = [24, 92];
 
 /// Copies all pages in one step: in several, a steady writer could make it begin again and again.
 ///

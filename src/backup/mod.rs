@@ -10,6 +10,7 @@ mod files;
 mod found;
 mod holes;
 mod outside;
+pub mod point;
 pub(crate) mod scan;
 #[cfg(test)]
 mod tests;
@@ -117,13 +118,61 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
     let first_look = scan::scan(scope)?;
     store.require_space(needed(&first_look, store)?)?;
     let session = store.session()?;
-    let mut notes = outside::notes(request.data, &first_look);
+    let notes = outside::notes(request.data, &first_look);
     let (tree, pinned, cut) = cut_steadily(request, scope, first_look)?;
-    if let Cut::PerDatabase { reason } = &cut {
-        let text = format!("the databases are not of one instant: {reason}");
-        observer.event(Event::Warning { text });
-    }
-    let id = BackupId::new(request.now, request.random);
+    warn_of_cut(&cut, observer);
+    let material = Material {
+        root: request.data,
+        tree,
+        databases: Databases::Pinned(pinned),
+        cut,
+        notes,
+        id: BackupId::new(request.now, request.random),
+        created: request.now,
+        twins: Twins::Refer,
+    };
+    archive(request, store, &session, material, observer)
+}
+
+/// What goes into an archive.
+struct Material<'a> {
+    /// The folder below which it lies.
+    root: &'a Path,
+    tree: Tree,
+    databases: Databases,
+    cut: Cut,
+    notes: Vec<String>,
+    id: BackupId,
+    /// When it was cut.
+    created: DateTime<Utc>,
+    twins: Twins,
+}
+
+/// How databases are read.
+enum Databases {
+    /// As of the instant of the cut, by a copy of each.
+    Pinned(Vec<Pinned>),
+    /// The files are copies already, and nobody changes them.
+    Copies,
+}
+
+/// What becomes of an archive whose content an earlier one has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Twins {
+    /// The earlier one stands for it.
+    Refer,
+    /// It is published all the same, because its id was given out.
+    Publish,
+}
+
+fn archive(
+    request: &Request<'_>,
+    store: &Store,
+    session: &Session<'_>,
+    material: Material<'_>,
+    observer: &dyn Observer,
+) -> Result<Taken> {
+    let Material { root, tree, databases, cut, mut notes, id, created, twins } = material;
     let total_bytes = Some(tree.bytes());
     observer.event(Event::WorkStarted { work: Work::Archive, total_bytes });
     let mut draft = session.draft(&id, observer)?;
@@ -131,19 +180,25 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
     for (path, others) in distinct(&tree) {
         notes.extend(others.iter().map(|other| format!("`{other}` is a second name of `{path}`")));
     }
-    let databases = archive_databases(request, &tree, pinned, &session, &mut draft)?;
-    let files = files::archive((request.data, request.now), &tree, &mut draft, &mut notes)?;
+    let databases = match databases {
+        Databases::Pinned(pinned) => {
+            archive_databases(request, &tree, pinned, session, &mut draft)?
+        }
+        Databases::Copies => archive_copies(request, root, &tree, &mut draft)?,
+    };
+    let files = files::archive((root, created), &tree, &mut draft, &mut notes)?;
     // Of many files it takes much memory, and the records have all that is needed.
     drop(tree);
     let content = Manifest::content_of(&databases, &files);
-    let identical = store.find_identical(&content, request.reason, request.excluded)?;
-    if let Some(backup) = identical {
+    if twins == Twins::Refer
+        && let Some(backup) = store.find_identical(&content, request.reason, request.excluded)?
+    {
         return Ok(Taken { backup, origin: Origin::Earlier });
     }
     let mut manifest = Manifest {
         format: FORMAT,
         id,
-        created: request.now,
+        created,
         host: request.host.into(),
         piton_version: env!("CARGO_PKG_VERSION").into(),
         sqlite_version: rusqlite::version().into(),
@@ -174,6 +229,13 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
     let (id, archive_bytes) = (backup.id().to_string(), backup.archive_bytes);
     observer.event(Event::BackupTaken { id, archive_bytes });
     Ok(Taken { backup, origin: Origin::New })
+}
+
+fn warn_of_cut(cut: &Cut, observer: &dyn Observer) {
+    if let Cut::PerDatabase { reason } = cut {
+        let text = format!("the databases are not of one instant: {reason}");
+        observer.event(Event::Warning { text });
+    }
 }
 
 fn left_out(request: &Request<'_>, store: &Store) -> Vec<PathBuf> {
@@ -296,6 +358,21 @@ fn archive_databases(
         archive(path, target)?;
     }
     Ok(records)
+}
+
+/// Archives databases that are copies themselves.
+fn archive_copies(
+    request: &Request<'_>,
+    root: &Path,
+    tree: &Tree,
+    draft: &mut Draft<'_>,
+) -> Result<Vec<DatabaseRecord>> {
+    let archive = |(path, found): (&StoredPath, &scan::Found)| {
+        let copy = path.below(root);
+        let attributes = dressed(found, &copy)?;
+        archive_copy(request, path.clone(), attributes, &copy, draft)
+    };
+    tree.databases.iter().map(archive).collect()
 }
 
 /// What a manifest says of a path besides its content.

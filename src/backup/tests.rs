@@ -24,14 +24,14 @@ use std::{
 
 static COUNTER: AtomicU8 = AtomicU8::new(0);
 
-struct Place {
+pub(super) struct Place {
     _folder: tempfile::TempDir,
-    data: PathBuf,
-    store: Store,
-    out: PathBuf,
+    pub(super) data: PathBuf,
+    pub(super) store: Store,
+    pub(super) out: PathBuf,
 }
 
-fn place() -> Place {
+pub(super) fn place() -> Place {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     fs::create_dir(&data).unwrap();
@@ -41,6 +41,14 @@ fn place() -> Place {
 }
 
 fn snapshot(place: &Place, excluded: &[&str]) -> crate::Result<Taken> {
+    requested(place, excluded, |request| take(request, &place.store, &Silent))
+}
+
+pub(super) fn requested<T>(
+    place: &Place,
+    excluded: &[&str],
+    act: impl FnOnce(&Request<'_>) -> crate::Result<T>,
+) -> crate::Result<T> {
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let request = Request {
         data: &place.data,
@@ -56,10 +64,10 @@ fn snapshot(place: &Place, excluded: &[&str]) -> crate::Result<Taken> {
         barrier_limit: BARRIER_LIMIT,
         inspect: &|_, path| Some(path.display().to_string()),
     };
-    take(&request, &place.store, &Silent)
+    act(&request)
 }
 
-fn database(path: &Path, mode: &str, rows: u32) -> Connection {
+pub(super) fn database(path: &Path, mode: &str, rows: u32) -> Connection {
     let connection = Connection::open(path).unwrap();
     connection.pragma_update(None, "journal_mode", mode).unwrap();
     connection.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT)").unwrap();
@@ -69,7 +77,7 @@ fn database(path: &Path, mode: &str, rows: u32) -> Connection {
     connection
 }
 
-fn extract(place: &Place, taken: &Taken) {
+pub(super) fn extract(place: &Place, taken: &Taken) {
     fs::create_dir(&place.out).unwrap();
     place.store.extract(&taken.backup, &place.out, &|_| true, Folders::AsListed, &Silent).unwrap();
 }

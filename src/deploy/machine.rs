@@ -6,7 +6,7 @@
 
 use super::{
     Deploy, Ending, Record, hold,
-    operations::{Left, Migrated, Moment},
+    operations::{Form, Left, Migrated},
     phase::{DataState, Phase, Reach, Work},
     service::Stopped,
     state::{self, Failure, StepResult},
@@ -28,8 +28,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How a deploy came out.
 #[derive(Debug)]
 pub struct Finished {
-    /// How it ended.
-    pub ending: Ending,
+    /// How it ended; nothing where it is not finished, and has to be resumed.
+    pub ending: Option<Ending>,
     /// Why it was refused, or why bringing the old state back failed.
     pub error: Option<Error>,
 }
@@ -76,6 +76,7 @@ impl Machine<'_> {
             };
             match next {
                 Ok(next) => self.record.phase = next,
+                Err(Some(error)) if phase == Phase::Archive => return self.leave_open(error),
                 Err(error) => return self.end(error),
             }
         }
@@ -103,6 +104,8 @@ impl Machine<'_> {
     fn after_failure(&mut self, phase: Phase, error: Error) -> Result<Phase> {
         match phase.reach(self.record.work) {
             Reach::Untouched => Err(error),
+            // The service is healthy: it is not taken down because a disk is full.
+            _ if phase == Phase::Archive => Err(error),
             Reach::Stopped | Reach::Changed => {
                 self.note_failure(phase, &error);
                 Ok(phase.turn_back(self.record.data))
@@ -122,6 +125,12 @@ impl Machine<'_> {
     pub(super) fn note_failure(&mut self, phase: Phase, error: &Error) {
         let (message, hint) = (error.to_string(), error.hint());
         self.record.failure.get_or_insert(Failure { phase, message, hint });
+    }
+
+    /// What is there is good and stays; what is missing can be done later.
+    fn leave_open(&self, error: Error) -> Result<Finished> {
+        state::write(self.deploy.data, self.record)?;
+        Ok(Finished { ending: None, error: Some(error) })
     }
 
     /// Writes how it ended, and cleans up what only an unfinished deploy needs.
@@ -154,11 +163,12 @@ impl Machine<'_> {
         state::write(self.deploy.data, self.record)?;
         if ending != Ending::RollbackFailed {
             self.warn_of(self.deploy.service.remove_fence());
+            self.warn_of(self.deploy.operations.discard_copy());
         }
         if ending == Ending::Deployed {
             self.tidy();
         }
-        Ok(Finished { ending, error })
+        Ok(Finished { ending: Some(ending), error })
     }
 
     fn tidy(&self) {
@@ -237,7 +247,7 @@ impl Machine<'_> {
             Phase::Rehearsal => self.rehearse(),
             Phase::Stop => self.stop(),
             Phase::Fence => self.fence(),
-            Phase::FinalBackup => self.back_up_stopped(),
+            Phase::FinalBackup => self.anchor(),
             Phase::Migrate => self.migrate(),
             Phase::Switch => self.switch(),
             Phase::Start => self.start(),
@@ -246,6 +256,7 @@ impl Machine<'_> {
             Phase::SwitchBack => self.switch_back(),
             Phase::StartAgain => self.start_again(),
             Phase::Health | Phase::HealthAgain => self.health(),
+            Phase::Archive => self.archive(),
         }
     }
 
@@ -334,7 +345,8 @@ impl Machine<'_> {
     }
 
     fn back_up_running(&mut self) -> Result<String> {
-        self.record.backup = self.deploy.operations.back_up(Moment::Running, self.observer)?;
+        let work = self.record.work;
+        self.record.backup = self.deploy.operations.back_up(work, self.observer)?;
         if self.record.work == Work::Migrate {
             // Here it costs no downtime; it stops nobody until it is raised.
             self.deploy.service.prepare_fence()?;
@@ -346,13 +358,24 @@ impl Machine<'_> {
             .map_or_else(|| "there is no data yet".into(), |id| format!("{id}, verified")))
     }
 
-    fn back_up_stopped(&mut self) -> Result<String> {
-        self.record.final_backup =
-            self.deploy.operations.back_up(Moment::Stopped, self.observer)?;
-        Ok(self.record.final_backup.as_ref().map_or_else(
-            || "there is no data yet".into(),
-            |id| format!("{id}, verified: the rollback point"),
-        ))
+    fn anchor(&mut self) -> Result<String> {
+        let anchored = self.deploy.operations.anchor(self.record.archiving, self.observer)?;
+        self.record.final_backup = anchored.as_ref().map(|it| it.backup.clone());
+        Ok(match anchored {
+            None => "there is no data yet".into(),
+            Some(it) => match it.form {
+                Form::Archive => format!("{}, verified: the rollback point", it.backup),
+                Form::Copy => format!("{}, equal to the data: the rollback point", it.backup),
+            },
+        })
+    }
+
+    fn archive(&self) -> Result<String> {
+        let Some(backup) = &self.record.final_backup else {
+            return Ok("there was no data before".into());
+        };
+        self.deploy.operations.archive(backup, self.observer)?;
+        Ok(format!("{backup}, verified"))
     }
 
     fn rehearse(&mut self) -> Result<String> {

@@ -25,7 +25,7 @@ mod tests;
 pub use ending::Ending;
 pub use hooks::Hooks;
 pub use machine::Finished;
-pub use operations::{Examination, Left, Migrated, Moment, Operations};
+pub use operations::{Anchored, Archiving, Examination, Form, Left, Migrated, Operations};
 pub use phase::{DataState, Phase, Rehearsal, Work};
 pub use releases::Releases;
 pub use settings::{Restart, Settings};
@@ -148,7 +148,9 @@ impl Deploy<'_> {
                 record.ended = Some((self.clock)());
                 state::write(self.data, record)?;
                 self.service.remove_fence()?;
-                return Ok(Finished { ending: Ending::Interrupted, error: Some(given_up) });
+                self.operations.discard_copy()?;
+                let ending = Some(Ending::Interrupted);
+                return Ok(Finished { ending, error: Some(given_up) });
             }
             phase::Reach::Back => {}
             phase::Reach::Stopped | phase::Reach::Changed => {

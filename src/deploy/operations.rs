@@ -3,7 +3,9 @@
 //! The facade implements it; so the state machine knows nothing of configuration, locks and plans,
 //! and can be tested with operations that fail where a test wants it.
 
+use super::phase::Work;
 use crate::{Error, Result, error::FileHolder, event::Observer, store::BackupId};
+use serde::{Deserialize, Serialize};
 
 /// What the preflight found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,15 +14,38 @@ pub struct Examination {
     pub pending: Vec<String>,
     /// Warnings of the plan, one sentence each.
     pub warnings: Vec<String>,
+    /// When the archive of the rollback point is needed.
+    pub archiving: Archiving,
 }
 
-/// When a backup is taken.
+/// When the rollback point becomes a verified archive. Every second of it is one in which nobody is
+/// served, unless the service runs again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Archiving {
+    /// Before the migrations: a script among them finds it in its environment.
+    #[default]
+    BeforeMigrating,
+    /// Once the service is healthy, or before it is put back.
+    OnceHealthy,
+}
+
+/// What stands for the data as the service left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchored {
+    /// The backup, whose archive may not be made yet.
+    pub backup: BackupId,
+    /// What it is now.
+    pub form: Form,
+}
+
+/// What a rollback point is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// Beside the running service.
-    Running,
-    /// While nothing can write: every second counts, since nobody is served.
-    Stopped,
+pub enum Form {
+    /// A verified archive.
+    Archive,
+    /// A copy, equal to the data.
+    Copy,
 }
 
 /// What migrating came to.
@@ -51,11 +76,30 @@ pub trait Operations {
     /// A plan with a denied finding, too little space.
     fn examine(&self, observer: &dyn Observer) -> Result<Examination>;
 
-    /// Takes a verified backup; nothing where there is no data yet.
+    /// Takes a verified backup beside the running service; nothing where there is no data yet. Where
+    /// migrations follow, it also makes ready for [`Operations::anchor`].
     ///
     /// # Errors
     /// Those of taking a backup; nothing is left behind.
-    fn back_up(&self, moment: Moment, observer: &dyn Observer) -> Result<Option<BackupId>>;
+    fn back_up(&self, work: Work, observer: &dyn Observer) -> Result<Option<BackupId>>;
+
+    /// Makes the rollback point while nothing can write; nothing where there is no data yet.
+    ///
+    /// # Errors
+    /// Those of taking a backup.
+    fn anchor(&self, archiving: Archiving, observer: &dyn Observer) -> Result<Option<Anchored>>;
+
+    /// Makes the verified archive of the rollback point, where there is none yet.
+    ///
+    /// # Errors
+    /// Those of taking a backup; the rollback point stays.
+    fn archive(&self, backup: &BackupId, observer: &dyn Observer) -> Result<()>;
+
+    /// Removes what a rollback point is besides its archive.
+    ///
+    /// # Errors
+    /// The system's.
+    fn discard_copy(&self) -> Result<()>;
 
     /// Carries the plan out on a copy unpacked from a backup; says what it showed.
     ///
@@ -75,7 +119,8 @@ pub trait Operations {
     /// What went wrong before anything was begun.
     fn migrate(&self, backup: Option<&BackupId>, observer: &dyn Observer) -> Result<Migrated>;
 
-    /// Puts a backup back, after a backup of what is there, which it names.
+    /// Puts a backup back, after its archive, where it has none yet, and a backup of what is there,
+    /// which it names.
     ///
     /// # Errors
     /// Those of a restore.

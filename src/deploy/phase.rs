@@ -1,8 +1,8 @@
 //! The phases of a deploy and their order: pure, so that what follows what can be read in one table.
 //!
 //! Forward: preflight → backup → rehearsal → stop → fence → final-backup → migrate → switch → start →
-//! health. Where one of those from `stop` on fails, the way back: stop-again → put-back →
-//! switch-back → start-again → health-again.
+//! health → archive. Where one of those from `stop` to `health` fails, the way back: stop-again →
+//! put-back → switch-back → start-again → health-again.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,8 @@ pub enum Phase {
     Start,
     /// The service proves that it is well.
     Health,
+    /// The rollback point becomes a verified archive, beside the running service.
+    Archive,
     /// On the way back: the failed service is stopped.
     StopAgain,
     /// On the way back: the failed state is backed up, and the rollback point restored.
@@ -94,7 +96,7 @@ pub enum Reach {
 
 impl Phase {
     /// All of them, in order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Preflight,
         Self::Backup,
         Self::Rehearsal,
@@ -105,6 +107,7 @@ impl Phase {
         Self::Switch,
         Self::Start,
         Self::Health,
+        Self::Archive,
         Self::StopAgain,
         Self::PutBack,
         Self::SwitchBack,
@@ -126,6 +129,7 @@ impl Phase {
             Self::Switch => "switch",
             Self::Start => "start",
             Self::Health => "health",
+            Self::Archive => "archive",
             Self::StopAgain => "stop-again",
             Self::PutBack => "put-back",
             Self::SwitchBack => "switch-back",
@@ -152,11 +156,12 @@ impl Phase {
             Self::Migrate => Self::Switch,
             Self::Switch => Self::Start,
             Self::Start => Self::Health,
+            Self::Health if work == Work::Migrate => Self::Archive,
             Self::StopAgain if data == DataState::Changed => Self::PutBack,
             Self::StopAgain | Self::PutBack => Self::SwitchBack,
             Self::SwitchBack => Self::StartAgain,
             Self::StartAgain => Self::HealthAgain,
-            Self::Health | Self::HealthAgain => return None,
+            Self::Health | Self::Archive | Self::HealthAgain => return None,
         })
     }
 
@@ -164,7 +169,7 @@ impl Phase {
     #[must_use]
     pub fn turn_back(self, data: DataState) -> Self {
         match self {
-            Self::Start | Self::Health => Self::StopAgain,
+            Self::Start | Self::Health | Self::Archive => Self::StopAgain,
             // The service is down already.
             Self::Migrate | Self::Switch if data == DataState::Changed => Self::PutBack,
             Self::Switch => Self::SwitchBack,
@@ -178,7 +183,8 @@ impl Phase {
         match self {
             Self::Preflight | Self::Backup | Self::Rehearsal => Reach::Untouched,
             Self::Stop | Self::Fence | Self::FinalBackup => Reach::Stopped,
-            Self::Migrate | Self::Switch | Self::Start | Self::Health => match work {
+            Self::Migrate | Self::Switch | Self::Start | Self::Health | Self::Archive => match work
+            {
                 Work::Migrate => Reach::Changed,
                 Work::Restart | Work::Nothing => Reach::Stopped,
             },
@@ -235,11 +241,11 @@ mod tests {
         let course = Course::default();
         assert_eq!(
             way(Phase::Preflight, course),
-            "preflight backup rehearsal stop fence final-backup migrate switch start health"
+            "preflight backup rehearsal stop fence final-backup migrate switch start health archive"
         );
         assert_eq!(
             way(Phase::Preflight, Course { rehearsal: Rehearsal::Skip, ..course }),
-            "preflight backup stop fence final-backup migrate switch start health"
+            "preflight backup stop fence final-backup migrate switch start health archive"
         );
         let restart = Course { work: Work::Restart, ..course };
         assert_eq!(way(Phase::Preflight, restart), "preflight backup switch start health");
@@ -254,6 +260,7 @@ mod tests {
         let whole = "stop-again put-back switch-back start-again health-again";
         assert_eq!(back(Phase::Health, changed), whole);
         assert_eq!(back(Phase::Start, changed), whole);
+        assert_eq!(back(Phase::Archive, changed), whole);
         let down = "put-back switch-back start-again health-again";
         assert_eq!(back(Phase::Switch, changed), down);
         assert_eq!(back(Phase::Migrate, changed), down);
@@ -269,7 +276,7 @@ mod tests {
     fn nothing_is_put_back_that_was_not_changed() {
         for phase in Phase::ALL {
             let changed = phase.reach(Work::Migrate) == Reach::Changed;
-            let behind = (Phase::Migrate..=Phase::Health).contains(&phase);
+            let behind = (Phase::Migrate..=Phase::Archive).contains(&phase);
             assert_eq!(changed, behind, "{phase}");
             assert_ne!(phase.reach(Work::Restart), Reach::Changed, "{phase}");
         }

@@ -6,6 +6,7 @@
 
 use super::{
     ending::Ending,
+    operations::Archiving,
     phase::{Course, DataState, Phase, Reach, Rehearsal, Work},
     service::Running,
 };
@@ -47,6 +48,9 @@ pub struct Record {
     pub backup: Option<BackupId>,
     /// The rollback point, taken after the stop.
     pub final_backup: Option<BackupId>,
+    /// When it becomes an archive.
+    #[serde(default)]
+    pub archiving: Archiving,
     /// The backup of the failed state, taken on the way back.
     pub failed_state: Option<BackupId>,
     /// Whether the way back must restore the rollback point.
@@ -118,6 +122,7 @@ impl Record {
             running: None,
             backup: None,
             final_backup: None,
+            archiving: Archiving::default(),
             failed_state: None,
             data: DataState::default(),
             ran: Vec::new(),

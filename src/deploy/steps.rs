@@ -31,6 +31,7 @@ impl Machine<'_> {
             self.observer.event(Event::Warning { text });
         }
         let other_release = self.record.release != self.record.previous_release;
+        self.record.archiving = found.archiving;
         self.record.work = match (found.pending.is_empty(), deploy.restart, other_release) {
             (false, ..) => Work::Migrate,
             (true, Restart::WhenNeeded, false) => Work::Nothing,

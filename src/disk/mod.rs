@@ -312,6 +312,25 @@ pub fn open_to_lock(path: &Path) -> Result<File> {
         .map_err(failed("lock", path))
 }
 
+/// Opens a copy that belongs to piton alone, to change parts of it; never through a symbolic link.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn open_to_change(point: &'static str, path: &Path) -> Result<File> {
+    open(point, "open", path, || {
+        let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+        OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)
+    })
+}
+
+/// Cuts a file off, or makes it longer by a hole.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn set_length(point: &'static str, path: &Path, file: &File, length: u64) -> Result<()> {
+    step(point, "set the length of", path, || file.set_len(length))
+}
+
 /// Creates one folder with mode 0700; its parent must exist and it must not.
 ///
 /// # Errors

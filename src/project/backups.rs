@@ -3,7 +3,7 @@
 use super::{Project, targets};
 use crate::{
     Error, Result, backup,
-    error::StoreError,
+    error::{BackupError, StoreError},
     event::Observer,
     history::Migration,
     lock::Patience,
@@ -58,7 +58,7 @@ impl Project {
     ) -> Result<BackupReport> {
         if !crate::disk::exists(&self.config.data)? {
             let data = self.config.data.clone();
-            return Err(crate::error::BackupError::NoData { data }.into());
+            return Err(BackupError::NoData { data }.into());
         }
         let lock = self.begin(patience, observer)?;
         let taken = self.take_backup(Reason::Manual, label, observer)?;
@@ -147,12 +147,18 @@ impl Project {
         label: Option<String>,
         observer: &dyn Observer,
     ) -> Result<backup::Taken> {
+        self.with_room(reason, label, |request, store| backup::take(request, store, observer))
+    }
+
+    /// Does what a backup needs room for; where space is short and rules are set, prunes first.
+    pub(super) fn with_room<T>(
+        &self,
+        reason: Reason,
+        label: Option<String>,
+        act: impl Fn(&backup::Request<'_>, &Store) -> Result<T>,
+    ) -> Result<T> {
         self.make_secret()?;
-        let take = || {
-            self.with_backup_request(reason, label.clone(), |request, store| {
-                backup::take(request, store, observer)
-            })
-        };
+        let take = || self.with_backup_request(reason, label.clone(), &act);
         match take() {
             Err(Error::Store(StoreError::NoSpace { .. })) if !self.config.retention.is_empty() => {
                 self.prune_surplus(None)?;
@@ -215,5 +221,14 @@ impl Project {
             inspect: &inspect,
         };
         act(&request, &self.store())
+    }
+}
+
+/// The backup that was taken; nothing where there is no data directory yet.
+pub(super) fn where_there_is_data(taken: Result<backup::Taken>) -> Result<Option<BackupId>> {
+    match taken {
+        Ok(taken) => Ok(Some(taken.backup.id().clone())),
+        Err(Error::Backup(BackupError::NoData { .. })) => Ok(None),
+        Err(error) => Err(error),
     }
 }

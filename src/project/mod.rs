@@ -16,6 +16,7 @@ mod offsite;
 pub mod offsite_keys;
 mod operate;
 mod outcome;
+mod point;
 mod prune;
 mod rehearsal;
 mod restores;

@@ -229,6 +229,7 @@ impl Project {
         only: Option<PathBuf>,
         observer: &dyn Observer,
     ) -> Result<()> {
+        self.archive_point(backup, observer)?;
         let backup = self.store().load(backup)?;
         let only: Vec<String> =
             only.iter().map(|path| glob::Pattern::escape(&path.to_string_lossy())).collect();

@@ -1,7 +1,9 @@
 //! `up`: plan, back up, carry out, and put the backup back where a failure left something.
 
 use super::{
-    Outcome, Project, Selection, databases,
+    Outcome, Project, Selection,
+    backups::where_there_is_data,
+    databases,
     last_run::{self, Ending, LastRun},
     targets::Targets,
 };
@@ -187,11 +189,7 @@ impl Project {
         label: Option<String>,
         observer: &dyn Observer,
     ) -> Result<Option<BackupId>> {
-        match self.take_backup(reason, label, observer) {
-            Ok(taken) => Ok(Some(taken.backup.id().clone())),
-            Err(Error::Backup(crate::error::BackupError::NoData { .. })) => Ok(None),
-            Err(error) => Err(error),
-        }
+        where_there_is_data(self.take_backup(reason, label, observer))
     }
 
     /// Carries the plans out: named databases one after another, since the first failure ends the

@@ -1,8 +1,7 @@
 //! Everything between the request of a restore and its journal: nothing live is replaced yet.
 
 use super::{
-    Gate, Request, arrange,
-    fold::{self, Folded},
+    Gate, Request, arrange, fold,
     hold::Hold,
     holders, hot,
     journal::{Action, Area, Journal, What},
@@ -277,12 +276,12 @@ pub(super) fn fold_all<'a>(
         if !is_file || !database::sniff(&live)? {
             continue;
         }
-        let folded = match database::require_first_page(&live) {
+        let unsound = match database::require_first_page(&live) {
             Ok(()) => fold::fold(&live, path.as_path())?,
-            Err(Error::Database(error)) => Folded::Raw(error),
+            Err(Error::Database(error)) => Some(error),
             Err(error) => return Err(error),
         };
-        if let Folded::Raw(error) = folded {
+        if let Some(error) = unsound {
             let text = format!("{error}; it is kept in the undo area as it is");
             observer.event(Event::Warning { text });
             damaged.push(path.clone());

@@ -330,14 +330,16 @@ fn accepted(backup: Backup, id: &BackupId, shown: &Path) -> Result<Backup> {
 enum Found {
     Archive(BackupId),
     Manifest(BackupId),
-    /// The lock and the staging area of a session, and what copying off the machine keeps.
+    /// The lock and the staging area of a session, the rollback point of a deploy, and what copying off
+    /// the machine keeps.
     Own,
     Stray(&'static str),
 }
 
 fn classify(path: &Path) -> Found {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let own = [super::LOCK_NAME, super::STAGING_NAME, super::LOGS_NAME].contains(&&*name);
+    let own = [super::LOCK_NAME, super::STAGING_NAME, super::POINT_NAME, super::LOGS_NAME];
+    let own = own.contains(&&*name);
     if own || name.starts_with(super::OFFSITE) {
         return Found::Own;
     }

@@ -78,6 +78,8 @@ const MANIFEST: &str = ".json";
 pub(crate) const PARTIAL: &str = ".partial";
 const LOCK_NAME: &str = ".lock";
 const STAGING_NAME: &str = ".staging";
+/// The folder of a rollback point that has no archive yet.
+pub(crate) const POINT_NAME: &str = ".point";
 /// What copying off the machine keeps here has names that begin so.
 pub(crate) const OFFSITE: &str = ".offsite";
 /// The folder beside the backups that takes the logs of deploys.
@@ -254,6 +256,18 @@ pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
 
 fn from_json<T: DeserializeOwned>(json: &[u8], path: &Path) -> Result<T> {
     serde_json::from_slice(json).map_err(|error| malformed(error, path))
+}
+
+/// Reads a file of JSON that piton keeps for itself in the backups directory.
+///
+/// # Errors
+/// The system's, with the path; [`Error::Internal`] where it is not what piton writes.
+pub(crate) fn read_private_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let file = BufReader::with_capacity(64 * 1024, disk::open_to_read(path)?);
+    serde_json::from_reader(file).map_err(|error| match error.is_io() {
+        true => disk::failed("read", path)(error.into()).into(),
+        false => Error::Internal(format!("`{}` is malformed ({error})", path.display())),
+    })
 }
 
 /// Reads a manifest file; its text, which is long where there are many files, is never held whole.

@@ -149,7 +149,7 @@ cut_connections() {
 
 kill_service() { inside systemctl kill -s KILL app.service 2>/dev/null || true; }
 
-forward="preflight backup rehearsal stop fence final-backup migrate switch start health"
+forward="preflight backup rehearsal stop fence final-backup migrate switch start health archive"
 backward="stop-again put-back switch-back start-again health-again"
 
 # ---- The cases ----

@@ -97,8 +97,7 @@ fn status(context: &Context, options: &Deploy) -> Result<Report> {
     };
     let outcome = match (options.exit_code, record.ending) {
         (false, _) => Outcome::Done,
-        (true, Some(ending)) => deploy_outcome(ending, None),
-        (true, None) => Outcome::Problem(piton::Kind::Interrupted),
+        (true, ending) => deploy_outcome(ending, None),
     };
     let mut human = match options.markdown {
         true => shown::markdown(&record),
@@ -146,7 +145,7 @@ fn roll_back(context: &Context, options: &Deploy) -> Result<Report> {
     let asked = interrupt::heed()?;
     let patience = patience(options.wait);
     let report = project.enter_deploy(Entrance::RollBack, patience, &asked, &context.teller)?;
-    if report.finished.ending != Ending::RolledBack {
+    if report.finished.ending != Some(Ending::RolledBack) {
         return Ok(finished(&report, options));
     }
     // It was asked for, so it is no failure.

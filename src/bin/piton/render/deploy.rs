@@ -3,7 +3,7 @@
 use super::text::{self, BAD, FAINT, GOOD, NOTICE, styled};
 use piton::{
     Error,
-    deploy::{Ending, Record, Step, StepResult, Work},
+    deploy::{Ending, Phase, Record, Step, StepResult, Work},
 };
 
 /// One line of a phase, as it is told when it ends.
@@ -113,6 +113,15 @@ fn sentence(record: &Record) -> (anstyle::Style, &'static str, String) {
                 "the old state is not back; it is backup {}. Put right what is said above, then: \
                  piton deploy --resume. The log: {log}",
                 record.final_backup.as_ref().map_or("none".into(), ToString::to_string)
+            ),
+        ),
+        None if record.phase == Phase::Archive => (
+            NOTICE,
+            "not finished",
+            format!(
+                "the new release runs and is healthy, but its rollback point has no archive yet. \
+                 Where no piton works on it any more: piton deploy --resume makes it, --abort goes \
+                 back. The log: {log}"
             ),
         ),
         None => (

@@ -1,216 +1,23 @@
 //! The state machine over a model of the world: every failure of every verb, every crash at every verb, and what
 //! stands afterwards.
 
+mod world;
+
 use super::{
-    Deploy, Ending, Examination, Hooks, Left, Migrated, Moment, Operations, Phase, Record,
-    Rehearsal, Restart, health,
+    Archiving, Deploy, Ending, Hooks, Phase, Record, Rehearsal, Restart, health,
     operations::Left::{AsBefore, Changed},
-    service::{Ground, Part, Running, Service, Stopped},
+    service::Ground,
     state,
 };
-use crate::{
-    Error, Result,
-    clock::System,
-    error::{DeployError, FileHolder},
-    event::{Observer, Silent},
-    store::BackupId,
-};
+use crate::{Error, clock::System, error::DeployError, event::Silent, store::BackupId};
 use chrono::{DateTime, Utc};
 use std::{
-    cell::{Cell, RefCell},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::atomic::AtomicBool,
     time::Duration,
 };
-
-/// What a verb does when its turn comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Well,
-    Fail,
-    /// The process dies before it has done anything.
-    DieBefore,
-    /// The process dies when it has done it.
-    DieAfter,
-}
-
-/// A service, its data and its fence; and the verb with which something happens.
-struct World {
-    up: Cell<bool>,
-    fenced: Cell<bool>,
-    migrated: Cell<bool>,
-    backups: RefCell<Vec<(BackupId, bool)>>,
-    pending: bool,
-    left: Left,
-    calls: RefCell<Vec<&'static str>>,
-    turn: Cell<Option<(usize, Fate)>>,
-    /// The new release does not get well.
-    sick: bool,
-}
-
-impl World {
-    fn new() -> Self {
-        Self {
-            up: Cell::new(true),
-            fenced: Cell::new(false),
-            migrated: Cell::new(false),
-            backups: RefCell::default(),
-            pending: true,
-            left: AsBefore,
-            calls: RefCell::default(),
-            turn: Cell::new(None),
-            sick: false,
-        }
-    }
-
-    fn verb(&self, name: &'static str, act: impl FnOnce()) -> Result<()> {
-        let at = self.calls.borrow().len();
-        self.calls.borrow_mut().push(name);
-        let fate = match self.turn.get() {
-            Some((turn, fate)) if turn == at => fate,
-            _ => Fate::Well,
-        };
-        match fate {
-            Fate::Fail => Err(Error::Internal(format!("`{name}` fails"))),
-            Fate::DieBefore => panic!("dies before `{name}`"),
-            Fate::DieAfter => {
-                act();
-                panic!("dies after `{name}`")
-            }
-            Fate::Well => {
-                act();
-                Ok(())
-            }
-        }
-    }
-
-    fn id(&self) -> BackupId {
-        let count = u8::try_from(self.backups.borrow().len()).unwrap();
-        BackupId::new(DateTime::UNIX_EPOCH, [count, 0, 0])
-    }
-
-    fn keep(&self) -> BackupId {
-        let id = self.id();
-        self.backups.borrow_mut().push((id.clone(), self.migrated.get()));
-        id
-    }
-}
-
-impl Operations for World {
-    fn examine(&self, _: &dyn Observer) -> Result<Examination> {
-        self.verb("examine", || ())?;
-        let pending = self.pending && !self.migrated.get();
-        let pending = if pending { vec!["app.db: 1.sql".into()] } else { Vec::new() };
-        Ok(Examination { pending, warnings: Vec::new() })
-    }
-
-    fn back_up(&self, moment: Moment, _: &dyn Observer) -> Result<Option<BackupId>> {
-        let id = self.id();
-        let name = match moment {
-            Moment::Running => "back up running",
-            Moment::Stopped => {
-                assert!(
-                    !self.up.get() && self.fenced.get(),
-                    "the rollback point is of a still state"
-                );
-                "back up stopped"
-            }
-        };
-        self.verb(name, || drop(self.keep()))?;
-        Ok(Some(id))
-    }
-
-    fn rehearse(&self, _: &BackupId, _: &dyn Observer) -> Result<String> {
-        self.verb("rehearse", || ()).map(|()| String::new())
-    }
-
-    fn holders(&self) -> Result<Vec<FileHolder>> {
-        let holder = || FileHolder {
-            pid: 1,
-            command: "app".into(),
-            database: "app.db".into(),
-            held: crate::error::Held::Open,
-        };
-        Ok(self.up.get().then(holder).into_iter().collect())
-    }
-
-    fn migrate(&self, backup: Option<&BackupId>, _: &dyn Observer) -> Result<Migrated> {
-        assert!(!self.up.get() && self.fenced.get() && backup.is_some());
-        let failure = self.verb("migrate", || self.migrated.set(true)).err();
-        if failure.is_some() {
-            self.migrated.set(self.left == Changed);
-        }
-        Ok(Migrated { ran: Vec::new(), failure, left: self.left })
-    }
-
-    fn put_back(&self, backup: &BackupId, _: &dyn Observer) -> Result<Option<BackupId>> {
-        assert!(!self.up.get() && self.fenced.get(), "nothing is swapped under a service");
-        let found = self.backups.borrow().iter().find(|(id, _)| id == backup).cloned();
-        let (_, migrated) = found.expect("the backup that was taken");
-        let failed = self.keep();
-        self.verb("put back", || self.migrated.set(migrated))?;
-        Ok(Some(failed))
-    }
-
-    fn tidy(&self, _: &dyn Observer) {}
-}
-
-impl Service for World {
-    fn name(&self) -> String {
-        "app".into()
-    }
-
-    fn check(&self) -> Result<()> {
-        self.verb("check", || ())
-    }
-
-    fn state(&self) -> Result<Vec<Part>> {
-        if self.up.get() && !(self.sick && self.migrated.get()) {
-            return Ok(Vec::new());
-        }
-        Err(Error::Internal("not well".into()))
-    }
-
-    fn running(&self) -> Result<Running> {
-        Ok(Running { units: vec!["app".into()] })
-    }
-
-    fn prepare_fence(&self) -> Result<()> {
-        self.verb("prepare", || ())
-    }
-
-    fn raise_fence(&self) -> Result<()> {
-        self.verb("raise", || self.fenced.set(true))
-    }
-
-    fn stop(&self) -> Result<Stopped> {
-        self.verb("stop", || self.up.set(false)).map(|()| Stopped::default())
-    }
-
-    fn lift_fence(&self) -> Result<()> {
-        self.verb("lift", || self.fenced.set(false))
-    }
-
-    fn remove_fence(&self) -> Result<()> {
-        self.fenced.set(false);
-        Ok(())
-    }
-
-    fn start(&self, what: &Running) -> Result<()> {
-        assert_eq!(what.units, ["app"]);
-        assert!(!self.fenced.get());
-        self.verb("start", || self.up.set(true))
-    }
-
-    fn restart(&self) -> Result<()> {
-        self.verb("restart", || self.up.set(true))
-    }
-
-    fn log_tail(&self, _: usize) -> Option<String> {
-        None
-    }
-}
+use world::{Fate, World};
 
 #[derive(Clone, Copy)]
 enum Way {
@@ -269,7 +76,8 @@ fn go(world: &World, data: &Path, way: Way) -> Option<Ending> {
             }
         }
     }));
-    finished.ok().map(|finished| finished.unwrap().ending)
+    // What is not finished counts as what a crash leaves.
+    finished.ok().and_then(|finished| finished.unwrap().ending)
 }
 
 fn sandbox() -> tempfile::TempDir {
@@ -283,7 +91,10 @@ fn assert_consistent(world: &World, ending: Ending, story: &str) {
     let calls = world.calls.borrow().join(", ");
     let story = format!("{story}: {ending:?} after {calls}");
     match ending {
-        Ending::Deployed => assert!(world.up.get() && world.migrated.get(), "{story}"),
+        Ending::Deployed => {
+            let of_before = world.backups.borrow().iter().rev().any(|(_, migrated)| !migrated);
+            assert!(world.up.get() && world.migrated.get() && of_before, "{story}");
+        }
         // What cannot be put back is fenced, where even the fence did not fail.
         Ending::RollbackFailed => assert!(!world.up.get() || world.migrated.get(), "{story}"),
         Ending::RolledBackUnhealthy => assert!(!world.migrated.get(), "{story}"),
@@ -291,6 +102,9 @@ fn assert_consistent(world: &World, ending: Ending, story: &str) {
     }
     if ending != Ending::RollbackFailed && ending != Ending::RolledBackUnhealthy {
         assert!(!world.fenced.get(), "{story}");
+    }
+    if ending != Ending::RollbackFailed {
+        assert!(world.copy.borrow().is_none(), "{story}: the copy stays behind");
     }
 }
 
@@ -307,8 +121,11 @@ fn a_good_release_is_deployed() {
     assert_eq!(go(&world, folder.path(), Way::Run), Some(Ending::Deployed));
     assert_consistent(&world, Ending::Deployed, "good");
     let record = state::read(folder.path()).unwrap().unwrap();
-    assert_eq!(record.steps.len(), 10);
+    assert_eq!(record.steps.len(), 11);
     assert!(record.final_backup.is_some() && record.failure.is_none());
+    let archived =
+        world.backups.borrow().iter().any(|(id, _)| record.final_backup.as_ref() == Some(id));
+    assert!(archived);
 }
 
 #[test]
@@ -333,13 +150,46 @@ fn every_verb_may_fail() {
             for turn in 0..verbs(&make()) {
                 let (world, folder) = (make(), sandbox());
                 world.turn.set(Some((turn, Fate::Fail)));
-                let ending = go(&world, folder.path(), Way::Run).unwrap();
                 let story = format!("verb {turn} failed, {left:?}, sick {sick}");
+                let Some(ending) = go(&world, folder.path(), Way::Run) else {
+                    assert_eq!(world.calls.borrow()[turn], "archive", "{story}");
+                    continue;
+                };
                 assert_consistent(&world, ending, &story);
                 assert_ne!(ending, Ending::Deployed, "{story}");
             }
         }
     }
+}
+
+#[test]
+fn a_healthy_release_stays_where_its_rollback_point_cannot_be_archived() {
+    let archive = {
+        let counted = World::new();
+        verbs(&counted);
+        counted.calls.borrow().iter().position(|call| *call == "archive").unwrap()
+    };
+    for (way, wanted) in [(Way::Resume, Ending::Deployed), (Way::Abort, Ending::RolledBack)] {
+        let (world, folder) = (World::new(), sandbox());
+        world.turn.set(Some((archive, Fate::Fail)));
+        assert_eq!(go(&world, folder.path(), Way::Run), None);
+        assert!(world.up.get() && world.migrated.get() && world.copy.borrow().is_some());
+        let record = state::read(folder.path()).unwrap().unwrap();
+        assert!(record.is_under_way() && !record.is_fenced());
+        assert_eq!(record.phase, Phase::Archive);
+        world.turn.set(None);
+        assert_eq!(go(&world, folder.path(), way), Some(wanted));
+        assert_consistent(&world, wanted, "archived later");
+    }
+}
+
+#[test]
+fn a_script_finds_the_archive() {
+    let (world, folder) =
+        (World { archiving: Archiving::BeforeMigrating, ..World::new() }, sandbox());
+    assert_eq!(go(&world, folder.path(), Way::Run), Some(Ending::Deployed));
+    assert!(world.copy.borrow().is_none());
+    assert_consistent(&world, Ending::Deployed, "with a script");
 }
 
 #[test]
@@ -436,7 +286,7 @@ fn nothing_pending_is_a_restart_and_touches_no_data() {
     let (world, folder) = (World { pending: false, ..World::new() }, sandbox());
     assert_eq!(go(&world, folder.path(), Way::Run), Some(Ending::Deployed));
     let calls = world.calls.borrow().join(", ");
-    assert_eq!(calls, "check, examine, back up running, restart");
+    assert_eq!(calls, "check, examine, back up, restart");
 }
 
 #[test]
