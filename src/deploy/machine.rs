@@ -370,12 +370,23 @@ impl Machine<'_> {
         })
     }
 
-    fn archive(&self) -> Result<String> {
-        let Some(backup) = &self.record.final_backup else {
+    fn archive(&mut self) -> Result<String> {
+        let Some(backup) = self.record.final_backup.clone() else {
             return Ok("there was no data before".into());
         };
-        self.deploy.operations.archive(backup, self.observer)?;
-        Ok(format!("{backup}, verified"))
+        match self.deploy.operations.archive(&backup, self.observer) {
+            // No later attempt finds anything else in the copy, and the service is healthy.
+            Err(error) if error.kind() == Kind::Damaged => {
+                let text = format!("what the service left was damaged already: {error}");
+                self.observer.event(Event::Warning { text });
+                self.record.final_backup.clone_from(&self.record.backup);
+                Ok(self.record.backup.as_ref().map_or_else(
+                    || "there is no sound backup".into(),
+                    |id| format!("{id}, from before the stop, is the last sound one"),
+                ))
+            }
+            other => other.map(|()| format!("{backup}, verified")),
+        }
     }
 
     fn rehearse(&mut self) -> Result<String> {

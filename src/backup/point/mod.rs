@@ -23,7 +23,7 @@ use super::{
 use crate::{
     Error, Result, disk,
     error::StoreError,
-    event::{Event, Observer},
+    event::{self, Event, Observer},
     store::{Cut, POINT_NAME, Session, Store},
 };
 use note::{Note, State};
@@ -61,7 +61,7 @@ pub fn prepare(request: &Request<'_>, store: &Store, observer: &dyn Observer) ->
     disk::create_private_folder("point-folder", &folder(store))?;
     disk::create_private_folder("point-folder", &root)?;
     let replica = Replica { live: request.data, root: &root };
-    let copied = copy_beside(request, scope, first_look, &replica)?;
+    let copied = copy_beside(request, scope, first_look, (&replica, observer))?;
     if let Some(path) = replica.first_unlike(&copied.tree)? {
         drop(session);
         discard(store)?;
@@ -151,7 +151,7 @@ fn copy_beside(
     request: &Request<'_>,
     scope: Scope<'_>,
     first_look: Tree,
-    replica: &Replica<'_>,
+    (replica, observer): (&Replica<'_>, &dyn Observer),
 ) -> Result<Copied> {
     let mut notes = outside::notes(request.data, &first_look);
     let (mut tree, mut pinned, cut) = cut_steadily(request, scope, first_look)?;
@@ -160,6 +160,7 @@ fn copy_beside(
     // Those first whose writers wait for it.
     pinned.sort_by_key(|pinned| pinned.journal != Journal::Rollback);
     for source in pinned {
+        event::go_on(observer)?;
         let target = replica.place(&source.path)?;
         copy::copy(&source, &target)?;
         for other in names.get(&source.path).into_iter().flatten() {
@@ -171,6 +172,7 @@ fn copy_beside(
     }
     let mut sights = Sights::new();
     for path in tree.files.keys() {
+        event::go_on(observer)?;
         if let Some(sight) = replica.copy_file(path, Sync::Later)? {
             sights.insert(path.clone(), sight);
         }
