@@ -8,6 +8,7 @@ use std::{
     env,
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -86,18 +87,19 @@ impl Service {
         }
     }
 
-    /// The databases that it holds and that are not the ones that lie there any more.
-    pub fn replaced(&self) -> Vec<String> {
+    /// The databases that it holds and that are not the ones that lie there any more. A file that
+    /// lost its name and got it back counts as deleted in `/proc`, and not here.
+    pub fn replaced(&self, data: &Path) -> Vec<String> {
         let descriptors = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
         let links = descriptors.into_iter().flatten().flatten();
-        let paths = links.filter_map(|link| fs::read_link(link.path()).ok());
-        let names = paths.map(|path| path.display().to_string());
-        let ours = |name: &String| {
-            let name = name.trim_end_matches(" (deleted)");
-            DATABASES.iter().any(|database| name.ends_with(database))
+        let identity = |path: &Path| fs::metadata(path).ok().map(|it| (it.dev(), it.ino()));
+        let elsewhere = |link: &Path| {
+            let name = fs::read_link(link).ok()?.display().to_string();
+            let shown = name.trim_end_matches(" (deleted)");
+            let database = DATABASES.iter().find(|database| shown.ends_with(*database))?;
+            (identity(link) != identity(&data.join(database))).then_some(name)
         };
-        let elsewhere = |name: &String| name.ends_with("(deleted)") || name.contains("/.piton/");
-        names.filter(ours).filter(elsewhere).collect()
+        links.filter_map(|link| elsewhere(&link.path())).collect()
     }
 
     /// Ends it as `kill -9` does; gives the numbers that were acknowledged.

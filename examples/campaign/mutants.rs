@@ -28,7 +28,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("disk::write_atomic(", &["", ".sync", ".sync-folder"]),
 ];
 /// What is no single call of `disk`.
-const PARTS: &[&str] = &["lock.take", "store-lock.take", "gate.look", "fold.logs"];
+const PARTS: &[&str] = &["lock.take", "store-lock.take", "gate.look", "fold.logs", "hold.lease"];
 /// Where the labels stand in the sources, and where a test has labels of its own.
 const TESTS: &[&str] = &["tests", "tests.rs", "retention_tests.rs"];
 

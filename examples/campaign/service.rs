@@ -52,8 +52,7 @@ pub fn run(tally: &mut Tally, piton: &Project, trials: u32, folder: &Path) -> Ma
     tally.run("service two pitons", share, &mut |_| verdict(stage.beside_another()));
     tally.run("service one store", share, &mut |_| verdict(stage.sharing_a_store()));
     let name = "service started in a restore";
-    // What it finds in rare trials stands in docs/campaign.md: the short form must hold every time.
-    if tally.options.length == Length::Long && tally.wants(name) {
+    if tally.wants(name) {
         let calls = stage.count()?;
         tally.run(name, share * 5, &mut |trial| {
             verdict(stage.started_within(spread(trial % calls, calls) + 1))
@@ -75,6 +74,12 @@ pub fn notices(piton: &Project, trials: u32, folder: &Path) -> Made<Option<Strin
         let habit = [Habit::Wal, Habit::Rollback, Habit::Idle][trial as usize % 3];
         if let Err(what) = stage.beside("restore", habit, u64::from(trial)) {
             return Ok(Some(format!("{}: {what}", habit.word())));
+        }
+    }
+    let calls = stage.count()?;
+    for trial in 0..trials * 2 {
+        if let Err(what) = stage.started_within(spread(trial % calls, calls) + 1) {
+            return Ok(Some(format!("started in a restore: {what}")));
         }
     }
     Ok(None)
@@ -127,7 +132,7 @@ impl Stage {
         let inodes = self.inodes();
         let ended = self.place.run(&self.words(command))?;
         std::thread::sleep(Duration::from_millis(choice % 7));
-        let replaced = service.replaced();
+        let replaced = service.replaced(&self.place.data());
         let acknowledged = service.end();
         if let Some(first) = replaced.first() {
             return Err(
@@ -167,7 +172,7 @@ impl Stage {
         })?;
         let Some(service) = service else { return Ok("it had ended".into()) };
         service.wait(6, Duration::from_millis(60));
-        let replaced = service.replaced();
+        let replaced = service.replaced(&self.place.data());
         let acknowledged = service.end();
         if let Some(first) = replaced.first() {
             let count = acknowledged.len();

@@ -2,6 +2,7 @@
 //!
 //! Nothing is armed unless a program calls [`arm`]; the check is then one relaxed atomic load.
 
+use rustix::process::Signal;
 use std::{
     io,
     sync::{
@@ -18,6 +19,8 @@ pub enum Fault {
     Error(i32),
     /// The process kills itself before it acts, as `kill -9` would.
     Kill,
+    /// The process stops before it acts, until it is sent SIGCONT: time for somebody else.
+    Stop,
     /// This call and every later one with the label return this error number, as on a file system
     /// that cannot do it.
     Refuse(i32),
@@ -86,7 +89,7 @@ pub fn arm_also_here(point: &str, nth: u32, fault: Fault) {
     add(point, nth, fault, Some(thread::current().id()));
 }
 
-/// Arms from text, `POINT:NTH:kill`, `POINT:NTH:ERRNO`, `POINT:NTH:ERRNO+` for every call from
+/// Arms from text, `POINT:NTH:kill`, `POINT:NTH:stop`, `POINT:NTH:ERRNO`, `POINT:NTH:ERRNO+` for every call from
 /// that one on or, in builds for tests, `POINT:NTH:leave-out`; false where the text is not of
 /// that form.
 #[must_use]
@@ -99,6 +102,7 @@ pub fn arm_from(text: &str) -> bool {
     };
     let fault = match what {
         "kill" => Some(Fault::Kill),
+        "stop" => Some(Fault::Stop),
         #[cfg(any(debug_assertions, feature = "faults"))]
         "leave-out" => Some(Fault::LeaveOut),
         number => match number.strip_suffix('+') {
@@ -161,10 +165,11 @@ pub(super) fn check(point: &str) -> io::Result<Meeting> {
                 }
                 Fault::Crash => Err(io::Error::other("the process is dead")),
                 Fault::Kill => {
-                    let _ = rustix::process::kill_process(
-                        rustix::process::getpid(),
-                        rustix::process::Signal::KILL,
-                    );
+                    send_self(Signal::KILL);
+                    Ok(Meeting::Act)
+                }
+                Fault::Stop => {
+                    send_self(Signal::STOP);
                     Ok(Meeting::Act)
                 }
                 #[cfg(any(debug_assertions, feature = "faults"))]
@@ -172,4 +177,8 @@ pub(super) fn check(point: &str) -> io::Result<Meeting> {
             }
         }
     }
+}
+
+fn send_self(signal: Signal) {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
 }

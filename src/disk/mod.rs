@@ -7,9 +7,11 @@
 
 mod attributes;
 pub mod fault;
+mod lease;
 mod range_lock;
 
 pub use attributes::{inherit_owner, set_extended, set_mode, set_modified, set_owner};
+pub use lease::{Lease, is_lease_called, lease};
 pub use range_lock::{Claim, Owner, lock_range, range_owner};
 
 use crate::error::DiskError;
@@ -233,7 +235,14 @@ pub fn hard_link(point: &'static str, from: &Path, to: &Path) -> Result<()> {
 /// # Errors
 /// The system's, with the old path.
 pub fn copy_file(point: &'static str, from: &Path, to: &Path) -> Result<()> {
-    let mut source = open_to_read(from)?;
+    copy_open_file(point, open_to_read(from)?, from, to)
+}
+
+/// Copies a file that is open already; `from` is its name.
+///
+/// # Errors
+/// The system's, with the old path.
+pub fn copy_open_file(point: &'static str, mut source: File, from: &Path, to: &Path) -> Result<()> {
     let mut copy = create_private_file(point, to)?;
     io::copy(&mut source, &mut copy).map_err(failed("copy", from))?;
     sync_file(point, to, &copy)

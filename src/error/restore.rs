@@ -26,6 +26,8 @@ pub enum Held {
     Deleted,
     /// It has locked it; what it has open cannot be seen.
     Locked,
+    /// It waits in opening it until the restore lets it.
+    Opening,
 }
 
 /// Why not every process can be looked into.
@@ -61,6 +63,7 @@ impl fmt::Display for FileHolder {
             Held::Open => Ok(()),
             Held::Deleted => formatter.write_str(", which works on a deleted file of that name"),
             Held::Locked => formatter.write_str(", which has locked it"),
+            Held::Opening => formatter.write_str(", which was just opening it"),
         }
     }
 }
@@ -107,6 +110,12 @@ pub enum RestoreError {
         database: PathBuf,
         /// Why.
         limits: Vec<Limit>,
+    },
+    /// A process came to a database while it was being replaced.
+    #[error("`{}` was opened while it was being replaced, by a process that cannot be seen any more", database.display())]
+    OpenedMeanwhile {
+        /// The database.
+        database: PathBuf,
     },
     /// The data is no longer what the preview has shown.
     #[error("the data has changed since it was looked at: {}", names(changed))]
@@ -226,7 +235,10 @@ impl RestoreError {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::InUse { .. } | Self::HeldUnseen { .. } | Self::HotBusy { .. } => Kind::InUse,
+            Self::InUse { .. }
+            | Self::HeldUnseen { .. }
+            | Self::OpenedMeanwhile { .. }
+            | Self::HotBusy { .. } => Kind::InUse,
             Self::Changed { .. } => Kind::Refused,
             Self::PageSize { .. } | Self::OtherFileSystem { .. } => Kind::Refused,
             Self::NotEmpty { .. } | Self::SaveTo { .. } | Self::NothingMatches { .. } => {
@@ -247,7 +259,7 @@ impl RestoreError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::InUse { .. } => Some(
+            Self::InUse { .. } | Self::OpenedMeanwhile { .. } => Some(
                 "stop the service first, or add `--hot` to restore into the open databases".into(),
             ),
             Self::HeldUnseen { limits, .. } => Some(match limits.first() {

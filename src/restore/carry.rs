@@ -9,6 +9,7 @@ use super::{
     prepare::{Prepared, prepare, stage},
     recovery::{remove_undo, sweep},
     require_match, selected,
+    timings::{Timings, timed, whole},
     transaction::Transaction,
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     event::{Event, Observer, Work},
     store::{self, BackupId, FileKind, FileRecord, Item, StoredPath},
 };
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Instant};
 
 /// Puts a backup back. When it returns without an error, the new content is durable.
 ///
@@ -30,8 +31,9 @@ pub fn carry_out(request: &Request<'_>, observer: &dyn Observer) -> Result<Resto
     require_match(request.backup, request.only)?;
     let excluded = excluded(request)?;
     let items = selected(request, &excluded);
-    let begun = stage(request, &area, &items, observer)
-        .and_then(|()| prepare(request, &area, &items, &excluded, observer));
+    let mut timings = Timings::default();
+    let begun = stage(request, &area, &items, &mut timings, observer)
+        .and_then(|()| prepare(request, &area, &items, &excluded, &mut timings, observer));
     let Prepared { journal, damaged, hold, saved } = match begun {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -41,7 +43,8 @@ pub fn carry_out(request: &Request<'_>, observer: &dyn Observer) -> Result<Resto
             return Err(error);
         }
     };
-    let kept = commit(&area, &journal, &hold, observer, || compare(request, &journal, &items));
+    let compared = |hold: &Hold| compare(request, &journal, &items, hold);
+    let kept = commit(&area, &journal, hold, &mut timings, observer, compared);
     let kept = kept.map_err(|error| match journal.hot.is_empty() {
         true => {
             if error.kind() != Kind::NotRestored {
@@ -52,13 +55,17 @@ pub fn carry_out(request: &Request<'_>, observer: &dyn Observer) -> Result<Resto
         false => hot_note::after_all(&journal, &error),
     })?;
     hot_note::remove(&area)?;
-    drop(hold);
     remove_older(&area, &journal.id, observer);
-    Ok(Restored { saved, ..restored(&journal, kept, damaged) })
+    Ok(Restored { saved, ..restored(&journal, kept, damaged, timings) })
 }
 
 /// What is reported of a journal that was carried out.
-pub(super) fn restored(journal: &Journal, undo: PathBuf, damaged: Vec<StoredPath>) -> Restored {
+pub(super) fn restored(
+    journal: &Journal,
+    undo: PathBuf,
+    damaged: Vec<StoredPath>,
+    timings: Timings,
+) -> Restored {
     let placed = journal.actions.iter().filter(|it| matches!(it, Action::Place { .. })).count();
     let displaced = journal.actions.iter().filter_map(|action| match action {
         Action::Displace { path, .. } => Some(path.clone()),
@@ -73,31 +80,44 @@ pub(super) fn restored(journal: &Journal, undo: PathBuf, damaged: Vec<StoredPath
         damaged,
         hot: journal.hot.clone(),
         saved: None,
+        timings,
     }
 }
 
-/// Writes the journal and carries it out; gives the undo area.
+/// Writes the journal and carries it out; gives the undo area. Nobody gets into a database before
+/// it has ended either way.
 pub(super) fn commit(
     area: &Area,
     journal: &Journal,
-    hold: &Hold,
+    mut hold: Hold,
+    timings: &mut Timings,
     observer: &dyn Observer,
-    compare: impl FnOnce() -> Result<Option<StoredPath>>,
+    compare: impl FnOnce(&Hold) -> Result<Option<StoredPath>>,
 ) -> Result<PathBuf> {
-    let transaction = Transaction { area, journal };
+    let clock = Instant::now();
     let undo = area.undo(&journal.id);
-    transaction.prepare().inspect_err(|_| sweep(area, journal, Direction::Back))?;
+    Transaction { area, journal, hold: &hold }
+        .prepare()
+        // Not earlier: from here on whoever opens a database waits.
+        .and_then(|()| hold.lease(Direction::Forward))
+        .inspect_err(|_| sweep(area, journal, Direction::Back))?;
+    let transaction = Transaction { area, journal, hold: &hold };
     observer.event(Event::WorkStarted { work: Work::Publish, total_bytes: None });
     // A journal that could not be synced may still be there: that is gone back from as well.
     let swapped = area
         .write_journal(journal)
         .and_then(|()| transaction.forward())
-        .and_then(|()| hold.require_old_unheld());
-    if let Err(error) = swapped {
-        return Err(go_back(area, journal, error));
-    }
-    let differing = compare();
+        .map(|mixed| timings.exchange = whole(mixed))
+        .map(|()| timed(&mut timings.compare, || compare(&hold)))
+        // Who looked the name up before the exchange may come to the old file only now.
+        .and_then(|compared| hold.require_old_unheld().map(|()| compared));
+    let differing = match swapped {
+        Ok(compared) => compared,
+        Err(error) => return Err(go_back(&transaction, error, observer)),
+    };
     area.end_forward(journal).map_err(|error| stuck(area, journal, &error, "it is complete"))?;
+    drop(hold);
+    timings.publish = whole(clock.elapsed()).saturating_sub(timings.compare);
     drop(disk::remove_tree("staging-end", &area.private.join(&journal.staged)));
     drop(disk::remove_tree("scratch-end", &area.scratch()));
     drop(disk::remove_tree("raw-end", &area.raw()));
@@ -113,18 +133,28 @@ pub(super) fn commit(
 }
 
 /// Puts the old state back after a step failed, and says which of the two it came to.
-pub(super) fn go_back(area: &Area, journal: &Journal, cause: Error) -> Error {
-    let journal = Journal { direction: Direction::Back, ..journal.clone() };
+pub(super) fn go_back(forward: &Transaction<'_>, cause: Error, observer: &dyn Observer) -> Error {
+    let area = forward.area;
+    let journal = Journal { direction: Direction::Back, ..forward.journal.clone() };
     let reverted = area
         .write_journal(&journal)
-        .and_then(|()| Transaction { area, journal: &journal }.back())
+        .and_then(|()| Transaction { journal: &journal, ..*forward }.back())
         .and_then(|()| area.end_back());
     match reverted {
         Ok(()) => {
+            warn_of_lost(forward.hold, observer);
             sweep(area, &journal, Direction::Back);
             RestoreError::RolledBack { cause: Box::new(cause) }.into()
         }
         Err(error) => stuck(area, &journal, &cause, &error.to_string()),
+    }
+}
+
+/// Says who came to a new file that is gone again: nothing can give it the old one.
+pub(super) fn warn_of_lost(hold: &Hold, observer: &dyn Observer) {
+    if let Err(error) = hold.require_new_unheld() {
+        let text = format!("{error}; it works on a file that is gone: start it again");
+        observer.event(Event::Warning { text });
     }
 }
 
@@ -138,6 +168,7 @@ fn compare(
     request: &Request<'_>,
     journal: &Journal,
     items: &[Item<'_>],
+    hold: &Hold,
 ) -> Result<Option<StoredPath>> {
     for item in items {
         let live = item.path().below(request.data);
@@ -150,7 +181,7 @@ fn compare(
                 std::fs::read_link(&live).is_ok_and(|found| found.as_os_str() == target.0)
             }
             Item::Database(_) | Item::File(_) => {
-                let file = disk::open_to_read(&live)?;
+                let file = hold.open_to_read(&live)?;
                 let found = store::digest_of(file).map_err(disk::failed("read", &live))?;
                 item.content().is_some_and(|(size, digest)| found == (digest, size))
             }

@@ -133,6 +133,37 @@ pub(crate) fn locked(file: &Path, shown: &Path) -> RestoreError {
     }
 }
 
+/// The processes that wait for this one in opening a file, by its inode, which this one has leased.
+///
+/// A line of `/proc/locks` names the lease, and the ones behind it with an arrow whoever waits for
+/// it (proc_locks(5)).
+pub(crate) fn waiting(inode: u64, database: &Path) -> Vec<FileHolder> {
+    let text = fs::read_to_string("/proc/locks").unwrap_or_default();
+    let (own, file) = (std::process::id().to_string(), format!(":{inode}"));
+    let mut pids = Vec::new();
+    let mut is_ours = false;
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            [_, "->", "LEASE", _, _, pid, ..] if is_ours => pids.extend(pid.parse::<u32>().ok()),
+            [_, "->", ..] => {}
+            [_, kind, _, _, pid, place, ..] => {
+                is_ours = kind == "LEASE" && pid == own && place.ends_with(&file);
+            }
+            _ => is_ours = false,
+        }
+    }
+    // A process of which nothing can be seen has no number here.
+    pids.retain(|pid| *pid > 0);
+    let named = |pid| FileHolder {
+        pid,
+        command: command_of(pid),
+        database: database.into(),
+        held: Held::Opening,
+    };
+    pids.into_iter().map(named).collect()
+}
+
 /// Which database a descriptor belongs to, if to any.
 fn held_by<'a>(wanted: &'a Wanted, descriptor: &Path) -> Option<(&'a PathBuf, Held)> {
     // Follows the link to the open file itself, also when its name is gone.

@@ -23,6 +23,7 @@ mod second_name;
 mod seen;
 #[cfg(test)]
 mod tests;
+mod timings;
 mod transaction;
 
 pub use carry::carry_out;
@@ -34,6 +35,7 @@ pub use lost::{Saved, SavedRows};
 pub use preview::{Change, DatabaseChange, Preview, Rows, plan};
 pub use recovery::{Recovered, is_interrupted, needed_backups, recover, undo};
 pub use seen::Seen;
+pub use timings::Timings;
 
 use crate::{
     Result, backup, disk,
@@ -104,6 +106,8 @@ pub struct Restored {
     pub damaged: Vec<StoredPath>,
     /// Databases that were written to while a process had them open.
     pub hot: Vec<StoredPath>,
+    /// How long its parts took.
+    pub timings: Timings,
 }
 
 /// Unpacks a backup into a folder that is empty or does not exist; it appears there as a whole.

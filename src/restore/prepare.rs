@@ -10,6 +10,7 @@ use super::{
     raw::{self, Left},
     require_space,
     seen::{Seen, changed_since, sights},
+    timings::{Timings, timed},
 };
 use crate::{
     Error, Kind, Result, backup,
@@ -30,6 +31,7 @@ pub(super) fn stage(
     request: &Request<'_>,
     area: &Area,
     items: &[Item<'_>],
+    timings: &mut Timings,
     observer: &dyn Observer,
 ) -> Result<()> {
     let sizes = items.iter().filter_map(|item| item.content()).map(|(size, _)| size);
@@ -43,13 +45,19 @@ pub(super) fn stage(
     disk::create_private_folder("staging", &staging)?;
     let wanted: BTreeSet<&StoredPath> = items.iter().map(|item| item.path()).collect();
     let wanted = |path: &StoredPath| wanted.contains(path);
-    request.store.extract(request.backup, &staging, &wanted, Folders::Private, observer)?;
+    timed(&mut timings.unpack, || {
+        request.store.extract(request.backup, &staging, &wanted, Folders::Private, observer)
+    })?;
     let archive = request.store.archive_path(request.backup.id());
-    for item in items {
-        if let Item::Database(record) = item {
-            store::compare_database(&archive, record, &record.path.below(&staging))?;
-        }
-    }
+    let mut databases = items.iter().filter_map(|item| match item {
+        Item::Database(record) => Some(record),
+        Item::File(_) => None,
+    });
+    timed(&mut timings.check, || {
+        databases.try_for_each(|record| {
+            store::compare_database(&archive, record, &record.path.below(&staging))
+        })
+    })?;
     Ok(disk::sync_folder("staging-sync", &area.private)?)
 }
 
@@ -72,6 +80,7 @@ pub(super) fn prepare(
     area: &Area,
     items: &[Item<'_>],
     excluded: &Filter,
+    timings: &mut Timings,
     observer: &dyn Observer,
 ) -> Result<Prepared> {
     let left_out = left_out(request);
@@ -110,7 +119,8 @@ pub(super) fn prepare(
         }
     }
     let still = sights(request.data, journal.databases())?;
-    let (safety, mut contents) = take_safety(request, &damaged, observer)?;
+    let (safety, mut contents) =
+        timed(&mut timings.safety, || take_safety(request, &damaged, observer))?;
     journal.safety = safety;
     if let (None, Some(backup)) = (&contents, request.safety)
         && request.seen.is_some_and(Seen::has_contents)

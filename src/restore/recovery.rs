@@ -2,15 +2,16 @@
 
 use super::{
     Restored,
-    carry::{commit, go_back, restored, stuck},
+    carry::{commit, go_back, restored, stuck, warn_of_lost},
     hold::Hold,
     hot_note, is_absent,
     journal::{Action, Area, Direction, Journal},
     prepare::{fold_all, require_idle},
+    timings::Timings,
     transaction::Transaction,
 };
 use crate::{
-    Result, disk,
+    Kind, Result, disk,
     error::{Error, RestoreError},
     event::{Event, Observer},
     store::{BackupId, StoredPath},
@@ -70,27 +71,45 @@ pub fn recover(data: &Path, observer: &dyn Observer) -> Result<Option<Recovered>
     let mut direction = journal.direction;
     if direction == Direction::Forward {
         let staged = |path: &StoredPath| is_staged(&area, &journal, path);
+        let mut hold = Hold::default();
         // A service that ran in between may have left a log beside what is still to be replaced.
-        let transaction = Transaction { area: &area, journal: &journal };
-        let finished = fold_all(data, journal.databases().filter(|path| staged(path)), observer)
-            .and_then(|_| transaction.prepare())
+        let ready = fold_all(data, journal.databases().filter(|path| staged(path)), observer)
+            .and_then(|_| Transaction { area: &area, journal: &journal, hold: &hold }.prepare())
             .and_then(|()| Hold::take(&area, &journal))
-            .and_then(|hold| {
-                transaction.forward()?;
-                hold.require_old_unheld()?;
-                area.end_forward(&journal)
+            .and_then(|taken| {
+                hold = taken;
+                hold.lease(Direction::Forward)
             });
+        if let Err(error) = ready.as_ref()
+            && error.kind() == Kind::InUse
+        {
+            // Going back might take a file from under whoever it is.
+            return ready.map(|()| None);
+        }
+        let transaction = Transaction { area: &area, journal: &journal, hold: &hold };
+        let finished = ready.and_then(|()| {
+            transaction.forward()?;
+            hold.require_old_unheld()?;
+            area.end_forward(&journal)
+        });
         if let Err(cause) = finished {
-            match go_back(&area, &journal, cause) {
+            match go_back(&transaction, cause, observer) {
                 Error::Restore(RestoreError::RolledBack { .. }) => direction = Direction::Back,
                 error => return Err(error),
             }
         }
     } else {
-        Transaction { area: &area, journal: &journal }
-            .back()
-            .and_then(|()| area.end_back())
-            .map_err(|error| stuck(&area, &journal, &error, "run it again"))?;
+        let reverted = Hold::take(&area, &journal).and_then(|mut hold| {
+            hold.lease(Direction::Back)?;
+            Transaction { area: &area, journal: &journal, hold: &hold }.back()?;
+            area.end_back()?;
+            warn_of_lost(&hold, observer);
+            Ok(())
+        });
+        reverted.map_err(|error| match error.kind() {
+            Kind::InUse => error,
+            _ => stuck(&area, &journal, &error, "run it again"),
+        })?;
     }
     sweep(&area, &journal, direction);
     let backup = journal.backup.clone();
@@ -132,9 +151,10 @@ pub fn undo(
     require_idle(data, &journal)?;
     let damaged = fold_all(data, journal.databases(), observer)?;
     let hold = Hold::take(&area, &journal)?;
-    let undo = commit(&area, &journal, &hold, observer, || Ok(None))?;
+    let mut timings = Timings::default();
+    let undo = commit(&area, &journal, hold, &mut timings, observer, |_| Ok(None))?;
     sweep(&area, &journal, Direction::Forward);
-    Ok(restored(&journal, undo, damaged))
+    Ok(restored(&journal, undo, damaged, timings))
 }
 
 /// Removes what a restore that has ended leaves in the private folder; what cannot be removed

@@ -4,7 +4,7 @@
 //! number of them. A copy has another identity, so that after an interruption it is known by its
 //! content.
 
-use super::is_absent;
+use super::{hold::Hold, is_absent};
 use crate::{
     Result,
     backup::{self, scan},
@@ -26,11 +26,11 @@ pub(super) fn give(
     from: &Path,
     to: &Path,
     scratch: &Path,
+    hold: &Hold,
 ) -> Result<()> {
     let [link, copy] = points;
-    match disk::hard_link(link, from, to) {
-        Err(error) if error.source.raw_os_error().is_some_and(|it| NO_LINK.contains(&it)) => {}
-        other => return Ok(other?),
+    if give_link(link, from, to)? == Linked::Yes {
+        return Ok(());
     }
     disk::create_private_folders(copy, scratch)?;
     let partial = scratch.join("second-name");
@@ -41,17 +41,38 @@ pub(super) fn give(
         disk::symlink(copy, &target, &partial)?;
         dress(&partial, &backup::dressed(&scan::Found::from(&found), from)?, Bare::Symlink)?;
     } else {
-        disk::copy_file(copy, from, &partial)?;
+        disk::copy_open_file(copy, hold.open_to_read(from)?, from, &partial)?;
         dress(&partial, &backup::dressed(&scan::Found::from(&found), from)?, Bare::File)?;
     }
     Ok(disk::rename(copy, &partial, to)?)
+}
+
+/// Whether a file can have another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Linked {
+    Yes,
+    Never,
+}
+
+/// Gives what has one name another, where the file system can.
+///
+/// # Errors
+/// The system's, with the path; that it cannot is none.
+pub(super) fn give_link(point: &'static str, from: &Path, to: &Path) -> Result<Linked> {
+    match disk::hard_link(point, from, to) {
+        Ok(()) => Ok(Linked::Yes),
+        Err(error) if error.source.raw_os_error().is_some_and(|it| NO_LINK.contains(&it)) => {
+            Ok(Linked::Never)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether two paths are names of one file, or of two with the same content.
 ///
 /// # Errors
 /// The system's, with the path.
-pub(super) fn is_same(one: &Path, other: &Path) -> Result<bool> {
+pub(super) fn is_same(one: &Path, other: &Path, hold: &Hold) -> Result<bool> {
     let look = |path: &Path| fs::symlink_metadata(path).map_err(disk::failed("read", path));
     let (first, second) = match (look(one), look(other)) {
         (Ok(first), Ok(second)) => (first, second),
@@ -72,7 +93,7 @@ pub(super) fn is_same(one: &Path, other: &Path) -> Result<bool> {
         return Ok(false);
     }
     let digest = |path: &Path| -> Result<_> {
-        Ok(digest_of(disk::open_to_read(path)?).map_err(disk::failed("read", path))?)
+        Ok(digest_of(hold.open_to_read(path)?).map_err(disk::failed("read", path))?)
     };
     Ok(digest(one)? == digest(other)?)
 }

@@ -5,6 +5,7 @@
 //! second name in the undo area, then the new one is renamed over it.
 
 use super::{
+    hold::Hold,
     is_absent,
     journal::{Action, Area, Journal, What},
     second_name,
@@ -21,12 +22,15 @@ use std::{
     io::ErrorKind,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 /// A journal, and the three trees between which it moves entries.
 pub(super) struct Transaction<'a> {
     pub(super) area: &'a Area,
     pub(super) journal: &'a Journal,
+    /// What keeps others out of the databases meanwhile.
+    pub(super) hold: &'a Hold,
 }
 
 struct Places {
@@ -68,25 +72,31 @@ impl Transaction<'_> {
         all.iter().try_for_each(|folder| Ok(disk::sync_folder("undo-sync", folder)?))
     }
 
-    /// Goes to the new state.
+    /// Goes to the new state; gives how long the names were of both.
     ///
     /// # Errors
-    /// The system's, with the path; the journal still stands then.
-    pub(super) fn forward(&self) -> Result<()> {
+    /// [`crate::error::RestoreError::InUse`]; the system's, with the path; the journal still stands then.
+    pub(super) fn forward(&self) -> Result<Duration> {
         let actions = &self.journal.actions;
         // Second names for all old files first, and durable: only then may one be replaced.
         for action in actions {
             match action {
                 Action::Place { path, what } => self.keep(path, *what)?,
-                Action::Displace { path, what } => {
-                    let places = self.places(path);
-                    move_entry("displace", &places.live, &places.undo)?;
-                    move_logs("displace-log", *what, &places.live, &places.undo)?;
-                }
+                Action::Displace { path, .. } => self.keep_displaced(path)?,
                 _ => {}
             }
         }
         self.sync_parents()?;
+        // The syncs take longest: whoever came meanwhile has met nothing but old files.
+        self.hold.require_old_unheld()?;
+        let clock = Instant::now();
+        for action in actions {
+            if let Action::Displace { path, what } = action {
+                let places = self.places(path);
+                move_entry("displace", &places.live, &places.undo)?;
+                move_logs("displace-log", *what, &places.live, &places.undo)?;
+            }
+        }
         for action in actions {
             match action {
                 Action::RemoveFolder { path, .. } => {
@@ -113,7 +123,11 @@ impl Transaction<'_> {
                 dress_folder(&path.below(&self.area.data), after)?;
             }
         }
-        self.sync_parents()
+        let mixed = clock.elapsed();
+        // Before the syncs: the sooner whoever waits gets his file back, the better.
+        self.hold.require_old_unheld()?;
+        self.sync_parents()?;
+        Ok(mixed)
     }
 
     /// Goes to the state before.
@@ -190,7 +204,7 @@ impl Transaction<'_> {
                 disk::create_private_folders("undo-folder", &parent(&places.undo))?;
                 self.second_name(["keep", "keep-copy"], &places.live, &places.undo)?;
             }
-            Some(_) if second_name::is_same(&places.undo, &places.live)? => {}
+            Some(_) if self.is_same(&places.undo, &places.live)? => {}
             // Somebody has replaced it since the interruption: that one is kept as well.
             Some(_) => {
                 let later = later_name(&places.undo)?;
@@ -198,6 +212,18 @@ impl Transaction<'_> {
             }
         }
         move_logs("keep-log", what, &places.live, &places.undo)
+    }
+
+    /// Gives a file that goes its name in the undo area beforehand, so that later nothing but its old
+    /// name has to go.
+    fn keep_displaced(&self, path: &StoredPath) -> Result<()> {
+        let places = &self.places(path);
+        let live = disk::find(&places.live)?.filter(|live| !live.is_dir());
+        if live.is_some() && disk::find(&places.undo)?.is_none() {
+            // Where it cannot have two, it is moved when its time comes.
+            second_name::give_link("displace-keep", &places.live, &places.undo)?;
+        }
+        Ok(())
     }
 
     /// Gives the new file its staged name again where an old one will take its place.
@@ -231,10 +257,10 @@ impl Transaction<'_> {
                 unkeep()?;
                 return remove_logs("back-unkeep", &places.undo);
             }
-            (Some(_), Some(_), Some(_)) if second_name::is_same(&places.live, &places.undo)? => {
+            (Some(_), Some(_), Some(_)) if self.is_same(&places.live, &places.undo)? => {
                 unkeep()?;
             }
-            (Some(_), Some(_), Some(_)) if second_name::is_same(&places.staged, &places.live)? => {
+            (Some(_), Some(_), Some(_)) if self.is_same(&places.staged, &places.live)? => {
                 put_back()?;
             }
             _ => {}
@@ -243,7 +269,11 @@ impl Transaction<'_> {
     }
 
     fn second_name(&self, points: [&'static str; 2], from: &Path, to: &Path) -> Result<()> {
-        second_name::give(points, from, to, &self.area.scratch())
+        second_name::give(points, from, to, &self.area.scratch(), self.hold)
+    }
+
+    fn is_same(&self, one: &Path, other: &Path) -> Result<bool> {
+        second_name::is_same(one, other, self.hold)
     }
 
     fn places(&self, path: &StoredPath) -> Places {

@@ -129,6 +129,11 @@ fn a_process_of_another_user_is_named_by_its_lock_or_it_is_said_that_it_may_be_t
     let preview = &ran.json()["preview"];
     assert_eq!(preview["view"], "partial");
     assert_eq!(preview["limits"][0], "other-users");
+    // The kernel tells all the same that it is open.
+    let words = format!("restore {id} --yes");
+    let ran = sandbox.finish(as_nobody(&sandbox, &words).unwrap()).code(9).one_error();
+    ran.says("`app.db` is in use by a process that cannot be seen from here")
+        .says("run as root to see who it is");
 }
 
 /// A command in a process namespace of its own.
@@ -161,6 +166,14 @@ fn a_process_in_another_namespace() {
     ran.says("`app.db` is in use by a process that cannot be seen from here")
         .says("processes outside of this container cannot be seen")
         .says("run it on the host");
+    drop(holder);
+    // An idle one, which has locked nothing.
+    sandbox.execute("app.db", "PRAGMA journal_mode = delete");
+    let holder = service(python(&sandbox), &["SELECT * FROM users"]);
+    let mut command = contained(&sandbox, PITON).unwrap();
+    command.args(["restore", &id, "--yes"]);
+    let ran = sandbox.finish(command).code(9).one_error();
+    ran.says("`app.db` is in use by a process that cannot be seen from here");
     drop(holder);
     let mut command = contained(&sandbox, PITON).unwrap();
     command.args(["restore", &id, "--yes"]);

@@ -66,6 +66,7 @@ mod servers;
 mod several;
 mod signals;
 mod status;
+mod swap;
 mod systemd;
 mod tenants;
 mod up;

@@ -32,13 +32,15 @@ fn run(arguments: &Arguments, words: &[OsString]) -> u8 {
     }
 }
 
-/// Lets a test fail one change of the file system; see `piton::disk::fault`.
+/// Lets a test fail changes of the file system, with commas between them; see `piton::disk::fault`.
 #[cfg(any(debug_assertions, feature = "faults"))]
 fn arm_fault() {
     if let Ok(text) = std::env::var("PITON_FAULT")
-        && !piton::disk::fault::arm_from(&text)
+        && !text.split(',').all(piton::disk::fault::arm_from)
     {
-        eprintln!("piton: PITON_FAULT is not of the form POINT:NTH:kill, :ERRNO or :leave-out");
+        eprintln!(
+            "piton: PITON_FAULT is not of the form POINT:NTH:kill, :stop, :ERRNO or :leave-out"
+        );
     }
 }
 
