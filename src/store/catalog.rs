@@ -3,7 +3,8 @@
 //! What does not belong there or cannot be trusted is reported and never deleted.
 
 use super::{
-    Backup, BackupId, Damage, Digest, Filter, Form, Reason, Secrecy, Store, digest, reader,
+    Backup, BackupId, Damage, Digest, Filter, Form, Reason, Secrecy, Store, Substance, digest,
+    reader,
 };
 use crate::{Result, disk, error::StoreError, event::Silent};
 use std::{
@@ -198,15 +199,13 @@ impl Store {
     ) -> Result<Option<Backup>> {
         // What is surely other content is never loaded, and what is damaged is none.
         let candidates = self.summaries()?.filter(|(_, it)| it.may_have(content));
-        let mut loaded = candidates
+        let (excluded, included) = (left_out.texts(), left_out.included_texts());
+        let substance = Substance { content: *content, excluded: &excluded, included: &included };
+        let mut standing = candidates
             .filter_map(|(id, _)| self.load(&id).ok())
             .filter(|backup| backup.damage.is_none())
-            .filter_map(|backup| self.stands_for(backup, content, reason));
-        let (excluded, included) = (left_out.texts(), left_out.included_texts());
-        Ok(loaded.find(|Backup { manifest, sealed, .. }| {
-            // Of an encrypted one, only the content is to be known.
-            sealed.is_some() || (manifest.excluded == excluded && manifest.included == included)
-        }))
+            .filter_map(|backup| self.stands_for(backup, substance, reason));
+        Ok(standing.next())
     }
 
     /// Reads what is known about a backup: from the file beside it, else from the archive itself.

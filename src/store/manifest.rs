@@ -59,6 +59,14 @@ pub struct Manifest {
     pub notes: Vec<String>,
 }
 
+/// What a restore goes by: the content, and the lists that tell it what to leave alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Substance<'a> {
+    pub(crate) content: Digest,
+    pub(crate) excluded: &'a [String],
+    pub(crate) included: &'a [String],
+}
+
 /// Why a backup was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -192,6 +200,12 @@ impl Manifest {
     #[must_use]
     pub fn data_bytes(&self) -> u64 {
         self.items().map(Item::data_bytes).fold(0, u64::saturating_add)
+    }
+
+    /// What another backup must have too in order to stand for this one.
+    pub(crate) fn substance(&self) -> Substance<'_> {
+        let Self { content, excluded, included, .. } = self;
+        Substance { content: *content, excluded, included }
     }
 
     /// The oldest format that holds what is in it, whatever [`Manifest::format`] says.

@@ -60,6 +60,7 @@ pub(crate) use digest::{Hashing, digest_of};
 pub(crate) use extended::is_kept;
 pub(crate) use extract::{Bare, dress};
 pub(crate) use inspect::{check_quickly, facts, open_copy, row_counts};
+pub(crate) use manifest::Substance;
 pub(crate) use path::{Escaped, escape};
 pub(crate) use session::Session;
 pub(crate) use verify::compare_database;

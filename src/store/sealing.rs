@@ -1,6 +1,6 @@
 //! Encrypted backups in the catalog: what the file beside one says, and how it is opened.
 
-use super::{Backup, Cut, Digest, Form, Manifest, Reason, Secrecy, Store, seal::Sealed};
+use super::{Backup, Cut, Digest, Form, Manifest, Reason, Secrecy, Store, Substance, seal::Sealed};
 use crate::{
     Result,
     error::{Error, StoreError},
@@ -50,19 +50,19 @@ pub(super) fn unknown(manifest: &Manifest) -> Sealed {
 
 impl Store {
     /// The backup, with its whole manifest where that can be had, where it is as good as a new one
-    /// of this content.
+    /// of this substance.
     pub(super) fn stands_for(
         &self,
         backup: Backup,
-        content: &Digest,
+        substance: Substance<'_>,
         reason: Reason,
     ) -> Option<Backup> {
         let sealed = match &backup.sealed {
             None if self.keys.encrypts() => return None,
-            None => return (backup.manifest.content == *content).then_some(backup),
+            None => return (backup.manifest.substance() == substance).then_some(backup),
             Some(sealed) => sealed,
         };
-        let likeness = self.keys.likeness(content);
+        let likeness = self.keys.likeness(substance);
         if likeness.is_none()
             || sealed.likeness != likeness
             || sealed.recipients != self.keys.names()
@@ -72,7 +72,7 @@ impl Store {
         // What fails is put right with the backup taken before it, by the process that took it.
         let is_way_back = matches!(reason, Reason::Run | Reason::Script | Reason::Deploy);
         match self.unseal(&backup) {
-            Ok(opened) => (opened.manifest.content == *content).then(|| opened.into_owned()),
+            Ok(opened) => (opened.manifest.substance() == substance).then(|| opened.into_owned()),
             Err(_) => (!is_way_back).then_some(backup),
         }
     }

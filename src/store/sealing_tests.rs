@@ -2,8 +2,8 @@
 #![allow(clippy::disallowed_methods)]
 
 use crate::store::{
-    Attributes, Backup, BackupId, Checked, Checking, Cut, FORMAT, Keys, Manifest, Reason, Store,
-    StoredPath,
+    Attributes, Backup, BackupId, Checked, Checking, Cut, FORMAT, Filter, Keys, Manifest, Reason,
+    SECRET, Store, StoredPath,
 };
 use crate::{
     Kind,
@@ -137,6 +137,34 @@ fn what_lies_beside_is_held_against_what_is_encrypted() {
         fs::write(&beside, text).unwrap();
         let error = verify(&store, 1).expect_err(what);
         assert_eq!(error.kind(), Kind::Damaged, "{what}: {error}");
+    }
+}
+
+#[test]
+fn equal_content_under_other_lists_is_another_backup() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("likeness");
+    fs::write(&secret, [7; SECRET]).unwrap();
+    let keys = || Keys::new(&[RECIPIENT.into()], None, Some(secret.clone())).unwrap();
+    let store = Store::new(folder.path().join("backups")).with_keys(keys());
+    let published = publish(&store, 1);
+    // Another process can open it no more than this machine can, and goes by the likeness alone.
+    let other = Store::new(store.root().into()).with_keys(keys());
+    for (excluded, included, stands) in [
+        (&["cache"][..], &["uploads"][..], true),
+        (&[], &["uploads"], false),
+        (&["cache"], &[], false),
+        (&["uploads"], &["cache"], false),
+        (&["cache", "uploads"], &[], false),
+        (&["cache"], &["uploads", "uploads"], false),
+        (&["cache\",\"uploads"], &[], false),
+    ] {
+        let lists = Filter::leaving_out(excluded, included).unwrap();
+        for store in [&store, &other] {
+            let content = &published.manifest.content;
+            let found = store.find_identical(content, Reason::Manual, &lists).unwrap();
+            assert_eq!(found.is_some(), stands, "{excluded:?} {included:?}");
+        }
     }
 }
 

@@ -11,7 +11,7 @@ mod engine;
 #[path = "age.rs"]
 mod engine;
 
-use super::{Digest, Manifest};
+use super::{Digest, Manifest, Substance};
 use crate::{Result, disk, error::StoreError};
 use engine::{Identities, Opening, Recipient, Sealing};
 use serde::{Deserialize, Serialize};
@@ -35,8 +35,8 @@ pub struct Sealed {
     pub recipients: Vec<String>,
     /// Bytes that its files take when they are unpacked.
     pub data_bytes: u64,
-    /// A digest of the content and a secret of this data directory: it tells this machine alone
-    /// that content is unchanged.
+    /// A digest of the content, the lists of what was left out and a secret of this data directory:
+    /// it tells this machine alone that all of that is unchanged.
     pub likeness: Option<Digest>,
     /// The manifest as an age file in armor, encrypted as the archive is; nothing where that file
     /// beside the archive is gone.
@@ -117,7 +117,7 @@ impl Keys {
         Ok(Sealed {
             recipients: self.0.names.clone(),
             data_bytes: manifest.data_bytes(),
-            likeness: self.likeness(&manifest.content),
+            likeness: self.likeness(manifest.substance()),
             manifest: sealed,
         })
     }
@@ -129,14 +129,15 @@ impl Keys {
         super::manifest_from_json(&json, archive)
     }
 
-    /// The likeness of content; nothing without the secret.
-    pub(super) fn likeness(&self, content: &Digest) -> Option<Digest> {
+    /// The likeness of a backup; nothing without the secret.
+    pub(super) fn likeness(&self, substance: Substance<'_>) -> Option<Digest> {
         let file = disk::open_to_read(self.0.secret.as_deref()?).ok()?;
         let mut secret = Vec::new();
         file.take(SECRET as u64 + 1).read_to_end(&mut secret).ok()?;
-        // Both parts have a fixed length, so nothing can be moved from one to the other.
+        // The secret has a fixed length and JSON tells every text and list from the next, so nothing
+        // can be moved from one part to another.
         (secret.len() == SECRET).then(|| {
-            secret.extend_from_slice(content.to_string().as_bytes());
+            serde_json::to_writer(&mut secret, &substance).expect("texts always have a JSON form");
             Digest::of(&secret)
         })
     }
