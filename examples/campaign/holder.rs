@@ -86,6 +86,11 @@ impl Service {
         }
     }
 
+    /// How many things it has said.
+    pub fn said(&self) -> usize {
+        self.lines().len()
+    }
+
     /// The databases that it holds and that are not the ones that lie there any more.
     pub fn replaced(&self) -> Vec<String> {
         let descriptors = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
