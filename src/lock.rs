@@ -66,13 +66,17 @@ pub fn acquire(
     observer: &dyn Observer,
 ) -> Result<Lock> {
     let folder = data.join(PRIVATE_FOLDER);
-    disk::create_private_folders("lock-folder", &folder)?;
+    if !disk::is_folder(&folder)? {
+        disk::create_private_folders("lock-folder", &folder)?;
+        // Whoever holds the lock writes notes there that must not go with the folder's own name.
+        disk::sync_folder("lock-folder-sync", data)?;
+    }
     let path = folder.join(match scope {
         Scope::Data => "lock",
         Scope::Deploy => "deploy.lock",
     });
     let mut file = disk::open_lock_file("lock-file", &path)?;
-    match try_lock(&file) {
+    match try_lock(&file, scope) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let other = read_holder(&mut file);
@@ -80,7 +84,7 @@ pub fn acquire(
                 return Err(Error::Locked { data: data.into(), holder: other });
             }
             observer.event(Event::Waiting { holder: other });
-            wait(&file, &path, observer)?;
+            wait(&file, scope, &path, observer)?;
         }
         Err(TryLockError::Error(error)) => return Err(disk::failed("lock", &path)(error).into()),
     }
@@ -88,18 +92,22 @@ pub fn acquire(
     Ok(Lock { _file: file })
 }
 
-fn try_lock(file: &File) -> Result<(), TryLockError> {
-    match disk::fault::is_left_out("lock", "take") {
+fn try_lock(file: &File, scope: Scope) -> Result<(), TryLockError> {
+    let point = match scope {
+        Scope::Data => "lock",
+        Scope::Deploy => "deploy-lock",
+    };
+    match disk::fault::is_left_out(point, "take") {
         true => Ok(()),
         false => file.try_lock(),
     }
 }
 
 /// Waits in small steps, so that whoever waits can be interrupted.
-fn wait(file: &File, path: &Path, observer: &dyn Observer) -> Result<()> {
+fn wait(file: &File, scope: Scope, path: &Path, observer: &dyn Observer) -> Result<()> {
     loop {
         go_on(observer)?;
-        match try_lock(file) {
+        match try_lock(file, scope) {
             Ok(()) => return Ok(()),
             Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
             Err(TryLockError::Error(error)) => {

@@ -133,6 +133,14 @@ pub fn concerns(point: &Point, folder: &Path) -> bool {
     !name(point).is_empty() && paths(point).iter().any(inside)
 }
 
+/// The path that a call asks about, where it does nothing but ask.
+pub fn looked_at(point: &Point) -> Option<String> {
+    match name(point) {
+        "statx" => text_at(point.process, point.arguments[1]),
+        _ => None,
+    }
+}
+
 /// The files that a call is about.
 fn paths(point: &Point) -> Vec<PathBuf> {
     let process = point.process;
@@ -157,7 +165,7 @@ fn paths(point: &Point) -> Vec<PathBuf> {
 fn text_at(process: nix::unistd::Pid, address: u64) -> Option<String> {
     use std::os::unix::fs::FileExt;
     let memory = std::fs::File::open(format!("/proc/{process}/mem")).ok()?;
-    let mut bytes = [0; 256];
+    let mut bytes = [0; 1024];
     let count = memory.read_at(&mut bytes, address).ok()?;
     let end = bytes[..count].iter().position(|&byte| byte == 0)?;
     Some(String::from_utf8_lossy(&bytes[..end]).into_owned())

@@ -5,7 +5,7 @@ use crate::{
     files::copy_folder,
     judge::Judge,
     kill::{Calls, count, spread},
-    model::Model,
+    model::{Model, Through},
     power::{Power, separate},
     project::{Ended, Project},
     scenario::Scenario,
@@ -18,13 +18,11 @@ use std::{
 };
 
 /// Where trials are run and judged.
-pub struct Bench<'a> {
+struct Bench<'a> {
     judge: Judge,
     place: PathBuf,
     after: PathBuf,
     disk: Disk<'a>,
-    /// Another binary than that of the scenarios.
-    mutant: Option<Project>,
 }
 
 /// What forgets.
@@ -69,7 +67,7 @@ fn on(
         Disk::Real(power) => power.folder().join("place"),
     };
     let (judge, after) = (Judge::new(folder), folder.join("after"));
-    let mut bench = Bench { judge, place, after, disk, mutant: None };
+    let mut bench = Bench { judge, place, after, disk };
     let share = trials.div_ceil(scenarios.len().max(1) as u32);
     for scenario in scenarios {
         let name = format!("cut {kind} {}", scenario.name);
@@ -88,17 +86,6 @@ fn on(
 }
 
 impl Bench<'_> {
-    /// Cuts in the model, of a binary that is not the one of the scenarios.
-    pub fn in_model(folder: &Path, mutant: Project) -> Self {
-        Self {
-            judge: Judge::new(folder),
-            place: folder.join("place"),
-            after: folder.join("after"),
-            disk: Disk::Model,
-            mutant: Some(mutant),
-        }
-    }
-
     fn one(
         &mut self,
         scenario: &Scenario,
@@ -116,7 +103,7 @@ impl Bench<'_> {
 
     /// Cuts before one of so many changes; `choice` says what of the rest is lost, and what comes
     /// after.
-    pub fn cut(
+    fn cut(
         &mut self,
         scenario: &Scenario,
         (nth, all): (u32, u32),
@@ -141,10 +128,7 @@ impl Bench<'_> {
         nth: u32,
         choice: u64,
     ) -> io::Result<(Project, Ended)> {
-        let mut project = scenario.fresh(&self.place)?;
-        if let Some(mutant) = &self.mutant {
-            project = Project { folder: project.folder, ..mutant.clone() };
-        }
+        let project = scenario.fresh(&self.place)?;
         let mut model = Model::new(&self.place)?;
         let mut trouble = None;
         let mut left = nth;
@@ -162,10 +146,11 @@ impl Bench<'_> {
             draw += 1;
             chance(choice, draw, 6).is_multiple_of(2)
         };
-        match choice.is_multiple_of(2) {
-            true => model.cut(&self.after, None)?,
-            false => model.cut(&self.after, Some(&mut luck))?,
-        }
+        let through = match choice.is_multiple_of(2) {
+            true => Through::Nothing,
+            false => Through::Luck(&mut luck),
+        };
+        model.image(through)?.lay_out(&self.after)?;
         Ok((project.at(&self.after), ended))
     }
 
@@ -207,7 +192,7 @@ fn cut_off(point: &Point, left: &mut u32) -> Then {
 }
 
 /// Tells the model what was synced.
-fn follow(model: &mut Model, point: &Point) -> io::Result<()> {
+pub fn follow(model: &mut Model, point: &Point) -> io::Result<()> {
     if point.moment != Moment::After(0) {
         return Ok(());
     }

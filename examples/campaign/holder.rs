@@ -87,6 +87,11 @@ impl Service {
         }
     }
 
+    /// How many things it has said.
+    pub fn said(&self) -> usize {
+        self.lines().len()
+    }
+
     /// The databases that it holds and that are not the ones that lie there any more. A file that
     /// lost its name and got it back counts as deleted in `/proc`, and not here.
     pub fn replaced(&self, data: &Path) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Killed before every system call, then before one of its recovery; then judged.
 
 use crate::{
-    calls::{is_changing, name},
+    calls::is_changing,
     judge::Judge,
     project::{Ended, Project, Showing},
     scenario::{Kind, Scenario},
@@ -68,22 +68,6 @@ pub fn count(scenario: &Scenario, place: &Path) -> io::Result<Calls> {
         Then::Go
     })?;
     Ok(calls)
-}
-
-/// The changes that are syncs: before each of them the most is at risk.
-pub fn syncs(scenario: &Scenario, place: &Path) -> io::Result<Vec<u32>> {
-    let project = Project { showing: Showing::Nothing, ..scenario.fresh(place)? };
-    let (mut changes, mut syncs) = (0, Vec::new());
-    project.traced(&scenario.words, &mut |point| {
-        if point.moment == Moment::Before && is_changing(point) {
-            changes += 1;
-            if name(point).contains("sync") {
-                syncs.push(changes);
-            }
-        }
-        Then::Go
-    })?;
-    Ok(syncs)
 }
 
 /// Every call once, spread so that a few trials come from everywhere; from then on, changes of the

@@ -8,18 +8,22 @@
 mod archive;
 mod archives;
 mod calls;
+mod cases;
 mod cut;
 mod errors;
 mod files;
 mod full;
 mod holder;
+mod hunt;
 mod judge;
 mod kill;
+mod listed;
 mod model;
 mod mutants;
 mod options;
 mod power;
 mod project;
+mod races;
 mod scenario;
 mod service;
 mod setup;
@@ -114,7 +118,7 @@ fn one(campaign: &str, tally: &mut Tally, scenarios: &[Scenario], plain: &Projec
                 None => built(&["faults"])?,
             };
             let mutable = Project { piton, ..plain.clone() };
-            mutants::run(tally, scenarios, &mutable, trials(150, 20), folder)?;
+            mutants::run(tally, scenarios, &mutable, trials(1_500, 20), folder)?;
         }
         other => return Err(format!("there is no campaign `{other}`").into()),
     }

@@ -1,34 +1,53 @@
 //! With each sync, rename, link, lock and fold left out, one at a time, a campaign must notice.
 //!
 //! The binary is one that can leave them out, which no released one can. Which labels there are is
-//! read from the sources, so that none is forgotten.
+//! read from the sources, so that none is forgotten; what nothing can notice stands in `listed.rs`
+//! with its reason.
 
 use crate::{
-    cut,
-    judge::Judge,
-    kill::{self, Counted},
+    cases,
+    hunt::{Case, Hunter, Looking, Step},
+    listed,
     project::Project,
+    races,
     scenario::Scenario,
-    service,
     setup::Made,
-    tally::{Tally, Verdict, chance},
+    tally::{Tally, Verdict},
 };
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
-/// Functions of `disk` whose calls are left out, and what they are.
-const CALLS: &[(&str, &[&str])] = &[
-    ("disk::sync_file(", &[""]),
-    ("disk::sync_folder(", &[""]),
-    ("disk::sync_parent(", &[""]),
-    ("disk::sync_file_system(", &[""]),
-    ("disk::rename(", &[""]),
-    ("disk::hard_link(", &[""]),
-    ("move_entry(", &[""]),
-    ("move_logs(", &[""]),
-    ("disk::write_atomic(", &["", ".sync", ".sync-folder"]),
+/// What is left out, as `PITON_FAULT` names it, and what it does.
+type Labels = BTreeMap<String, Step>;
+
+/// Functions whose calls are left out, by what follows their label, and what these do.
+const CALLS: &[(&str, &[(&str, Step)])] = &[
+    ("disk::sync_file(", &[("@sync", Step::Sync)]),
+    ("disk::sync_folder(", &[("@sync", Step::Sync)]),
+    ("disk::sync_parent(", &[("@sync", Step::Sync)]),
+    ("sync_parents(", &[("@sync", Step::Sync)]),
+    ("disk::sync_file_system(", &[("@sync", Step::SyncAll)]),
+    ("disk::rename(", &[("@rename", Step::Act)]),
+    ("move_entry(", &[("@rename", Step::Act)]),
+    ("move_logs(", &[("@rename", Step::Act)]),
+    ("disk::hard_link(", &[("@link", Step::Act)]),
+    ("disk::write_atomic(", WRITE),
+    ("disk::write_atomic_with(", WRITE),
+    ("disk::lock_range(", &[(".take", Step::Act)]),
 ];
+const WRITE: &[(&str, Step)] =
+    &[("", Step::Act), (".sync", Step::Sync), (".sync-folder", Step::Sync)];
+/// A function with two labels: of the link, and of the copy where there can be none.
+const SECOND_NAME: &str = "second_name([";
 /// What is no single call of `disk`.
-const PARTS: &[&str] = &["lock.take", "store-lock.take", "gate.look", "fold.logs", "hold.lease"];
+const PARTS: &[&str] = &[
+    "lock.take",
+    "deploy-lock.take",
+    "store-lock.take",
+    "offsite-lock.take",
+    "gate.look",
+    "hold.lease",
+    "fold.logs",
+];
 /// Where the labels stand in the sources, and where a test has labels of its own.
 const TESTS: &[&str] = &["tests", "tests.rs", "retention_tests.rs"];
 
@@ -41,136 +60,117 @@ pub fn run(
     folder: &Path,
 ) -> Made<()> {
     let labels = labels(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))?;
-    let seed = tally.options.seed;
-    for label in labels {
+    if let Some(gone) = listed::ALL.iter().find(|it| !labels.contains_key(it.label)) {
+        return Err(format!("`{}` is listed, and no step is called so", gone.label).into());
+    }
+    let hunter = Hunter { folder, seed: tally.options.seed };
+    let mut cases = cases::all(scenarios, piton, folder)?;
+    let all = labels.into_iter().chain([("races".to_owned(), Step::Nothing)]);
+    for (label, step) in all {
         let name = format!("mutants {label}");
         if !tally.wants(&name) {
             continue;
         }
-        let mutant = Project {
-            variables: vec![("PITON_FAULT".into(), format!("{label}:0:leave-out"))],
-            ..piton.clone()
-        };
-        let mut hunt = Hunt { mutant, label: &label, scenarios, folder, trials, seed };
-        tally.run(&name, 1, &mut |_| match hunt.found() {
-            Ok(Some(by)) => Verdict::Held(by),
-            Ok(None) => Verdict::Broken("nothing notices that it is missing".into()),
+        let mut hunt =
+            Hunt { hunter: &hunter, label: &label, step, cases: &mut cases, piton, trials };
+        tally.run(&name, 1, &mut |_| hunt.verdict());
+    }
+    for case in &mut cases {
+        let name = format!("mutants nothing, {}", case.name);
+        tally.run(&name, 1, &mut |_| match nothing(&hunter, case, trials) {
+            Ok(verdict) => verdict,
             Err(error) => Verdict::Broken(format!("the trial itself failed: {error}")),
         });
     }
     Ok(())
 }
 
-struct Hunt<'a> {
-    mutant: Project,
+struct Hunt<'a, 'b> {
+    hunter: &'a Hunter<'a>,
     label: &'a str,
-    scenarios: &'a [Scenario],
-    folder: &'a Path,
+    step: Step,
+    cases: &'a mut [Case<'b>],
+    piton: &'a Project,
     trials: u32,
-    seed: u64,
 }
 
-impl Hunt<'_> {
-    /// What notices the mutant first.
-    fn found(&mut self) -> Made<Option<String>> {
-        let reached = self.reached()?;
-        if reached.is_empty() && !PARTS.contains(&self.label) {
-            return Ok(Some("not reached by any scenario".into()));
+impl Hunt<'_, '_> {
+    fn verdict(&mut self) -> Verdict {
+        let listed = listed::ALL.iter().find(|it| it.label == self.label);
+        if let Some(listed) = listed {
+            return Verdict::Held(listed.shown());
         }
-        for scenario in &reached {
-            if let Some(what) = self.plainly(scenario)? {
-                return Ok(Some(format!("{} itself: {what}", scenario.name)));
-            }
-        }
-        for part in [0, 1] {
-            for scenario in &reached {
-                if let Some(what) = self.by_cut(scenario, part)? {
-                    return Ok(Some(format!("cut {}: {what}", scenario.name)));
-                }
-            }
-        }
-        for scenario in &reached {
-            if let Some(what) = self.by_kill(scenario)? {
-                return Ok(Some(format!("kill {}: {what}", scenario.name)));
-            }
-        }
-        let trials = self.trials.min(60);
-        Ok(service::notices(&self.mutant, trials, self.folder)?
-            .map(|what| format!("service: {what}")))
-    }
-
-    /// The scenarios that come to the label: there they can be killed.
-    fn reached(&self) -> Made<Vec<&Scenario>> {
-        let whole = self.label.split('.').next().unwrap_or(self.label);
-        let mut reached = Vec::new();
-        for scenario in self.scenarios {
-            let place = self.fresh(scenario)?;
-            let killed = Project {
-                variables: vec![("PITON_FAULT".into(), format!("{whole}:1:kill"))],
-                ..place
-            };
-            // A part of the program that is no call of `disk` cannot be killed at.
-            if PARTS.contains(&self.label) || killed.run(&scenario.words)?.code.is_none() {
-                reached.push(scenario);
-            }
-        }
-        Ok(reached)
-    }
-
-    fn fresh(&self, scenario: &Scenario) -> Made<Project> {
-        let place = scenario.fresh(&self.folder.join("place"))?;
-        Ok(Project { folder: place.folder, ..self.mutant.clone() })
-    }
-
-    fn plainly(&self, scenario: &Scenario) -> Made<Option<String>> {
-        let place = self.fresh(scenario)?;
-        let ended = place.run(&scenario.words)?;
-        if ended.code != Some(0) {
-            return Ok(Some(ended.shown()));
-        }
-        Ok(Judge::new(self.folder).judge(scenario, &place, &ended, 0).err())
-    }
-
-    /// Power cuts in the model; in the first part those after the end, where most is noticed.
-    fn by_cut(&self, scenario: &Scenario, part: u32) -> Made<Option<String>> {
-        let mut bench = cut::Bench::in_model(self.folder, self.mutant.clone());
-        let all = kill::count(scenario, &self.folder.join("place"))?.changing + 1;
-        let tries: Vec<u32> = match part {
-            0 => vec![all; 4],
-            _ => {
-                let syncs = kill::syncs(scenario, &self.folder.join("place"))?;
-                let rounds = (self.trials as usize).div_ceil(syncs.len().max(1));
-                syncs.iter().copied().cycle().take(rounds * syncs.len()).collect()
-            }
+        let found = match self.step {
+            Step::Nothing => self.races(),
+            _ => self.found(),
         };
-        for (number, nth) in (0..).zip(tries) {
-            let choice = chance(self.seed, number, 14);
-            if let Verdict::Broken(what) = bench.cut(scenario, (nth, all), choice)? {
-                return Ok(Some(what));
-            }
-        }
-        Ok(None)
+        found.unwrap_or_else(|error| Verdict::Broken(format!("the trial itself failed: {error}")))
     }
 
-    fn by_kill(&self, scenario: &Scenario) -> Made<Option<String>> {
-        let calls = kill::count(scenario, &self.folder.join("place"))?;
-        let mut judge = Judge::new(self.folder);
-        for trial in 0..self.trials.min(calls.changing) {
-            let place = self.fresh(scenario)?;
-            let nth = kill::spread(trial, calls.changing) + 1;
-            let ended = kill::kill_at(&place, &scenario.words, Counted::Changing, nth)?;
-            let choice = chance(self.seed, trial, 15);
-            if let Err(what) = judge.judge(scenario, &place, &ended, choice) {
-                return Ok(Some(format!("killed at change {nth}: {what}")));
-            }
+    /// What notices the mutant first.
+    fn found(&mut self) -> Made<Verdict> {
+        let fault = format!("{}:0:leave-out", self.label);
+        if let Some(by) = races::notices(self.label, &fault, self.piton, self.hunter.folder)? {
+            return Ok(Verdict::Held(shortened(&by)));
         }
-        Ok(None)
+        let mut met = Vec::new();
+        let mut left = self.trials;
+        for (at, case) in self.cases.iter_mut().enumerate() {
+            let recording = self.hunter.record(case, Some(&fault), self.step)?;
+            if recording.met == 0 {
+                continue;
+            }
+            let looking = Looking::AtTheEnd;
+            let noticed = self.hunter.look(case, Some(&fault), &recording, looking, &mut left)?;
+            if let Some(by) = noticed {
+                return Ok(Verdict::Held(shortened(&by)));
+            }
+            met.push((at, recording));
+        }
+        // Short ones first, and each half of what is left, so that a long one hides nothing.
+        met.sort_by_key(|(_, recording)| recording.count());
+        for (at, recording) in &met {
+            let mut share = left.div_ceil(2);
+            left -= share;
+            let (case, looking) = (&mut self.cases[*at], Looking::Within);
+            let noticed = self.hunter.look(case, Some(&fault), recording, looking, &mut share)?;
+            if let Some(by) = noticed {
+                return Ok(Verdict::Held(shortened(&by)));
+            }
+            left += share;
+        }
+        let names: Vec<&str> = met.iter().map(|(at, _)| self.cases[*at].name.as_str()).collect();
+        Ok(Verdict::Broken(match names.as_slice() {
+            [] => "no case comes to it".into(),
+            _ => format!("nothing notices that it is missing: {}", names.join(", ")),
+        }))
     }
+
+    /// Where every lock is taken, no race is won.
+    fn races(&self) -> Made<Verdict> {
+        races::notice_nothing(self.piton, self.hunter.folder)?;
+        Ok(Verdict::Held("as it should".into()))
+    }
+}
+
+/// With nothing left out there is nothing to notice.
+fn nothing(hunter: &Hunter<'_>, case: &mut Case<'_>, trials: u32) -> Made<Verdict> {
+    let recording = hunter.record(case, None, Step::Nothing)?;
+    let mut left = trials;
+    Ok(match hunter.look(case, None, &recording, Looking::All, &mut left)? {
+        Some(what) => Verdict::Broken(what),
+        None => Verdict::Held(format!("as it should, in {} pictures", trials - left)),
+    })
+}
+
+/// The beginning of the first line: the rest is what a file holds.
+fn shortened(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().take(160).collect()
 }
 
 /// Every label in the sources that stands for one of the calls.
-fn labels(folder: &Path) -> Made<BTreeSet<String>> {
-    let mut labels: BTreeSet<String> = PARTS.iter().map(|part| (*part).into()).collect();
+fn labels(folder: &Path) -> Made<Labels> {
+    let mut labels: Labels = PARTS.iter().map(|part| ((*part).into(), Step::Act)).collect();
     for entry in walkdir::WalkDir::new(folder) {
         let entry = entry?;
         let is_test = entry.path().iter().any(|part| TESTS.iter().any(|test| part == *test));
@@ -179,11 +179,24 @@ fn labels(folder: &Path) -> Made<BTreeSet<String>> {
         }
         let text = fs::read_to_string(entry.path())?;
         for (call, parts) in CALLS {
-            for after in text.split(call).skip(1) {
+            for (at, _) in text.match_indices(call) {
+                // `remove_logs` moves none.
+                if text[..at].ends_with(|it: char| it.is_alphanumeric() || it == '_') {
+                    continue;
+                }
+                let after = &text[at + call.len()..];
                 let Some(rest) = after.trim_start().strip_prefix('"') else { continue };
                 let label = rest.split('"').next().unwrap_or_default();
-                labels.extend(parts.iter().map(|part| format!("{label}{part}")));
+                let named = parts.iter().map(|(part, step)| (format!("{label}{part}"), *step));
+                labels.extend(named);
             }
+        }
+        for after in text.split(SECOND_NAME).skip(1) {
+            let mut quoted = after.split('"').skip(1).step_by(2);
+            let (link, copy) = (quoted.next(), quoted.next());
+            labels.extend(link.map(|link| (format!("{link}@link"), Step::Act)));
+            labels.extend(copy.map(|copy| (format!("{copy}@sync"), Step::Sync)));
+            labels.extend(copy.map(|copy| (format!("{copy}@rename"), Step::Act)));
         }
     }
     Ok(labels)

@@ -115,6 +115,11 @@ impl Project {
         Ok(Ended { code, output })
     }
 
+    /// What the command that is being traced has said so far.
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.talk()).unwrap_or_default()).into_owned()
+    }
+
     /// Where the output of a traced command goes: beside the project, not into it.
     fn talk(&self) -> PathBuf {
         std::env::temp_dir().join(format!("piton-campaign-{}.out", std::process::id()))

@@ -107,19 +107,25 @@ const RECOVERIES: &[(&str, u32, Way)] = &[
     ("recover-half", 5, Way::Forward),
     ("recover-last", 8, Way::Forward),
     ("recover-back", 12, Way::Back),
+    ("recover-late", 0, Way::BackLate),
 ];
 
 /// Which way a restore was going when it was cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub enum Way {
     Forward,
     Back,
+    /// Once files were replaced, whatever number of changes that takes.
+    BackLate,
 }
 
 /// Leaves a restore that was killed after its journal was written and so many names were changed.
-fn interrupted(project: &Project, words: &str, nth: u32, way: Way) -> Made<()> {
+pub fn interrupted(project: &Project, words: &str, nth: u32, way: Way) -> Made<()> {
     let journal = project.data().join(".piton/restore.json");
     let (mut seen, mut failed) = (0, false);
+    let mut first = Some(nth).filter(|_| way != Way::BackLate);
+    // Where nothing was before, and not the last one that is put in place.
+    let placed = || project.data().join("uploads/b.txt").exists();
     project.traced(words, &mut |point| {
         let name = crate::calls::name(point);
         let changes = is_changing(point) && (name.contains("rename") || name.contains("link"));
@@ -127,15 +133,18 @@ fn interrupted(project: &Project, words: &str, nth: u32, way: Way) -> Made<()> {
             return Then::Go;
         }
         seen += 1;
-        match (way, seen) {
-            (_, it) if it < nth => Then::Go,
-            (Way::Back, it) if it == nth && !failed => {
+        first = first.or_else(|| placed().then_some(seen));
+        match first {
+            None => Then::Go,
+            Some(first) if seen < first => Then::Go,
+            Some(_) if way == Way::Forward => Then::Kill,
+            Some(first) if seen == first && !failed => {
                 failed = true;
                 Then::Fail(nix::libc::EIO)
             }
             // The journal is written anew, and then nothing has gone back yet.
-            (Way::Back, it) if it < nth + 2 => Then::Go,
-            _ => Then::Kill,
+            Some(first) if seen < first + 2 => Then::Go,
+            Some(_) => Then::Kill,
         }
     })?;
     match journal.exists() {
@@ -176,7 +185,7 @@ pub fn archives(backups: &Path) -> Vec<String> {
     names(backups).into_iter().filter(|name| name.ends_with(".tar.gz")).collect()
 }
 
-fn single_backup(project: &Project) -> Made<String> {
+pub fn single_backup(project: &Project) -> Made<String> {
     let labelled = |name: &String| {
         let beside = project.backups().join(name.replace(".tar.gz", ".json"));
         fs::read_to_string(beside).is_ok_and(|text| text.contains("\"label\": \"first\""))

@@ -5,6 +5,7 @@
 use rustix::process::Signal;
 use std::{
     io,
+    path::Path,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -30,6 +31,9 @@ pub enum Fault {
     #[cfg(any(debug_assertions, feature = "faults"))]
     LeaveOut,
 }
+
+/// What comes before the path in the call by which a step that is left out shows itself.
+pub const MARK: &str = "/piton-leaves-out:";
 
 /// Whether a call that met no fault acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,11 +93,16 @@ pub fn arm_also_here(point: &str, nth: u32, fault: Fault) {
     add(point, nth, fault, Some(thread::current().id()));
 }
 
-/// Arms from text, `POINT:NTH:kill`, `POINT:NTH:stop`, `POINT:NTH:ERRNO`, `POINT:NTH:ERRNO+` for every call from
-/// that one on or, in builds for tests, `POINT:NTH:leave-out`; false where the text is not of
-/// that form.
+/// Arms from text, several with commas between: `POINT:NTH:kill`, `POINT:NTH:stop`,
+/// `POINT:NTH:ERRNO`, `POINT:NTH:ERRNO+` for every call from that one on or, in builds for tests,
+/// `POINT:NTH:leave-out`; false where the text is not of that form. `POINT@WORD` are only those
+/// calls with the label that do what the word says, such as `sync` or `rename`.
 #[must_use]
 pub fn arm_from(text: &str) -> bool {
+    text.split(',').all(arm_one)
+}
+
+fn arm_one(text: &str) -> bool {
     let mut parts = text.split(':');
     let (Some(point), Some(nth), Some(what), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -127,21 +136,38 @@ pub fn is_left_out(point: &str, part: &str) -> bool {
     if ANY.load(Ordering::Relaxed) {
         let name = format!("{point}.{part}");
         let armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
-        return armed.iter().any(|it| it.point == name && it.fault == Fault::LeaveOut);
+        let left_out = armed.iter().any(|it| it.point == name && it.fault == Fault::LeaveOut);
+        if left_out {
+            mark(Path::new(""));
+        }
+        return left_out;
     }
     let _ = (point, part);
     false
 }
 
+/// Shows a tracer that a step is left out here, and which path it is about: by asking for a file
+/// that nobody has.
+pub(super) fn mark(path: &Path) {
+    #[cfg(any(debug_assertions, feature = "faults"))]
+    drop(std::fs::symlink_metadata(format!("{MARK}{}", path.display())));
+    let _ = path;
+}
+
 /// Called before every change of the file system.
-pub(super) fn check(point: &str) -> io::Result<Meeting> {
+pub(super) fn check(point: &str, action: &str) -> io::Result<Meeting> {
     if !ANY.load(Ordering::Relaxed) {
         return Ok(Meeting::Act);
     }
     let here = thread::current().id();
+    let word = action.split(' ').next();
+    let is_narrowed = |armed: &str| {
+        armed.split_once('@').is_some_and(|(label, it)| label == point && Some(it) == word)
+    };
     let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
     let concerned = armed.iter_mut().find(|it| {
-        (it.point == point || it.point == ANY_POINT) && it.thread.is_none_or(|it| it == here)
+        let named = it.point == point || it.point == ANY_POINT || is_narrowed(&it.point);
+        named && it.thread.is_none_or(|it| it == here)
     });
     let Some(found) = concerned else { return Ok(Meeting::Act) };
     #[cfg(any(debug_assertions, feature = "faults"))]

@@ -43,9 +43,12 @@ fn step(
     path: &Path,
     act: impl FnOnce() -> io::Result<()>,
 ) -> Result<()> {
-    let done = fault::check(point).and_then(|meeting| match meeting {
+    let done = fault::check(point, action).and_then(|meeting| match meeting {
         fault::Meeting::Act => act(),
-        fault::Meeting::LeaveOut => Ok(()),
+        fault::Meeting::LeaveOut => {
+            fault::mark(path);
+            Ok(())
+        }
     });
     done.map_err(failed(action, path))
 }
@@ -57,7 +60,7 @@ fn open<T>(
     path: &Path,
     act: impl FnOnce() -> io::Result<T>,
 ) -> Result<T> {
-    fault::check(point).and_then(|_| act()).map_err(failed(action, path))
+    fault::check(point, action).and_then(|_| act()).map_err(failed(action, path))
 }
 
 /// Creates a folder and its parents with mode 0700; one that exists is left as it is.
@@ -155,8 +158,9 @@ pub fn write_atomic_with(
             OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&partial)?;
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         write(&mut file)?;
-        if !fault::is_left_out(point, "sync") {
-            file.sync_all()?;
+        match fault::is_left_out(point, "sync") {
+            true => fault::mark(&partial),
+            false => file.sync_all()?,
         }
         fs::rename(&partial, path)
     });
@@ -166,7 +170,10 @@ pub fn write_atomic_with(
     }
     written?;
     match fault::is_left_out(point, "sync-folder") {
-        true => Ok(()),
+        true => {
+            fault::mark(&parent(path));
+            Ok(())
+        }
         false => sync_parent(point, path),
     }
 }
@@ -230,11 +237,12 @@ pub fn hard_link(point: &'static str, from: &Path, to: &Path) -> Result<()> {
     step(point, "link", from, || fs::hard_link(from, to))
 }
 
-/// Copies a file's content to a new private file, synced.
+/// Copies a file's content to a new private file; the caller syncs it once it has its attributes,
+/// which a power cut would take back as well.
 ///
 /// # Errors
 /// The system's, with the old path.
-pub fn copy_file(point: &'static str, from: &Path, to: &Path) -> Result<()> {
+pub fn copy_file(point: &'static str, from: &Path, to: &Path) -> Result<File> {
     copy_open_file(point, open_to_read(from)?, from, to)
 }
 
@@ -242,10 +250,15 @@ pub fn copy_file(point: &'static str, from: &Path, to: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The system's, with the old path.
-pub fn copy_open_file(point: &'static str, mut source: File, from: &Path, to: &Path) -> Result<()> {
+pub fn copy_open_file(
+    point: &'static str,
+    mut source: File,
+    from: &Path,
+    to: &Path,
+) -> Result<File> {
     let mut copy = create_private_file(point, to)?;
     io::copy(&mut source, &mut copy).map_err(failed("copy", from))?;
-    sync_file(point, to, &copy)
+    Ok(copy)
 }
 
 /// Which mount a path belongs to, where the kernel tells: one file system can be mounted in several

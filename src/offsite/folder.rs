@@ -119,7 +119,7 @@ impl Place for Folder {
     fn delete(&self, name: &str) -> Result<()> {
         let to_offsite = |error| self.named(error);
         disk::remove_file("offsite-remove", &self.root.join(name)).map_err(to_offsite)?;
-        Ok(disk::sync_folder("offsite-sync-folder", &self.root).map_err(to_offsite)?)
+        Ok(disk::sync_folder("offsite-remove-sync", &self.root).map_err(to_offsite)?)
     }
 
     fn unfinished(&self) -> Result<Vec<Unfinished>> {

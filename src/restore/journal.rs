@@ -212,7 +212,7 @@ impl Area {
     /// The system's, with the path.
     pub(crate) fn end_forward(&self, journal: &Journal) -> Result<()> {
         disk::rename("journal-end", &self.journal(), &self.record(&journal.id))?;
-        disk::sync_folder("journal-end-sync", &self.undo(&journal.id))?;
+        disk::sync_folder("record-sync", &self.undo(&journal.id))?;
         Ok(disk::sync_folder("journal-end-sync", &self.private)?)
     }
 
@@ -222,7 +222,7 @@ impl Area {
     /// The system's, with the path.
     pub(crate) fn end_back(&self) -> Result<()> {
         disk::remove_file("journal-remove", &self.journal())?;
-        Ok(disk::sync_folder("journal-end-sync", &self.private)?)
+        Ok(disk::sync_folder("journal-remove-sync", &self.private)?)
     }
 
     /// The records of restores that ended, newest first.

@@ -197,21 +197,21 @@ fn write(
         write_file(&file, |out| {
             Ok(out.write_all(text.as_bytes()).map_err(disk::failed("write", &file))?)
         })?;
-        disk::rename("lost-name", &file, target)?;
+        disk::rename("lost-name-nothing", &file, target)?;
     } else {
         for (path, file, lost) in &found {
             let name = path.with_suffix(".sql");
             let whole = name.below(partial);
             disk::create_private_folders("lost-folder", folder_of(&whole))?;
-            disk::rename("lost-name", file, &whole)?;
-            disk::sync_parent("lost-sync", &whole)?;
+            disk::rename("lost-name-each", file, &whole)?;
+            disk::sync_parent("lost-sync-each", &whole)?;
             databases.push(saved(path, name.below(target), lost));
         }
-        disk::sync_folder("lost-sync", partial)?;
-        disk::rename("lost-name", partial, target)?;
+        disk::sync_folder("lost-sync-all", partial)?;
+        disk::rename("lost-name-all", partial, target)?;
     }
     disk::remove_tree("lost-end", partial)?;
-    disk::sync_folder("lost-sync", folder_of(target))?;
+    disk::sync_folder("lost-sync-name", folder_of(target))?;
     Ok(Saved { path: target.into(), databases })
 }
 

@@ -73,8 +73,9 @@ pub(super) fn keep(area: &Area, path: &StoredPath) -> Result<Left> {
         let (from, to) = (side_file(&main, suffix), side_file(&copy, suffix));
         match fs::symlink_metadata(&from) {
             Ok(found) if found.is_file() => {
-                disk::copy_file("raw-copy", &from, &to)?;
+                let file = disk::copy_file("raw-copy", &from, &to)?;
                 dress(&to, &backup::dressed(&scan::Found::from(&found), &from)?, Bare::File)?;
+                disk::sync_file("raw-copy", &to, &file)?;
             }
             _ => {}
         }

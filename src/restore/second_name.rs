@@ -41,8 +41,9 @@ pub(super) fn give(
         disk::symlink(copy, &target, &partial)?;
         dress(&partial, &backup::dressed(&scan::Found::from(&found), from)?, Bare::Symlink)?;
     } else {
-        disk::copy_open_file(copy, hold.open_to_read(from)?, from, &partial)?;
+        let file = disk::copy_open_file(copy, hold.open_to_read(from)?, from, &partial)?;
         dress(&partial, &backup::dressed(&scan::Found::from(&found), from)?, Bare::File)?;
+        disk::sync_file(copy, &partial, &file)?;
     }
     Ok(disk::rename(copy, &partial, to)?)
 }

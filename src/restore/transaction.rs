@@ -86,7 +86,7 @@ impl Transaction<'_> {
                 _ => {}
             }
         }
-        self.sync_parents()?;
+        self.sync_parents("keep-sync")?;
         // The syncs take longest: whoever came meanwhile has met nothing but old files.
         self.hold.require_old_unheld()?;
         let clock = Instant::now();
@@ -126,7 +126,7 @@ impl Transaction<'_> {
         let mixed = clock.elapsed();
         // Before the syncs: the sooner whoever waits gets his file back, the better.
         self.hold.require_old_unheld()?;
-        self.sync_parents()?;
+        self.sync_parents("transaction-sync")?;
         Ok(mixed)
     }
 
@@ -164,7 +164,7 @@ impl Transaction<'_> {
             if let Action::Displace { path, what } = action {
                 let places = self.places(path);
                 move_entry("back-displaced", &places.undo, &places.live)?;
-                move_logs("back-log", *what, &places.undo, &places.live)?;
+                move_logs("back-displaced-log", *what, &places.undo, &places.live)?;
             }
         }
         for action in actions.iter().rev() {
@@ -174,7 +174,7 @@ impl Transaction<'_> {
                 dress_folder(&path.below(&self.area.data), before)?;
             }
         }
-        self.sync_parents()
+        self.sync_parents("back-sync")
     }
 
     /// Gives the old file a second name in the undo area, and moves its logs there.
@@ -183,7 +183,7 @@ impl Transaction<'_> {
         let Some(staged) = disk::find(&places.staged)? else { return Ok(()) };
         let Some(live) = disk::find(&places.live)? else {
             // Logs whose database is gone must not lie beside the one that comes.
-            return move_logs("keep-log", what, &places.live, &places.undo);
+            return move_logs("keep-orphan", what, &places.live, &places.undo);
         };
         if self.journal.raw.contains(path) && !live.is_dir() {
             // What the live file has by now is what SQLite made of it and its log.
@@ -232,8 +232,7 @@ impl Transaction<'_> {
         let kept = disk::find(&places.undo)?.filter(|kept| !kept.is_dir());
         let (staged, live) = (disk::find(&places.staged)?, disk::find(&places.live)?);
         if staged.is_none() && live.is_some() && kept.is_some() {
-            let points = ["back-keep", "back-keep-copy"];
-            self.second_name(points, &places.live, &places.staged)?;
+            self.second_name(["back-keep", "back-keep-copy"], &places.live, &places.staged)?;
         }
         Ok(())
     }
@@ -300,7 +299,7 @@ impl Transaction<'_> {
     }
 
     /// Syncs every folder in which a name may have changed.
-    fn sync_parents(&self) -> Result<()> {
+    fn sync_parents(&self, point: &'static str) -> Result<()> {
         let mut folders = BTreeSet::new();
         for action in &self.journal.actions {
             match action {
@@ -317,7 +316,7 @@ impl Transaction<'_> {
             }
         }
         for folder in folders {
-            match disk::sync_folder("transaction-sync", &folder) {
+            match disk::sync_folder(point, &folder) {
                 // A folder that the restore removes, or has not made yet.
                 Err(error) if is_absent(&error) => {}
                 other => other?,

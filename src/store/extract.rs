@@ -45,7 +45,7 @@ pub(crate) fn extract(
         };
         observer.event(Event::Warning { text });
     }
-    Ok(disk::sync_folder("unpack-sync-folder", root)?)
+    Ok(disk::sync_folder("unpack-sync-root", root)?)
 }
 
 /// What becomes of the attributes of folders.

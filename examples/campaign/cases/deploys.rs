@@ -1,0 +1,181 @@
+//! Deploys that go well and that go back, cut off anywhere: resumed or given up, each comes to its
+//! end, and what it said stays.
+
+use super::{Builder, Judged, as_it_is, require, run, text};
+use crate::{
+    files::copy_folder,
+    hunt::Case,
+    project::{Ended, Project},
+    setup::Made,
+    state::State,
+};
+use std::{fs, path::Path};
+
+/// A project that can be deployed.
+pub fn deployable(builder: &Builder<'_>, name: &str) -> Made<Project> {
+    template(builder, name, Before::Release, GOOD)
+}
+
+pub(super) fn all<'a>(builder: &Builder<'_>) -> Made<Vec<Case<'a>>> {
+    Ok(vec![
+        deploying(builder, "deploy", Before::Release, (GOOD, 0))?,
+        deploying(builder, "deploy-back", Before::Release, (BAD, 11))?,
+        deploying(builder, "deploy-first-back", Before::Nothing, (BAD, 11))?,
+        lifting(builder)?,
+    ])
+}
+
+const GOOD: &str = "ALTER TABLE items ADD COLUMN size INTEGER;\n";
+/// The probe finds this out.
+const BAD: &str = "DELETE FROM items;\n";
+/// A service that is a file, and does not start behind the fence.
+const CONFIG: &str = "[deploy]\nreleases = \"releases\"\n\
+    [deploy.service]\nmanager = \"command\"\nstop = \"rm -f running\"\n\
+    start = \"test ! -e data/.piton/fence && touch running\"\n\
+    status = \"test -e running || exit 3\"\n\
+    [deploy.health]\ndeadline = \"20ms\"\nwindow = \"1ms\"\ninterval = \"1ms\"\n\
+    [[deploy.health.query]]\ndatabase = \"app.db\"\nsql = \"SELECT count(*) > 0 FROM items\"\n";
+const ITEMS: &str = "CREATE TABLE items (id INTEGER PRIMARY KEY);\nINSERT INTO items VALUES (1);\n";
+
+/// Which release is current before the deploy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    Release,
+}
+
+fn template(builder: &Builder<'_>, name: &str, before: Before, second: &str) -> Made<Project> {
+    let template = builder.template(name)?;
+    template.write("piton.toml", CONFIG)?;
+    template.write("migrations/001_items.sql", ITEMS)?;
+    template.run("up")?.expect(0, "the first run")?;
+    for release in ["a", "b"] {
+        template.write(&format!("releases/{release}/app"), release)?;
+    }
+    template.write("running", "")?;
+    if before == Before::Release {
+        std::os::unix::fs::symlink("releases/a", template.folder.join("current"))?;
+    }
+    template.write("migrations/002_more.sql", second)?;
+    Ok(template)
+}
+
+fn current(place: &Project) -> Option<String> {
+    let target = fs::read_link(place.folder.join("current")).ok()?;
+    Some(target.display().to_string())
+}
+
+/// The phase of a deploy that has not ended.
+fn open_phase(place: &Project) -> Result<Option<String>, String> {
+    let Ok(record) = fs::read(place.data().join(".piton/deploy.json")) else { return Ok(None) };
+    let record: serde_json::Value = serde_json::from_slice(&record).map_err(text)?;
+    let phase = record["phase"].as_str().map(Into::into);
+    Ok(if record["ending"].is_null() { phase } else { None })
+}
+
+/// From here on the fence is up, and it is up until the service is started.
+const FENCED: &[&str] = &["final-backup", "migrate", "switch", "put-back", "switch-back"];
+
+fn deploying<'a>(
+    builder: &Builder<'_>,
+    name: &str,
+    before: Before,
+    (second, code): (&str, i32),
+) -> Made<Case<'a>> {
+    let template = template(builder, name, before, second)?;
+    let words = "deploy --release b";
+    let old = builder.state(&template);
+    let new = builder.state(&builder.whole(&template, words, code)?);
+    let (scratch, first) = (builder.scratch(), current(&template));
+    let end = move |place: &Project, scratch: &Path, code: Option<i32>| -> Judged {
+        let found = State::read(&place.data(), scratch);
+        let fence = place.data().join(".piton/fence").exists();
+        match code {
+            Some(0) => {
+                require(&found, &new, "it was deployed")?;
+                if current(place).as_deref() != Some("releases/b") || fence {
+                    return Err(format!("it was deployed, and {:?} is current", current(place)));
+                }
+                let told = run(place, "deploy --status", 0)?.output;
+                match told.contains("health        done") {
+                    true => Ok(()),
+                    false => Err(format!("it was deployed, and is told as {told}")),
+                }
+            }
+            Some(11) => {
+                require(&found, &old, "it went back")?;
+                if current(place) != first || fence {
+                    return Err(format!("it went back, and {:?} is current", current(place)));
+                }
+                let held = place.run("up").map_err(text)?.expect(4, "`up` after a rollback")?;
+                match held.output.contains("was rolled back") {
+                    true => Ok(()),
+                    false => Err(format!("it went back, and nothing is held: {}", held.output)),
+                }
+            }
+            other => Err(format!("it ended with {other:?}")),
+        }
+    };
+    let judge = move |place: &Project, ended: &Ended| -> Judged {
+        if ended.code.is_some() {
+            return end(place, &scratch, ended.code);
+        }
+        let phase = open_phase(place)?;
+        let is_fenced = phase.as_deref().is_some_and(|phase| FENCED.contains(&phase));
+        if is_fenced && !place.data().join(".piton/fence").exists() {
+            return Err(format!("it is at {phase:?}, and there is no fence"));
+        }
+        if phase.is_some() {
+            given_up(place, &scratch)?;
+            let ran = place.run("deploy --resume").map_err(text)?;
+            return end(place, &scratch, ran.code)
+                .map_err(|what| format!("resumed at {phase:?}: {what}: {}", ran.shown()));
+        }
+        // It had not begun, or had ended.
+        let told = place.run("deploy --status --exit-code").map_err(text)?;
+        if told.code == Some(code) {
+            return end(place, &scratch, told.code);
+        }
+        let ran = place.run(words).map_err(text)?;
+        end(place, &scratch, ran.code).map_err(|what| format!("again: {what}: {}", ran.shown()))
+    };
+    Ok(Case {
+        name: name.into(),
+        template,
+        words: words.into(),
+        settle: as_it_is,
+        judge: Box::new(judge),
+    })
+}
+
+/// One that is given up leaves the state before, or where it had come to its end the one after.
+fn given_up(place: &Project, scratch: &Path) -> Judged {
+    let copy = place.at(&scratch.join("undone"));
+    copy_folder(&place.folder, &copy.folder).map_err(text)?;
+    let ran = copy.run("deploy --abort").map_err(text)?;
+    match ran.code {
+        Some(0 | 11 | 14) => Ok(()),
+        _ => Err(format!("`deploy --abort`: {}", ran.shown())),
+    }
+}
+
+/// A hold that was lifted does not come back.
+fn lifting<'a>(builder: &Builder<'_>) -> Made<Case<'a>> {
+    let before = template(builder, "lift-before", Before::Release, BAD)?;
+    let held = builder.whole(&before, "deploy --release b", 11)?;
+    let template = builder.template("lift")?;
+    copy_folder(&held.folder, &template.folder)?;
+    let judge = |place: &Project, ended: &Ended| -> Judged {
+        match ended.code {
+            Some(0) => run(place, "up", 0).map(drop),
+            _ => run(place, "up --lift-hold", 0).map(drop),
+        }
+    };
+    Ok(Case {
+        name: "lift-hold".into(),
+        template,
+        words: "up --lift-hold".into(),
+        settle: as_it_is,
+        judge: Box::new(judge),
+    })
+}
