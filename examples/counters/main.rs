@@ -22,6 +22,7 @@ use piton::{
 };
 use std::{
     env, fs,
+    io::Write,
     path::Path,
     process::{Command, ExitCode},
     thread,
@@ -71,6 +72,12 @@ fn campaign(options: &Options) -> ExitCode {
         let found = back_up(folder.path(), options);
         line(journal, &writer.end(), Some(&found));
         wrong += found.wrong();
+        if !options.writes.is_zero() {
+            let writer = Writer::start(&data, &options.habit);
+            let (bytes, pause) = (found.bytes / u64::from(found.backups), found.each());
+            write_plainly(folder.path(), (bytes, pause), options.writes);
+            line(&format!("{journal}, plain writes"), &writer.end(), None);
+        }
     }
     ExitCode::from(u8::from(wrong > 0))
 }
@@ -82,6 +89,8 @@ struct Found {
     one_cut: u32,
     disordered: u32,
     seconds: f64,
+    /// Of all archives.
+    bytes: u64,
 }
 
 impl Found {
@@ -89,6 +98,11 @@ impl Found {
     /// honest, and yet not what was asked for.
     fn wrong(&self) -> u32 {
         self.disordered + self.backups - self.one_cut
+    }
+
+    /// How long one took.
+    fn each(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds / f64::from(self.backups))
     }
 }
 
@@ -102,6 +116,7 @@ fn back_up(folder: &Path, options: &Options) -> Found {
         let taken = project.backup(None, Patience::Refuse, &Silent).unwrap().taken;
         found.seconds += began.elapsed().as_secs_f64();
         found.backups += 1;
+        found.bytes += taken.backup.archive_bytes;
         assert_eq!(taken.origin, Origin::New, "the writer has stopped");
         let counters = unpacked(folder, &project, &taken);
         match &taken.backup.manifest.cut {
@@ -114,6 +129,26 @@ fn back_up(folder: &Path, options: &Options) -> Found {
         }
     }
     found
+}
+
+/// Writes files as large as archives and as often, each with one sync and nothing else; five of them
+/// stay, as with the backups.
+fn write_plainly(folder: &Path, (bytes, pause): (u64, Duration), limit: Duration) {
+    let path = |number: u64| folder.join(format!("plain-{number}"));
+    let content: Vec<u8> = (0..bytes).map(|at| (at * at % 251) as u8).collect();
+    let began = Instant::now();
+    let mut number = 0;
+    while began.elapsed() < limit {
+        let next = Instant::now() + pause;
+        let mut file = fs::File::create(path(number)).unwrap();
+        file.write_all(&content).unwrap();
+        file.sync_all().unwrap();
+        if number >= 5 {
+            fs::remove_file(path(number - 5)).unwrap();
+        }
+        number += 1;
+        thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
 }
 
 /// The counters of a backup, unpacked by a program that is not ours.

@@ -4,7 +4,7 @@ use crate::counting::Habit;
 use std::{env, path::PathBuf, str::FromStr, time::Duration};
 
 pub const USAGE: &str = "usage: counters [--backups COUNT] [--journal wal|delete|both] \
-                         [--rate COMMITS] [--synchronous off|normal|full] [--ballast MIB] [--control SECONDS] [--folder DIR]";
+                         [--rate COMMITS] [--synchronous off|normal|full] [--ballast MIB] [--control SECONDS] [--writes SECONDS] [--folder DIR]";
 
 pub struct Options {
     /// How many of each kind of journal.
@@ -15,6 +15,9 @@ pub struct Options {
     pub ballast: u64,
     /// How long the writer works without backups, for comparison.
     pub control: Duration,
+    /// How long it works beside a program that writes and syncs as many bytes as a backup has, and
+    /// does nothing else: what the disk does to it whoever writes.
+    pub writes: Duration,
     /// Where everything lies.
     pub folder: PathBuf,
 }
@@ -35,6 +38,7 @@ pub fn read(words: &[String]) -> Result<Task, String> {
         habit: Habit { rate: 200, synchronous: "normal".into() },
         ballast: 1,
         control: Duration::from_secs(20),
+        writes: Duration::ZERO,
         folder: env::temp_dir(),
     };
     let mut data = None;
@@ -46,6 +50,7 @@ pub fn read(words: &[String]) -> Result<Task, String> {
             "--synchronous" => options.habit.synchronous.clone_from(value),
             "--ballast" => options.ballast = number(flag, value)?,
             "--control" => options.control = Duration::from_secs(number(flag, value)?),
+            "--writes" => options.writes = Duration::from_secs(number(flag, value)?),
             "--folder" => options.folder = value.into(),
             "--write" => data = Some(PathBuf::from(value)),
             "--journal" => match value.as_str() {
