@@ -36,7 +36,7 @@ fn run(arguments: &Arguments, words: &[OsString]) -> u8 {
 #[cfg(any(debug_assertions, feature = "faults"))]
 fn arm_fault() {
     if let Ok(text) = std::env::var("PITON_FAULT")
-        && !text.split(',').all(piton::disk::fault::arm_from)
+        && !piton::disk::fault::arm_from(&text)
     {
         eprintln!(
             "piton: PITON_FAULT is not of the form POINT:NTH:kill, :stop, :ERRNO or :leave-out"
