@@ -50,7 +50,13 @@ parts() {
 }
 
 piton() {
-  "$PITON" --data "$work/$1/data" --backups "$work/$1/backups" "${@:2}"
+  "$PITON" --quiet --data "$work/$1/data" --backups "$work/$1/backups" "${@:2}"
+}
+
+# backed_up PROJECT: takes its first backup, and sets its id.
+backed_up() {
+  piton "$1" backup > /dev/null
+  id=$(basename "$work/$1"/backups/*.tar.gz .tar.gz)
 }
 
 echo "making a database of $rows rows"
@@ -58,14 +64,14 @@ mkdir -p "$work/one/data" "$work/ten/data"
 sqlite3 "$work/one/data/app.db" ".param init" ".param set :rows $rows" \
   ".read $here/database.sql" > /dev/null
 printf 'database: %d MiB\n\n' $(($(stat -c %s "$work/one/data/app.db") / 1048576))
-id=$(piton one backup --json | python3 -c "import json, sys; print(json.load(sys.stdin)['backup']['id'])")
+backed_up one
 archive=$work/one/backups/$id.tar.gz
 
 for round in $(seq "$rounds"); do
   echo "round $round"
   # Something to lose, so that the safety backup is a new one.
   sqlite3 "$work/one/data/app.db" "CREATE TABLE round_$round (id); DELETE FROM item WHERE id % 1000 = $round"
-  timed "piton restore --yes" "$PITON" --data "$work/one/data" --backups "$work/one/backups" \
+  timed "piton restore --yes" "$PITON" --quiet --data "$work/one/data" --backups "$work/one/backups" \
     restore "$id" --yes --json
   ours=$last
   parts
@@ -90,7 +96,7 @@ for number in 0 1 2 3 4 5 6 7 8 9; do
     WITH n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000) INSERT INTO t SELECT i, randomblob(1000) FROM n" > /dev/null
   echo "$number" > "$work/ten/data/$number.txt"
 done
-id=$(piton ten backup --json | python3 -c "import json, sys; print(json.load(sys.stdin)['backup']['id'])")
+backed_up ten
 for round in $(seq $((rounds * 5))); do
   for number in 0 1 2 3 4 5 6 7 8 9; do
     sqlite3 "$work/ten/data/$number.db" "DELETE FROM t WHERE id = $round"
