@@ -246,6 +246,10 @@ impl Transaction<'_> {
         match (staged, live, kept) {
             (_, None, Some(_)) => put_back()?,
             (None, Some(_), None) => disk::rename("back-new", &places.live, &places.staged)?,
+            // A power cut has left the new file under both names of the rename above.
+            (Some(staged), Some(live), None) if identity(&staged) == identity(&live) => {
+                disk::remove_file("back-new", &places.live)?;
+            }
             // Two names of one file: renaming one over the other would leave both.
             (Some(_), Some(live), Some(kept)) if identity(&live) == identity(&kept) => unkeep()?,
             (Some(staged), Some(live), Some(_)) if identity(&staged) == identity(&live) => {

@@ -169,7 +169,7 @@ fn where_it_cannot_be_saved_nothing_is_restored() {
         ran.says(reason);
     }
     assert_eq!(sandbox.read("there.sql"), "mine");
-    for point in ["lost-file:1:28", "lost-sync:1:5", "lost-name:1:5", "hold:1:5"] {
+    for point in ["lost-file:1:28", "lost-sync:1:5", "lost-name-nothing:1:5", "hold:1:5"] {
         let mut command = sandbox.command("restore --yes --save-lost lost.sql");
         command.env("PITON_FAULT", point);
         sandbox.finish(command).code(5);

@@ -227,6 +227,22 @@ fn a_file_that_a_power_cut_left_under_both_names_is_moved_away() {
 }
 
 #[test]
+fn a_new_file_that_a_power_cut_left_under_both_names_goes_back() {
+    let (place, backup) = changed();
+    let old = state(&place.data);
+    arm_here("transaction-sync", 1, Fault::Error(5));
+    arm_also_here("back-new", 1, Fault::Crash);
+    restore(&place, &backup).unwrap_err();
+    disarm();
+    // It waits under its staged name again, and the removal of the live one is not on the disk.
+    let name = "gone/deep/file";
+    let staged = place.data.join(".piton/staging").join(name);
+    std::fs::hard_link(place.data.join(name), staged).unwrap();
+    recover(&place.data, &Silent).unwrap().unwrap();
+    assert_eq!(state(&place.data), old);
+}
+
+#[test]
 fn a_note_that_was_cut_off_while_it_was_written_is_swept_away() {
     let (place, _) = changed();
     let private = place.data.join(".piton");
