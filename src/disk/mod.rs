@@ -191,7 +191,11 @@ pub fn sync_file(point: &'static str, path: &Path, file: &File) -> Result<()> {
 /// # Errors
 /// The system's, with the path.
 pub fn sync_folder(point: &'static str, path: &Path) -> Result<()> {
-    step(point, "sync the folder", path, || File::open(path)?.sync_all())
+    step(point, "sync the folder", path, || {
+        // A database that has the name of what was a folder is not opened: it may be leased.
+        let only_folders = rustix::fs::OFlags::DIRECTORY.bits().cast_signed();
+        OpenOptions::new().read(true).custom_flags(only_folders).open(path)?.sync_all()
+    })
 }
 
 /// Flushes everything that was written to the file system of a path, by whomever.
