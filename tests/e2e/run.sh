@@ -268,7 +268,13 @@ killed_on_the_way_back() {
 
 service_killed() {
     hold_at "before-$1"
-    deploy_to_hook && kill_service && sleep 0.3 && go && deployed && expect 0 new
+    deploy_to_hook && kill_service && sleep 0.3 && go && deployed || return
+    # Killed behind the health, it is systemd that starts it again, in its own time.
+    for _ in $(seq 50); do
+        ! curl -sf -m 5 "http://$address/health" >/dev/null || break
+        sleep 0.1
+    done
+    expect 0 new
 }
 
 # ---- All of them ----
