@@ -184,7 +184,11 @@ pub fn sync_file(point: &'static str, path: &Path, file: &File) -> Result<()> {
 /// # Errors
 /// The system's, with the path.
 pub fn sync_folder(point: &'static str, path: &Path) -> Result<()> {
-    step(point, "sync the folder", path, || File::open(path)?.sync_all())
+    // A file that has the name may be leased, and opening it would wait.
+    let flags = rustix::fs::OFlags::DIRECTORY.bits().cast_signed();
+    step(point, "sync the folder", path, || {
+        OpenOptions::new().read(true).custom_flags(flags).open(path)?.sync_all()
+    })
 }
 
 /// Flushes everything that was written to the file system of a path, by whomever.
