@@ -29,7 +29,7 @@ timed() {
   local name=$1
   shift
   sync
-  /usr/bin/time -o "$work/time" -f "%e %U %S %M" "$@" > "$work/said"
+  /usr/bin/time -o "$work/time" -f "%e %U %S %M" "$@" > "$work/said" 2> "$work/told"
   read -r elapsed user system memory < <(tail -n 1 "$work/time")
   printf '%-34s %7.2f s %7.2f s processor %6d MiB\n' "$name" "$elapsed" \
     "$(awk "BEGIN { print $user + $system }")" $((memory / 1024))

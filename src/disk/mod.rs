@@ -191,10 +191,10 @@ pub fn sync_file(point: &'static str, path: &Path, file: &File) -> Result<()> {
 /// # Errors
 /// The system's, with the path.
 pub fn sync_folder(point: &'static str, path: &Path) -> Result<()> {
+    // A file that has the name may be leased, and opening it would wait.
+    let flags = rustix::fs::OFlags::DIRECTORY.bits().cast_signed();
     step(point, "sync the folder", path, || {
-        // A database that has the name of what was a folder is not opened: it may be leased.
-        let only_folders = rustix::fs::OFlags::DIRECTORY.bits().cast_signed();
-        OpenOptions::new().read(true).custom_flags(only_folders).open(path)?.sync_all()
+        OpenOptions::new().read(true).custom_flags(flags).open(path)?.sync_all()
     })
 }
 
