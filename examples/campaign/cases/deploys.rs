@@ -26,14 +26,14 @@ pub(super) fn all<'a>(builder: &Builder<'_>) -> Made<Vec<Case<'a>>> {
 }
 
 const GOOD: &str = "ALTER TABLE items ADD COLUMN size INTEGER;\n";
-/// The probe finds this out.
-const BAD: &str = "DELETE FROM items;\n";
+/// With what this makes the service does not start.
+const BAD: &str = "#!/bin/sh\ntouch \"$PITON_DATA_DIR/bad\"\n";
 /// A service that is a file, and does not start behind the fence.
 const CONFIG: &str = "[deploy]\nreleases = \"releases\"\n\
     [deploy.service]\nmanager = \"command\"\nstop = \"rm -f running\"\n\
-    start = \"test ! -e data/.piton/fence && touch running\"\n\
+    start = \"test ! -e data/.piton/fence -a ! -e data/bad && touch running\"\n\
     status = \"test -e running || exit 3\"\n\
-    [deploy.health]\ndeadline = \"20ms\"\nwindow = \"1ms\"\ninterval = \"1ms\"\n\
+    [deploy.health]\ndeadline = \"20s\"\nwindow = \"1ms\"\ninterval = \"1ms\"\n\
     [[deploy.health.query]]\ndatabase = \"app.db\"\nsql = \"SELECT count(*) > 0 FROM items\"\n";
 const ITEMS: &str = "CREATE TABLE items (id INTEGER PRIMARY KEY);\nINSERT INTO items VALUES (1);\n";
 
@@ -56,7 +56,8 @@ fn template(builder: &Builder<'_>, name: &str, before: Before, second: &str) -> 
     if before == Before::Release {
         std::os::unix::fs::symlink("releases/a", template.folder.join("current"))?;
     }
-    template.write("migrations/002_more.sql", second)?;
+    let extension = if second.starts_with("#!") { "sh" } else { "sql" };
+    template.write(&format!("migrations/002_more.{extension}"), second)?;
     Ok(template)
 }
 
@@ -166,7 +167,7 @@ fn lifting<'a>(builder: &Builder<'_>) -> Made<Case<'a>> {
     let template = builder.template("lift")?;
     copy_folder(&held.folder, &template.folder)?;
     // Where nothing is pending, no run is noted in the same folder afterwards.
-    fs::remove_file(template.folder.join("migrations/002_more.sql"))?;
+    fs::remove_file(template.folder.join("migrations/002_more.sh"))?;
     let judge = |place: &Project, ended: &Ended| -> Judged {
         match ended.code {
             Some(0) if place.data().join(".piton/hold.json").exists() => {
