@@ -9,10 +9,12 @@ mod attributes;
 pub mod fault;
 mod lease;
 mod range_lock;
+mod steady;
 
 pub use attributes::{inherit_owner, set_extended, set_mode, set_modified, set_owner};
 pub use lease::{Lease, is_lease_called, lease};
 pub use range_lock::{Claim, Owner, lock_range, range_owner};
+pub use steady::Steady;
 
 use crate::error::DiskError;
 use std::{

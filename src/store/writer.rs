@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    disk::{self, failed},
+    disk::{self, Steady, failed},
     event::{Event, Observer, Work, go_on},
 };
 use std::{
@@ -28,7 +28,7 @@ const BUFFER: usize = 256 * 1024;
 /// An archive that is being written; dropped before it is published, it leaves nothing.
 pub(crate) struct Draft<'a> {
     partial: PathBuf,
-    out: Option<Compressor<Outlet<Hashing<io::BufWriter<File>>>>>,
+    out: Option<Compressor<Outlet<Hashing<io::BufWriter<Steady>>>>>,
     form: Form,
     keys: Keys,
     observer: &'a dyn Observer,
@@ -61,7 +61,7 @@ impl<'a> Draft<'a> {
         observer: &'a dyn Observer,
     ) -> Result<Self> {
         let file = disk::create_private_file("archive-create", &partial)?;
-        let out = Hashing::new(io::BufWriter::with_capacity(BUFFER, file));
+        let out = Hashing::new(io::BufWriter::with_capacity(BUFFER, Steady::new(file)));
         // Dropped where it fails, so that the partial file goes.
         let mut draft = Self { partial, out: None, form, keys: keys.clone(), observer, done: 0 };
         let out = Outlet::new(out, keys).map_err(failed("write", &draft.partial))?;
@@ -151,10 +151,10 @@ impl<'a> Draft<'a> {
         let out = self.out.take().expect("it is taken only here");
         let out = out.finish().and_then(Outlet::finish);
         let (buffer, sha256, bytes) = out.map_err(failed("write", &self.partial))?.finish();
-        let file = buffer
+        let out = buffer
             .into_inner()
             .map_err(|error| failed("write", &self.partial)(error.into_error()))?;
-        disk::sync_file("archive-sync", &self.partial, &file)?;
+        disk::sync_file("archive-sync", &self.partial, out.file())?;
         // Its name too, before that of its manifest: a manifest alone would look like a damaged
         // backup for good.
         disk::sync_parent("archive-sync-name", &self.partial)?;
