@@ -14,7 +14,7 @@ mod steady;
 pub use attributes::{inherit_owner, set_extended, set_mode, set_modified, set_owner};
 pub use lease::{Lease, is_lease_called, lease};
 pub use range_lock::{Claim, Owner, lock_range, range_owner};
-pub use steady::Steady;
+pub use steady::{Steady, sync_steadily};
 
 use crate::error::DiskError;
 use std::{

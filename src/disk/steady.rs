@@ -3,11 +3,13 @@
 //! A sync of much takes long, and on most file systems every other program's sync waits for it: a
 //! service's commit too. Nothing here makes anything durable; that is [`super::sync_file`].
 
+use super::{Result, failed, open_to_change, sync_file};
 use std::{
     fs::File,
     io::{self, Write},
     ops::Range,
     os::fd::AsRawFd,
+    path::Path,
 };
 
 /// Bytes after which the system is asked to write. At most two such steps are under way.
@@ -66,6 +68,22 @@ impl Write for Steady {
     }
 }
 
+/// Flushes a file that was written elsewhere, step by step: whoever else syncs meanwhile waits for one
+/// step and not for all of it.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn sync_steadily(point: &'static str, path: &Path) -> Result<()> {
+    let file = open_to_change(point, path)?;
+    let length = file.metadata().map_err(failed("read", path))?.len();
+    let mut steady = Steady { file, written: 0, begun: 0, done: 0 };
+    while steady.written < length {
+        steady.written = length.min(steady.written + STEP);
+        steady.step().map_err(failed("sync", path))?;
+    }
+    sync_file(point, path, steady.file())
+}
+
 /// An error of the disk is told once, here or by the sync: so it is never passed over.
 #[expect(unsafe_code, reason = "no safe wrapper at hand knows sync_file_range")]
 fn write_range(file: &File, range: Range<u64>, flags: libc::c_uint) -> io::Result<()> {
@@ -91,7 +109,7 @@ fn write_range(file: &File, range: Range<u64>, flags: libc::c_uint) -> io::Resul
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)]
 mod tests {
-    use super::{STEP, Steady};
+    use super::{STEP, Steady, sync_steadily};
     use std::io::Write;
 
     #[test]
@@ -104,6 +122,8 @@ mod tests {
             steady.write_all(piece).unwrap();
         }
         assert!(steady.done >= 2 * STEP && steady.begun >= 3 * STEP);
+        assert!(std::fs::read(&path).unwrap() == bytes);
+        sync_steadily("steady", &path).unwrap();
         assert!(std::fs::read(&path).unwrap() == bytes);
         // What cannot do it is written all the same.
         let mut nowhere = Steady::new(std::fs::File::create("/dev/null").unwrap());

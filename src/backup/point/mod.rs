@@ -168,6 +168,8 @@ fn copy_beside(
         }
     }
     for (path, found) in &tree.databases {
+        // Before the rest: the service's commits would wait for all of it at once.
+        disk::sync_steadily("point-steady", &path.below(replica.root))?;
         replica.dress(path, found)?;
     }
     let mut sights = Sights::new();

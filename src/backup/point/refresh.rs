@@ -227,8 +227,8 @@ impl Refreshing<'_> {
             return Ok(Some(backup));
         }
         for folder in &self.touched {
-            // One that has come and gone again is in nobody's way.
-            if disk::find(folder)?.is_some() {
+            // One that went, or is a file by now, has names no more.
+            if disk::find(folder)?.is_some_and(|found| found.is_dir()) {
                 disk::sync_folder("point-sync-folder", folder)?;
             }
         }
