@@ -137,10 +137,12 @@ impl Transaction<'_> {
     pub(super) fn back(&self) -> Result<()> {
         let actions = &self.journal.actions;
         // Second names for all new files first, and durable: once an old file has its name back
-        // and the new one none, a second recovery would take the old one for the new.
+        // and the new one none, a second recovery would take the old one for the new. The logs of a
+        // new one go with it: one of them must never lie beside an old file.
         for action in actions.iter().rev() {
-            if let Action::Place { path, .. } = action {
+            if let Action::Place { path, what } = action {
                 self.keep_new(path)?;
+                self.keep_new_logs(path, *what)?;
             }
         }
         self.sync_staged()?;
@@ -237,6 +239,26 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// Moves the logs that lie beside a new file to its staged name.
+    fn keep_new_logs(&self, path: &StoredPath, what: What) -> Result<()> {
+        let places = &self.places(path);
+        let kept = disk::find(&places.undo)?.filter(|kept| !kept.is_dir());
+        let (staged, live) = (disk::find(&places.staged)?, disk::find(&places.live)?);
+        let is_new = match (staged, live, kept) {
+            (None, Some(live), None) => !live.is_dir(),
+            (Some(staged), Some(live), _) if identity(&staged) == identity(&live) => true,
+            (Some(_), Some(live), Some(kept)) if identity(&live) != identity(&kept) => {
+                !self.is_same(&places.live, &places.undo)?
+                    && self.is_same(&places.staged, &places.live)?
+            }
+            _ => false,
+        };
+        match is_new {
+            true => move_logs("back-new-log", what, &places.live, &places.staged),
+            false => Ok(()),
+        }
+    }
+
     fn take_back(&self, path: &StoredPath, what: What) -> Result<()> {
         let places = &self.places(path);
         let (staged, live) = (disk::find(&places.staged)?, disk::find(&places.live)?);
@@ -287,13 +309,18 @@ impl Transaction<'_> {
         }
     }
 
-    /// Syncs every folder in which a new file waits.
+    /// Syncs every folder in which a new file waits, and those that its logs have left.
     fn sync_staged(&self) -> Result<()> {
-        let staged = self.journal.actions.iter().filter_map(|action| match action {
-            Action::Place { path, .. } => Some(parent(&self.places(path).staged)),
-            _ => None,
-        });
-        for folder in staged.collect::<BTreeSet<_>>() {
+        let mut folders = BTreeSet::new();
+        for action in &self.journal.actions {
+            let Action::Place { path, what } = action else { continue };
+            let places = self.places(path);
+            folders.insert(parent(&places.staged));
+            if *what == What::Database {
+                folders.insert(parent(&places.live));
+            }
+        }
+        for folder in folders {
             match disk::sync_folder("back-keep-sync", &folder) {
                 Err(error) if is_absent(&error) => {}
                 other => other?,

@@ -1,12 +1,14 @@
 //! Restores and undos that are interrupted at every call to the disk.
 
-use super::{changed, now, restore, state};
+use super::{Place, changed, now, restore, state};
 use crate::{
     Kind,
     disk::fault::{ANY_POINT, Fault, arm_also_here, arm_here, disarm},
     event::Silent,
     restore::{recover, undo},
+    store::Backup,
 };
+use std::path::Path;
 
 #[test]
 fn a_restore_that_dies_at_any_call_is_wholly_done_or_never_happened() {
@@ -88,28 +90,34 @@ fn a_restore_without_links_that_dies_at_any_call_is_wholly_done_or_never_happene
     assert!(results[0] > 10 && results[1] > 10, "{results:?}");
 }
 
+/// The same directory where a crash has left a log beside a database.
+fn left_log() -> (Place, Backup) {
+    let (place, backup) = changed();
+    let live = place.data.join("app.db");
+    let service = super::database(&live, "wal", 10);
+    let names = ["", "-wal"].map(|suffix| place.data.join(format!("app.db{suffix}")));
+    let files = names.map(|name| (std::fs::read(&name).unwrap(), name));
+    drop(service);
+    for (bytes, name) in &files {
+        std::fs::write(name, bytes).unwrap();
+    }
+    (place, backup)
+}
+
 /// With a log that a crash has left, of which the very files are kept.
 #[test]
 fn a_restore_over_a_left_log_that_dies_at_any_call_loses_nothing() {
-    let crashed = || {
-        let (place, backup) = changed();
-        let live = place.data.join("app.db");
-        let service = super::database(&live, "wal", 10);
-        let names = ["", "-wal"].map(|suffix| place.data.join(format!("app.db{suffix}")));
-        let files = names.map(|name| (std::fs::read(&name).unwrap(), name));
-        drop(service);
-        for (bytes, name) in &files {
-            std::fs::write(name, bytes).unwrap();
-        }
-        (place, backup, files)
-    };
-    let count = |place: &super::Place| -> i64 {
+    let count = |place: &Place| -> i64 {
         let service = rusqlite::Connection::open(place.data.join("app.db")).unwrap();
         service.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap()
     };
     let mut results = [0, 0];
     for nth in 1.. {
-        let (place, backup, files) = crashed();
+        let (place, backup) = left_log();
+        let files = ["app.db", "app.db-wal"].map(|name| {
+            let name = place.data.join(name);
+            (std::fs::read(&name).unwrap(), name)
+        });
         arm_here(ANY_POINT, nth, Fault::Crash);
         let result = restore(&place, &backup);
         let ended = disarm();
@@ -202,6 +210,38 @@ fn an_undo_that_dies_at_any_call_is_wholly_done_or_never_happened() {
         recover(&place.data, &Silent).unwrap();
         let found = state(&place.data);
         assert!(found == old || found == new, "call {nth}: {found:#?}");
+    }
+}
+
+/// What an undo puts back has a log of its own, which must not stay beside the other database.
+#[test]
+fn an_undo_over_a_left_log_that_dies_or_fails_at_any_call_is_wholly_done_or_never_happened() {
+    let raw = |data: &Path| {
+        let sides = ["app.db", "app.db-wal", "app.db-journal"];
+        sides.map(|name| std::fs::read(data.join(name)).ok())
+    };
+    for fault in [Fault::Crash, Fault::Error(libc::EIO)] {
+        for nth in 1.. {
+            let (place, backup) = left_log();
+            let old = raw(&place.data);
+            restore(&place, &backup).unwrap();
+            let new = raw(&place.data);
+            assert!(old[1].is_some() && new[1].is_none());
+            arm_here(ANY_POINT, nth, fault);
+            let result = undo(&place.data, now(), [0; 3], &Silent);
+            if disarm() {
+                assert!(result.is_ok());
+                break;
+            }
+            if fault == Fault::Crash {
+                arm_here(ANY_POINT, nth % 7 + 1, Fault::Crash);
+                let _ = recover(&place.data, &Silent);
+                disarm();
+            }
+            recover(&place.data, &Silent).unwrap();
+            let found = raw(&place.data);
+            assert!(found == old || found == new, "{fault:?} at call {nth}");
+        }
     }
 }
 
