@@ -105,6 +105,6 @@ for round in $(seq $((rounds * 5))); do
   # Ten files and a database more, which have to go.
   for number in 0 1 2 3 4 5 6 7 8 9; do echo more > "$work/ten/data/more-$number.txt"; done
   sqlite3 "$work/ten/data/more.db" "CREATE TABLE t (id)"
-  piton ten restore "$id" --yes --json > "$work/said"
+  piton ten restore "$id" --yes --json > "$work/said" 2> "$work/told"
   printf '  neither old nor new %5d ms, journal to end %5d ms\n' "$(part exchange)" "$(part publish)"
 done
