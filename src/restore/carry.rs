@@ -121,6 +121,7 @@ pub(super) fn commit(
     drop(disk::remove_tree("staging-end", &area.private.join(&journal.staged)));
     drop(disk::remove_tree("scratch-end", &area.scratch()));
     drop(disk::remove_tree("raw-end", &area.raw()));
+    drop(disk::remove_tree("folded-end", &area.folded()));
     observer.event(Event::WorkEnded { work: Work::Publish });
     match differing {
         Ok(None) => Ok(undo),

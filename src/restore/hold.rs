@@ -9,6 +9,7 @@ use super::{
     holders::{self, Wanted},
     is_absent,
     journal::{Action, Area, Direction, Journal, What},
+    pair,
 };
 use crate::{
     Result,
@@ -80,8 +81,11 @@ impl Hold {
             let new = path.below(&staged);
             // After an interruption, what is live may be the new one already.
             let waits = is_placed && std::fs::symlink_metadata(&new).is_ok();
+            let waits = waits && !pair::is_between(area, journal, path)?;
             let live = if waits || !is_placed { Age::Old } else { Age::New };
             hold.lock(&path.below(&area.data), path, live)?;
+            let single = if journal.raw.contains(path) { Age::Old } else { Age::New };
+            hold.lock(&path.below(&area.folded()), path, single)?;
             hold.lock(&path.below(&undo), path, Age::Old)?;
             hold.lock(&new, path, Age::New)?;
         }

@@ -36,6 +36,10 @@ pub(crate) struct Journal {
     /// after it folded their logs.
     #[serde(default)]
     pub(crate) raw: Vec<StoredPath>,
+    /// Databases that come, or are kept, with a log beside them, and of which there is a single
+    /// file with the log folded into it.
+    #[serde(default)]
+    pub(crate) folded: Vec<StoredPath>,
     /// The patterns that the restore is limited to.
     #[serde(default)]
     pub(crate) only: Vec<String>,
@@ -126,6 +130,7 @@ impl Journal {
             direction: Direction::Forward,
             staged,
             raw: Vec::new(),
+            folded: Vec::new(),
             only: Vec::new(),
             hot: Vec::new(),
             actions: Vec::new(),
@@ -167,6 +172,16 @@ impl Area {
     /// Where databases are kept as they were found, until they go to the undo area.
     pub(crate) fn raw(&self) -> PathBuf {
         self.private.join("raw")
+    }
+
+    /// The single files of databases that come or go with a log.
+    pub(super) fn folded(&self) -> PathBuf {
+        self.private.join("folded")
+    }
+
+    /// The second name of a file that is about to be put in place.
+    pub(super) fn next(&self) -> PathBuf {
+        self.folded().join(".next")
     }
 
     /// What one restore has replaced.

@@ -15,6 +15,8 @@ mod hot_note;
 mod journal;
 mod losses;
 mod lost;
+mod moves;
+mod pair;
 mod prepare;
 mod preview;
 mod raw;

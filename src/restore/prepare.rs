@@ -118,6 +118,8 @@ pub(super) fn prepare(
             damaged.push(path);
         }
     }
+    // What SQLite has made of a damaged one is nothing to go back to.
+    journal.folded = journal.raw.iter().filter(|path| !damaged.contains(path)).cloned().collect();
     let still = sights(request.data, journal.databases())?;
     let (safety, mut contents) =
         timed(&mut timings.safety, || take_safety(request, &damaged, observer))?;

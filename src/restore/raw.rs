@@ -69,18 +69,27 @@ pub(super) fn keep(area: &Area, path: &StoredPath) -> Result<Left> {
     }
     let copy = path.below(&area.raw());
     disk::create_private_folders("raw-folder", copy.parent().unwrap_or(&copy))?;
+    self::copy("raw-copy", &main, &copy)?;
+    Ok(left)
+}
+
+/// Copies a database with the logs beside it, durable but for the names.
+///
+/// # Errors
+/// The system's, with the path.
+pub(super) fn copy(point: &'static str, main: &Path, copy: &Path) -> Result<()> {
     for suffix in ["", "-wal", "-journal"] {
-        let (from, to) = (side_file(&main, suffix), side_file(&copy, suffix));
+        let (from, to) = (side_file(main, suffix), side_file(copy, suffix));
         match fs::symlink_metadata(&from) {
             Ok(found) if found.is_file() => {
-                let file = disk::copy_file("raw-copy", &from, &to)?;
+                let file = disk::copy_file(point, &from, &to)?;
                 dress(&to, &backup::dressed(&scan::Found::from(&found), &from)?, Bare::File)?;
-                disk::sync_file("raw-copy", &to, &file)?;
+                disk::sync_file(point, &to, &file)?;
             }
             _ => {}
         }
     }
-    Ok(left)
+    Ok(())
 }
 
 /// What is wrong with a database now that its log was folded into it.

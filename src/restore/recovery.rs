@@ -6,6 +6,7 @@ use super::{
     hold::Hold,
     hot_note, is_absent,
     journal::{Action, Area, Direction, Journal},
+    pair,
     prepare::{fold_all, require_idle},
     timings::Timings,
     transaction::Transaction,
@@ -70,10 +71,14 @@ pub fn recover(data: &Path, observer: &dyn Observer) -> Result<Option<Recovered>
     require_idle(data, &journal)?;
     let mut direction = journal.direction;
     if direction == Direction::Forward {
-        let staged = |path: &StoredPath| is_staged(&area, &journal, path);
+        let replaceable = |path: &StoredPath| {
+            // Of a pair that is half in place, the log is needed once more.
+            is_staged(&area, &journal, path)
+                && !pair::is_between(&area, &journal, path).unwrap_or(true)
+        };
         let mut hold = Hold::default();
         // A service that ran in between may have left a log beside what is still to be replaced.
-        let ready = fold_all(data, journal.databases().filter(|path| staged(path)), observer)
+        let ready = fold_all(data, journal.databases().filter(|path| replaceable(path)), observer)
             .and_then(|_| Transaction { area: &area, journal: &journal, hold: &hold }.prepare())
             .and_then(|()| Hold::take(&area, &journal))
             .and_then(|taken| {
@@ -150,6 +155,8 @@ pub fn undo(
     journal.actions = last.actions.iter().rev().map(|action| action.reversed(kept)).collect();
     require_idle(data, &journal)?;
     let damaged = fold_all(data, journal.databases(), observer)?;
+    journal.folded = pair::fold_staged(&area, &journal)
+        .inspect_err(|_| drop(disk::remove_tree("folded-discard", &area.folded())))?;
     let hold = Hold::take(&area, &journal)?;
     let mut timings = Timings::default();
     let undo = commit(&area, &journal, hold, &mut timings, observer, |_| Ok(None))?;
@@ -162,6 +169,7 @@ pub fn undo(
 pub(super) fn sweep(area: &Area, journal: &Journal, direction: Direction) {
     drop(disk::remove_tree("sweep-scratch", &area.scratch()));
     drop(disk::remove_tree("sweep-raw", &area.raw()));
+    drop(disk::remove_tree("sweep-folded", &area.folded()));
     let staged = area.private.join(&journal.staged);
     if staged == area.staging() {
         drop(disk::remove_tree("sweep-staging", &staged));
@@ -189,6 +197,7 @@ fn remove_leftovers(area: &Area) -> Result<()> {
     remove_partial(area)?;
     disk::remove_tree("sweep-scratch", &area.scratch())?;
     disk::remove_tree("sweep-raw", &area.raw())?;
+    disk::remove_tree("sweep-folded", &area.folded())?;
     let staging = area.staging();
     if disk::exists(&staging)? {
         disk::remove_tree("sweep-staging", &staging)?;

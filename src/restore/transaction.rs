@@ -8,19 +8,15 @@ use super::{
     hold::Hold,
     is_absent,
     journal::{Action, Area, Journal, What},
+    moves::{
+        dress_folder, identity, later_name, move_entry, move_logs, parent, remove_if_empty,
+        remove_logs,
+    },
     second_name,
 };
-use crate::{
-    Result,
-    database::{SIDE_SUFFIXES, side_file},
-    disk,
-    store::{Attributes, Bare, StoredPath, dress},
-};
+use crate::{Result, disk, store::StoredPath};
 use std::{
     collections::BTreeSet,
-    fs::Metadata,
-    io::ErrorKind,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -33,10 +29,11 @@ pub(super) struct Transaction<'a> {
     pub(super) hold: &'a Hold,
 }
 
-struct Places {
-    live: PathBuf,
-    staged: PathBuf,
-    undo: PathBuf,
+/// Where one entry is looked for.
+pub(super) struct Places {
+    pub(super) live: PathBuf,
+    pub(super) staged: PathBuf,
+    pub(super) undo: PathBuf,
 }
 
 impl Transaction<'_> {
@@ -79,6 +76,7 @@ impl Transaction<'_> {
     pub(super) fn forward(&self) -> Result<Duration> {
         let actions = &self.journal.actions;
         // Second names for all old files first, and durable: only then may one be replaced.
+        self.keep_single_files()?;
         for action in actions {
             match action {
                 Action::Place { path, what } => self.keep(path, *what)?,
@@ -110,12 +108,10 @@ impl Transaction<'_> {
         }
         for action in actions {
             if let Action::Place { path, what } = action {
-                let places = self.places(path);
-                move_entry("place", &places.staged, &places.live)?;
-                // Only a damaged database that is put back by an undo has logs waiting.
-                move_logs("place-log", *what, &places.staged, &places.live)?;
+                self.place(path, *what)?;
             }
         }
+        self.complete_pairs()?;
         for action in actions.iter().rev() {
             if let Action::MakeFolder { path, attributes: after }
             | Action::DressFolder { path, after, .. } = action
@@ -135,17 +131,20 @@ impl Transaction<'_> {
     /// # Errors
     /// The system's, with the path; the journal still stands then.
     pub(super) fn back(&self) -> Result<()> {
+        self.part_pairs()?;
         let actions = &self.journal.actions;
         // Second names for all new files first, and durable: once an old file has its name back
         // and the new one none, a second recovery would take the old one for the new. The logs of a
         // new one go with it: one of them must never lie beside an old file.
         for action in actions.iter().rev() {
-            if let Action::Place { path, what } = action {
+            if let Action::Place { path, what } = action
+                && !self.comes_as_pair(path)
+            {
                 self.keep_new(path)?;
                 self.keep_new_logs(path, *what)?;
             }
         }
-        self.sync_staged()?;
+        self.sync_staged("back-keep-sync")?;
         for action in actions.iter().rev() {
             if let Action::Place { path, what } = action {
                 self.take_back(path, *what)?;
@@ -187,6 +186,9 @@ impl Transaction<'_> {
             // Logs whose database is gone must not lie beside the one that comes.
             return move_logs("keep-orphan", what, &places.live, &places.undo);
         };
+        if self.is_between(path)? {
+            return Ok(());
+        }
         if self.journal.raw.contains(path) && !live.is_dir() {
             // What the live file has by now is what SQLite made of it and its log.
             disk::create_private_folders("undo-folder", &parent(&places.undo))?;
@@ -214,6 +216,19 @@ impl Transaction<'_> {
             }
         }
         move_logs("keep-log", what, &places.live, &places.undo)
+    }
+
+    fn place(&self, path: &StoredPath, what: What) -> Result<()> {
+        let places = self.places(path);
+        if self.comes_as_pair(path) {
+            return match disk::find(&places.staged)? {
+                Some(_) => self.put_single("place", path),
+                None => Ok(()),
+            };
+        }
+        move_entry("place", &places.staged, &places.live)?;
+        // Only a damaged database that is put back by an undo has logs waiting.
+        move_logs("place-log", what, &places.staged, &places.live)
     }
 
     /// Gives a file that goes its name in the undo area beforehand, so that later nothing but its old
@@ -261,6 +276,13 @@ impl Transaction<'_> {
 
     fn take_back(&self, path: &StoredPath, what: What) -> Result<()> {
         let places = &self.places(path);
+        if self.is_between(path)? {
+            return self.take_single_back(path);
+        }
+        if self.take_back_as_single(path)? {
+            disk::remove_file("back-unkeep", &places.undo)?;
+            return remove_logs("back-unkeep", &places.undo);
+        }
         let (staged, live) = (disk::find(&places.staged)?, disk::find(&places.live)?);
         let kept = disk::find(&places.undo)?.filter(|kept| !kept.is_dir());
         let unkeep = || disk::remove_file("back-unkeep", &places.undo);
@@ -293,7 +315,12 @@ impl Transaction<'_> {
         move_logs("back-log", what, &places.undo, &places.live)
     }
 
-    fn second_name(&self, points: [&'static str; 2], from: &Path, to: &Path) -> Result<()> {
+    pub(super) fn second_name(
+        &self,
+        points: [&'static str; 2],
+        from: &Path,
+        to: &Path,
+    ) -> Result<()> {
         second_name::give(points, from, to, &self.area.scratch(), self.hold)
     }
 
@@ -301,7 +328,7 @@ impl Transaction<'_> {
         second_name::is_same(one, other, self.hold)
     }
 
-    fn places(&self, path: &StoredPath) -> Places {
+    pub(super) fn places(&self, path: &StoredPath) -> Places {
         Places {
             live: path.below(&self.area.data),
             staged: path.below(&self.area.private.join(&self.journal.staged)),
@@ -310,7 +337,7 @@ impl Transaction<'_> {
     }
 
     /// Syncs every folder in which a new file waits, and those that its logs have left.
-    fn sync_staged(&self) -> Result<()> {
+    pub(super) fn sync_staged(&self, point: &'static str) -> Result<()> {
         let mut folders = BTreeSet::new();
         for action in &self.journal.actions {
             let Action::Place { path, what } = action else { continue };
@@ -321,7 +348,7 @@ impl Transaction<'_> {
             }
         }
         for folder in folders {
-            match disk::sync_folder("back-keep-sync", &folder) {
+            match disk::sync_folder(point, &folder) {
                 Err(error) if is_absent(&error) => {}
                 other => other?,
             }
@@ -330,7 +357,7 @@ impl Transaction<'_> {
     }
 
     /// Syncs every folder in which a name may have changed.
-    fn sync_parents(&self, point: &'static str) -> Result<()> {
+    pub(super) fn sync_parents(&self, point: &'static str) -> Result<()> {
         let mut folders = BTreeSet::new();
         for action in &self.journal.actions {
             match action {
@@ -355,73 +382,4 @@ impl Transaction<'_> {
         }
         Ok(())
     }
-}
-
-/// Moves an entry if it is there; it may have been moved before an interruption, and a folder may
-/// have its name by now.
-fn move_entry(point: &'static str, from: &Path, to: &Path) -> Result<()> {
-    match disk::find(from)? {
-        Some(found) if !found.is_dir() => Ok(disk::rename(point, from, to)?),
-        _ => Ok(()),
-    }
-}
-
-fn move_logs(point: &'static str, what: What, from: &Path, to: &Path) -> Result<()> {
-    if what == What::Database {
-        for suffix in SIDE_SUFFIXES {
-            move_entry(point, &side_file(from, suffix), &side_file(to, suffix))?;
-        }
-    }
-    Ok(())
-}
-
-fn remove_logs(point: &'static str, main: &Path) -> Result<()> {
-    for suffix in SIDE_SUFFIXES {
-        disk::remove_file(point, &side_file(main, suffix))?;
-    }
-    Ok(())
-}
-
-/// A folder that is not empty has something that is excluded, or came later: it stays. So does a
-/// file that has its name by now, and a folder on which something has been mounted.
-fn remove_if_empty(point: &'static str, path: &Path) -> Result<()> {
-    match disk::remove_empty_folder(point, path) {
-        Err(error)
-            if matches!(
-                error.source.kind(),
-                ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory | ErrorKind::ResourceBusy
-            ) =>
-        {
-            Ok(())
-        }
-        other => Ok(other?),
-    }
-}
-
-fn dress_folder(path: &Path, attributes: &Attributes) -> Result<()> {
-    match disk::find(path)? {
-        // What cannot be set here was said when the folder was unpacked.
-        Some(found) if found.is_dir() => dress(path, attributes, Bare::Folder).map(drop),
-        _ => Ok(()),
-    }
-}
-
-/// A name beside one that is taken.
-fn later_name(path: &Path) -> Result<PathBuf> {
-    let mut number = 2_u32;
-    loop {
-        let candidate = side_file(path, &format!("~{number}"));
-        if disk::find(&candidate)?.is_none() {
-            return Ok(candidate);
-        }
-        number += 1;
-    }
-}
-
-fn identity(found: &Metadata) -> (u64, u64) {
-    (found.dev(), found.ino())
-}
-
-fn parent(path: &Path) -> PathBuf {
-    path.parent().map(Path::to_path_buf).unwrap_or_default()
 }

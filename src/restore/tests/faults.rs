@@ -104,13 +104,96 @@ fn left_log() -> (Place, Backup) {
     (place, backup)
 }
 
+/// How many rows whoever opens the database would find, looked at in a copy.
+fn rows_found(place: &Place) -> i64 {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["app.db", "app.db-wal", "app.db-journal"] {
+        let (from, to) = (place.data.join(name), folder.path().join(name));
+        assert!(std::fs::copy(from, to).is_ok() || name != "app.db", "no `app.db`");
+    }
+    count(folder.path())
+}
+
+fn count(folder: &Path) -> i64 {
+    let service = rusqlite::Connection::open(folder.join("app.db")).unwrap();
+    service.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap()
+}
+
+/// The same directory where a crash has left half a transaction in a database, and the journal
+/// that takes it back.
+fn left_journal() -> (Place, Backup) {
+    let (place, backup) = changed();
+    let live = place.data.join("app.db");
+    let service = super::database(&live, "delete", 10);
+    service
+        .execute_batch(
+            "PRAGMA cache_size = 1; BEGIN; WITH RECURSIVE n (i) AS \
+             (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000) INSERT INTO t SELECT 1000 + i FROM n;",
+        )
+        .unwrap();
+    let names = ["app.db", "app.db-journal"].map(|name| place.data.join(name));
+    let files = names.map(|name| (std::fs::read(&name).unwrap(), name));
+    drop(service);
+    for (bytes, name) in &files {
+        std::fs::write(name, bytes).unwrap();
+    }
+    (place, backup)
+}
+
+/// A database and its log cannot be moved at once: whatever lies there in between has to be read
+/// as the one state or the other.
+fn never_without_its_log(undoing: bool) {
+    // Each way of leaving a log meets every second call, by itself and while it goes back.
+    let ways = [(left_log as fn() -> (Place, Backup), 1), (left_journal, 2)];
+    for ((left, first), goes_back) in ways.iter().flat_map(|it| [(*it, false), (*it, true)]) {
+        for nth in (first..).step_by(2) {
+            let (place, backup) = left();
+            if undoing {
+                restore(&place, &backup).unwrap();
+            }
+            let then = 1 + nth % 19;
+            match goes_back {
+                true => {
+                    arm_here(ANY_POINT, nth, Fault::Error(libc::EIO));
+                    arm_also_here(ANY_POINT, nth + then, Fault::Crash);
+                }
+                false => arm_here(ANY_POINT, nth, Fault::Crash),
+            }
+            let result = match undoing {
+                true => undo(&place.data, now(), [0; 3], &Silent),
+                false => restore(&place, &backup),
+            };
+            if disarm() && result.is_ok() {
+                break;
+            }
+            let require = |when: &str| {
+                let found = rows_found(&place);
+                assert!(found == 17 || found == 3, "call {nth}, {goes_back}, {when}: {found} rows");
+            };
+            require("interrupted");
+            arm_here(ANY_POINT, nth % 23 + 1, Fault::Crash);
+            let _ = recover(&place.data, &Silent);
+            disarm();
+            require("half recovered");
+            recover(&place.data, &Silent).unwrap();
+            require("recovered");
+        }
+    }
+}
+
+#[test]
+fn at_no_call_of_a_restore_is_a_database_without_its_log() {
+    never_without_its_log(false);
+}
+
+#[test]
+fn at_no_call_of_an_undo_is_a_database_without_its_log() {
+    never_without_its_log(true);
+}
+
 /// With a log that a crash has left, of which the very files are kept.
 #[test]
 fn a_restore_over_a_left_log_that_dies_at_any_call_loses_nothing() {
-    let count = |place: &Place| -> i64 {
-        let service = rusqlite::Connection::open(place.data.join("app.db")).unwrap();
-        service.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap()
-    };
     let mut results = [0, 0];
     for nth in 1.. {
         let (place, backup) = left_log();
@@ -125,7 +208,7 @@ fn a_restore_over_a_left_log_that_dies_at_any_call_loses_nothing() {
         let _ = recover(&place.data, &Silent);
         disarm();
         recover(&place.data, &Silent).unwrap();
-        let found = count(&place);
+        let found = count(&place.data);
         assert!(found == 17 || found == 3, "call {nth}: {found}");
         results[usize::from(found == 3)] += 1;
         assert!(result.is_err() || found == 3, "call {nth}: it was acknowledged");
@@ -134,7 +217,7 @@ fn a_restore_over_a_left_log_that_dies_at_any_call_loses_nothing() {
             for (bytes, name) in &files {
                 assert_eq!(std::fs::read(name).unwrap(), *bytes, "call {nth}: {}", name.display());
             }
-            assert_eq!(count(&place), 17, "call {nth}");
+            assert_eq!(count(&place.data), 17, "call {nth}");
         }
         if ended {
             break;
