@@ -1,6 +1,10 @@
 //! `[backup] recipients`: archives that only an identity opens, held against the `age` program.
 
-use crate::sandbox::{Sandbox, USERS, dump};
+use crate::{
+    sandbox::{Sandbox, USERS, dump},
+    servers::lacks,
+};
+use age::secrecy::ExposeSecret;
 use std::{fs, path::PathBuf};
 
 /// A project with an identity file `key`, and its recipient.
@@ -10,10 +14,9 @@ struct Keyed {
 }
 
 fn generate(sandbox: &Sandbox, name: &str) -> String {
-    let mut keygen = sandbox.program("age-keygen");
-    keygen.args(["-o", name]);
-    let said = sandbox.finish(keygen).success().stderr;
-    said.trim().rsplit(' ').next().unwrap().to_string()
+    let identity = age::x25519::Identity::generate();
+    sandbox.write(name, format!("{}\n", identity.to_string().expose_secret()));
+    identity.to_public().to_string()
 }
 
 /// One migration has run, and backups are encrypted from now on.
@@ -42,6 +45,9 @@ impl Keyed {
 
 #[test]
 fn the_age_program_unpacks_it() {
+    if lacks("age") || lacks("zstd") {
+        return;
+    }
     let Keyed { sandbox, .. } = keyed();
     for (kind, end, pipe) in [
         ("gzip", ".tar.gz.age", "tar xz"),
@@ -65,6 +71,9 @@ fn the_age_program_unpacks_it() {
 
 #[test]
 fn two_recipients_can_each_open_it() {
+    if lacks("age") {
+        return;
+    }
     let Keyed { sandbox, recipient } = keyed();
     let other = generate(&sandbox, "other");
     let sandbox = sandbox.variable("PITON_RECIPIENTS", &format!("{recipient},{other}"));

@@ -1,6 +1,9 @@
 //! The gate of a restore: whoever holds a database is named, or it is said why not.
 
-use crate::sandbox::{PITON, Sandbox};
+use crate::{
+    sandbox::{PITON, Sandbox},
+    servers::lacks,
+};
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -55,6 +58,9 @@ fn python(sandbox: &Sandbox) -> Command {
 
 #[test]
 fn every_kind_of_holder_is_named() {
+    if lacks("python3") {
+        return;
+    }
     let read = "SELECT * FROM users";
     let cases: [(&str, &[&str]); 5] = [
         ("delete", &[read]),
@@ -79,6 +85,9 @@ fn every_kind_of_holder_is_named() {
 
 #[test]
 fn a_deleted_file_of_its_name_counts() {
+    if lacks("python3") {
+        return;
+    }
     let (sandbox, id) = changed("delete");
     let service = service(python(&sandbox), &["SELECT * FROM users", "unlink"]);
     // Somebody has put a copy in its place.
@@ -111,6 +120,9 @@ fn as_nobody(sandbox: &Sandbox, words: &str) -> Option<Command> {
 
 #[test]
 fn a_process_of_another_user_is_named_by_its_lock_or_it_is_said_that_it_may_be_there() {
+    if lacks("python3") {
+        return;
+    }
     let (sandbox, id) = changed("wal");
     let words = format!("restore {id} --yes");
     let holder = service(python(&sandbox), &["SELECT * FROM users"]);
@@ -150,6 +162,9 @@ fn contained(sandbox: &Sandbox, program: &str) -> Option<Command> {
 
 #[test]
 fn a_process_in_another_namespace() {
+    if lacks("python3") {
+        return;
+    }
     let (sandbox, id) = changed("delete");
     let Some(inside) = contained(&sandbox, "python3") else { return };
     // From outside everything can be seen.

@@ -1,7 +1,7 @@
 //! Data directories in odd states, as services and crashes leave them: a backup holds what can be
 //! held, says what it does not hold, and ends in bounded time.
 
-use crate::sandbox::Sandbox;
+use crate::{sandbox::Sandbox, servers::lacks};
 use serde_json::Value;
 use std::{
     fs,
@@ -46,6 +46,9 @@ fn manifest(sandbox: &Sandbox, words: &str) -> Value {
 
 #[test]
 fn the_hot_journal_of_a_killed_process() {
+    if lacks("python3") {
+        return;
+    }
     let sandbox = Sandbox::bare();
     fs::create_dir(sandbox.path("data")).unwrap();
     sandbox.execute("app.db", TABLE);
@@ -70,6 +73,9 @@ fn the_hot_journal_of_a_killed_process() {
 
 #[test]
 fn a_database_that_nobody_else_may_read() {
+    if lacks("python3") {
+        return;
+    }
     let hold =
         "c.execute('PRAGMA locking_mode = EXCLUSIVE'); c.execute(\"UPDATE t SET text = 'x'\")";
     for journal in ["delete", "wal"] {
@@ -91,6 +97,9 @@ fn a_database_that_nobody_else_may_read() {
 
 #[test]
 fn a_writer_that_keeps_a_database_to_itself_for_long() {
+    if lacks("python3") {
+        return;
+    }
     let sandbox = Sandbox::bare();
     fs::create_dir(sandbox.path("data")).unwrap();
     for name in ["app.db", "other.db"] {

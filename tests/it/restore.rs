@@ -1,6 +1,9 @@
 //! `restore`: the preview, the act, the way back.
 
-use crate::sandbox::{Sandbox, files};
+use crate::{
+    sandbox::{Sandbox, files},
+    servers::lacks,
+};
 
 fn wrecked() -> Sandbox {
     let sandbox = Sandbox::with_users().file("data/uploads/a.txt", "hello");
@@ -173,6 +176,9 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 #[test]
 fn what_is_written_while_it_asks_stops_it() {
+    if lacks("python3") {
+        return;
+    }
     let sandbox = wrecked();
     let id = &sandbox.backups()[0];
     sandbox.write("answer.py", ANSWER);

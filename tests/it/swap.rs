@@ -1,7 +1,10 @@
 //! A process that opens a database while a restore exchanges its files: it never has a file that
 //! is not the database any more.
 
-use crate::sandbox::{PITON, Ran, Sandbox};
+use crate::{
+    sandbox::{PITON, Ran, Sandbox},
+    servers::lacks,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
@@ -103,6 +106,9 @@ fn rows(sandbox: &Sandbox) -> [String; 2] {
 
 #[test]
 fn who_opens_an_old_file_gets_it_back_and_is_named() {
+    if lacks("python3") {
+        return;
+    }
     // Before the first name changes, between the first and the second, and before the last.
     for (point, database) in [
         ("keep:1", "app.db"),
@@ -131,6 +137,9 @@ fn who_opens_an_old_file_gets_it_back_and_is_named() {
 
 #[test]
 fn who_opens_a_new_file_waits_until_it_is_there_to_stay() {
+    if lacks("python3") {
+        return;
+    }
     for point in ["place:2", "journal-end:1"] {
         let stopped = stopped_at(&format!("{point}:stop"));
         let service = stopped.waiting_for("app.db");
@@ -143,6 +152,9 @@ fn who_opens_a_new_file_waits_until_it_is_there_to_stay() {
 
 #[test]
 fn who_has_given_up_is_said_all_the_same() {
+    if lacks("python3") {
+        return;
+    }
     let stopped = stopped_at("place:1:stop");
     let mut service = stopped.waiting_for("app.db");
     service.kill().unwrap();
@@ -154,6 +166,9 @@ fn who_has_given_up_is_said_all_the_same() {
 
 #[test]
 fn without_leases_whoever_has_an_old_file_open_is_found_by_looking() {
+    if lacks("python3") {
+        return;
+    }
     for number in [libc_numbers::EINVAL, libc_numbers::EACCES, libc_numbers::ENOLCK] {
         let stopped = stopped_at(&format!("lease:1:{number}+,place:1:stop"));
         let service = stopped.service("app.db");
@@ -213,6 +228,9 @@ fn end(mut child: Child) {
 
 #[test]
 fn a_database_that_is_only_mapped_is_held() {
+    if lacks("python3") {
+        return;
+    }
     let (sandbox, id) = changed();
     let child = mapped(&sandbox, "app.db");
     let ran = sandbox.run(&format!("restore {id} --yes")).code(9).one_error();
@@ -224,6 +242,9 @@ fn a_database_that_is_only_mapped_is_held() {
 
 #[test]
 fn a_recovery_replaces_nothing_under_a_holder_either() {
+    if lacks("python3") {
+        return;
+    }
     let (sandbox, id) = changed();
     let mut command = sandbox.command(&format!("restore {id} --yes"));
     command.env("PITON_FAULT", "place:2:kill");
