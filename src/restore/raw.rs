@@ -33,22 +33,31 @@ pub(super) enum Left {
 /// The system's, with the path.
 pub(super) fn left(main: &Path) -> Result<Left> {
     let [log, _, journal] = SIDE_SUFFIXES.map(|suffix| side_file(main, suffix));
-    let mut head = [0; 8];
-    let read = disk::open_to_read(&journal).and_then(|file| {
-        std::os::unix::fs::FileExt::read_exact_at(&file, &mut head, 0)
-            .map_err(disk::failed("read", &journal))
-    });
-    match read {
-        Ok(()) if head == JOURNAL_MAGIC => return Ok(Left::Journal),
-        // Absent, or too short to be one.
-        Ok(()) => {}
-        Err(error) if is_absent(&error) => {}
-        Err(error) if error.source.kind() == std::io::ErrorKind::UnexpectedEof => {}
-        Err(error) => return Err(error.into()),
+    if is_to_play_back(&journal)? {
+        return Ok(Left::Journal);
     }
     match fs::symlink_metadata(&log) {
         Ok(found) if found.len() > 0 => Ok(Left::Log),
         _ => Ok(Left::Nothing),
+    }
+}
+
+/// Whether a journal is one that has not been played back, and not what is left of one.
+///
+/// # Errors
+/// The system's, with the path.
+pub(super) fn is_to_play_back(journal: &Path) -> Result<bool> {
+    let mut head = [0; 8];
+    let read = disk::open_to_read(journal).and_then(|file| {
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut head, 0)
+            .map_err(disk::failed("read", journal))
+    });
+    match read {
+        Ok(()) => Ok(head == JOURNAL_MAGIC),
+        // Absent, or too short to be one.
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) if error.source.kind() == std::io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -3,7 +3,7 @@
 //! A preview names what a restore takes away. What is written after it was shown was never named,
 //! so the restore must not take it: it stops instead.
 
-use super::{is_absent, journal::Action};
+use super::{is_absent, journal::Action, raw};
 use crate::{
     Result,
     backup::scan::{self, Tree},
@@ -129,9 +129,13 @@ impl Sight {
     fn of(data: &Path, path: &StoredPath) -> Result<Self> {
         let main = path.below(data);
         let [log, journal] = LOGS.map(|suffix| side_file(&main, suffix));
-        let content =
-            |path: &Path| -> Result<Option<Stamp>> { Ok(stamp(path)?.filter(has_content)) };
-        Ok(Self([stamp(&main)?, content(&log)?, content(&journal)?]))
+        // Of a journal that is ended its setting may leave the file, of which SQLite sets the owner
+        // again whenever it looks there as root.
+        let journal = match raw::is_to_play_back(&journal)? {
+            true => stamp(&journal)?,
+            false => None,
+        };
+        Ok(Self([stamp(&main)?, stamp(&log)?.filter(has_content), journal]))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     Kind, backup,
     error::RestoreError,
     event::{Event, Observer, Silent, Work},
-    restore::{Preview, Request, Restored, carry_out, count_losses, plan},
+    restore::{Preview, Request, Restored, carry_out, count_losses, plan, undo},
     store::{Backup, Filter},
 };
 use rusqlite::Connection;
@@ -68,6 +68,25 @@ fn what_was_written_after_the_preview_stops_the_restore() {
         let service = Connection::open(place.data.join("app.db")).unwrap();
         service.execute_batch("UPDATE t SET id = 100 WHERE id = 1").unwrap();
     });
+}
+
+/// SQLite sets the owner of a journal again whenever root looks into the database: that is no change.
+#[test]
+fn the_journal_that_a_setting_leaves_does_not_stop_it() {
+    let (place, backup) = changed();
+    let live = place.data.join("sub/legacy.db");
+    drop(database(&live, "persist", 3));
+    assert!(std::fs::metadata(place.data.join("sub/legacy.db-journal")).unwrap().len() > 0);
+    let none = Filter::default();
+    let safety = safety(&place, &none);
+    let request = request(&place, &backup, &none);
+    let seen = preview(&request, &safety).seen;
+    let safety = backup::Request { random: [1; 3], ..safety };
+    let request = Request { seen: Some(&seen), safety: Some(&safety), ..request };
+    assert!(carry_out(&request, &Silent).unwrap().safety.is_some());
+    assert_eq!(super::rows(&live), 2);
+    undo(&place.data, now(), [0; 3], &Silent).unwrap();
+    assert_eq!(super::rows(&live), 10);
 }
 
 #[test]
