@@ -34,6 +34,7 @@ pub const ALL: &[Listed] = &[
     promises_nothing("barrier.sync-folder", IN_RUN),
     promises_nothing("fence.sync", "that it is there is what counts; its text is for people"),
     covered("fence.sync-folder", "`deploy-record` of the next phase, which syncs the same folder"),
+    promises_nothing("folded-next@link", "it only asks whether files can have second names"),
     promises_nothing("offsite-note", WORTH_NOTHING),
     promises_nothing("offsite-note.sync", WORTH_NOTHING),
     promises_nothing("offsite-note.sync-folder", WORTH_NOTHING),

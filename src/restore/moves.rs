@@ -8,6 +8,7 @@ use crate::{
     store::{Attributes, Bare, dress},
 };
 use std::{
+    collections::BTreeSet,
     fs::Metadata,
     io::ErrorKind,
     os::unix::fs::MetadataExt,
@@ -83,4 +84,18 @@ pub(super) fn identity(found: &Metadata) -> (u64, u64) {
 
 pub(super) fn parent(path: &Path) -> PathBuf {
     path.parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// Syncs folders, and all that are above them up to the private folder.
+pub(super) fn sync_up_to(
+    point: &'static str,
+    private: &Path,
+    folders: BTreeSet<PathBuf>,
+) -> Result<()> {
+    let mut all = BTreeSet::new();
+    for folder in &folders {
+        let above = folder.ancestors().take_while(|it| it.starts_with(private));
+        all.extend(above.map(Path::to_path_buf));
+    }
+    all.iter().try_for_each(|folder| Ok(disk::sync_folder(point, folder)?))
 }

@@ -11,7 +11,7 @@
 
 use super::{
     journal::{Action, Area, Journal, What},
-    moves::{identity, move_entry, move_logs, parent},
+    moves::{identity, move_entry, move_logs, parent, sync_up_to},
     raw::{self, Left},
     second_name::{Linked, give_link},
     transaction::Transaction,
@@ -49,7 +49,7 @@ pub(super) fn fold_staged(area: &Area, journal: &Journal) -> Result<Vec<StoredPa
 /// Whether a copy of a pair could be made one file that can have a second name.
 fn fold_copy(area: &Area, main: &Path, single: &Path) -> Result<bool> {
     disk::create_private_folders("folded-folder", &parent(single))?;
-    raw::copy("folded-copy", main, single)?;
+    raw::copy_pair("folded-copy", main, single)?;
     let is_whole = match database::fold(single) {
         Ok(Folded::Whole) => true,
         // It cannot be opened: nobody can read it, with its log or without.
@@ -69,7 +69,7 @@ fn fold_copy(area: &Area, main: &Path, single: &Path) -> Result<bool> {
     let found = std::fs::symlink_metadata(main).map_err(disk::failed("read", main))?;
     dress(single, &backup::dressed(&backup::scan::Found::from(&found), main)?, Bare::File)?;
     disk::sync_file("folded-copy", single, &disk::open_to_read(single)?)?;
-    sync_up_to(&area.private, [parent(single)].into())?;
+    sync_up_to("folded-sync", &area.private, [parent(single)].into())?;
     Ok(true)
 }
 
@@ -87,16 +87,6 @@ fn are_one(one: &Path, other: &Path) -> Result<bool> {
         (Some(one), Some(other)) => identity(&one) == identity(&other),
         _ => false,
     })
-}
-
-/// Syncs folders and all that are above them in the private folder.
-fn sync_up_to(private: &Path, folders: BTreeSet<PathBuf>) -> Result<()> {
-    let mut all = BTreeSet::new();
-    for folder in &folders {
-        let above = folder.ancestors().take_while(|it| it.starts_with(private));
-        all.extend(above.map(Path::to_path_buf));
-    }
-    all.iter().try_for_each(|folder| Ok(disk::sync_folder("folded-sync", folder)?))
 }
 
 impl Transaction<'_> {
@@ -135,7 +125,7 @@ impl Transaction<'_> {
             }
             folders.insert(parent(&single));
         }
-        sync_up_to(&self.area.private, folders)
+        sync_up_to("folded-sync", &self.area.private, folders)
     }
 
     /// Puts the single file in place of what is live, and keeps it.

@@ -4,7 +4,11 @@
 //! Opening a database replays whatever log lies beside it, also one that belongs to another, and
 //! nothing can tell whether that is so. So the very files are copied before any of them is opened.
 
-use super::{is_absent, journal::Area};
+use super::{
+    is_absent,
+    journal::Area,
+    moves::{parent, sync_up_to},
+};
 use crate::{
     Result,
     backup::{self, scan},
@@ -78,7 +82,9 @@ pub(super) fn keep(area: &Area, path: &StoredPath) -> Result<Left> {
     }
     let copy = path.below(&area.raw());
     disk::create_private_folders("raw-folder", copy.parent().unwrap_or(&copy))?;
-    self::copy("raw-copy", &main, &copy)?;
+    copy_pair("raw-copy", &main, &copy)?;
+    // Before the journal, which counts on them.
+    sync_up_to("raw-sync", &area.private, [parent(&copy)].into())?;
     Ok(left)
 }
 
@@ -86,7 +92,7 @@ pub(super) fn keep(area: &Area, path: &StoredPath) -> Result<Left> {
 ///
 /// # Errors
 /// The system's, with the path.
-pub(super) fn copy(point: &'static str, main: &Path, copy: &Path) -> Result<()> {
+pub(super) fn copy_pair(point: &'static str, main: &Path, copy: &Path) -> Result<()> {
     for suffix in ["", "-wal", "-journal"] {
         let (from, to) = (side_file(main, suffix), side_file(copy, suffix));
         match fs::symlink_metadata(&from) {

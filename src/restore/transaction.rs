@@ -10,7 +10,7 @@ use super::{
     journal::{Action, Area, Journal, What},
     moves::{
         dress_folder, identity, later_name, move_entry, move_logs, parent, remove_if_empty,
-        remove_logs,
+        remove_logs, sync_up_to,
     },
     second_name,
 };
@@ -60,13 +60,7 @@ impl Transaction<'_> {
         for folder in &folders {
             disk::create_private_folders("undo-folder", folder)?;
         }
-        // Each with all that are above it, up to the private folder.
-        let mut all = BTreeSet::new();
-        for folder in &folders {
-            let above = folder.ancestors().take_while(|it| it.starts_with(&self.area.private));
-            all.extend(above.map(Path::to_path_buf));
-        }
-        all.iter().try_for_each(|folder| Ok(disk::sync_folder("undo-sync", folder)?))
+        sync_up_to("undo-sync", &self.area.private, folders)
     }
 
     /// Goes to the new state; gives how long the names were of both.
