@@ -3,6 +3,7 @@
 use super::{changed, database, now, request, safety, state, write};
 use crate::{
     Kind, backup,
+    disk::fault::{Fault, arm_here, disarm},
     error::RestoreError,
     event::{Event, Observer, Silent, Work},
     restore::{Preview, Request, Restored, carry_out, count_losses, plan, undo},
@@ -146,13 +147,16 @@ impl Observer for Latecomer {
     }
 }
 
+/// Without leases, behind which it would wait for the very thread that holds them.
 #[test]
 fn whoever_opens_an_old_file_before_the_exchange_reverts_it() {
+    arm_here("lease", 1, Fault::Refuse(libc::EINVAL));
     let (place, backup) = changed();
     let before = state(&place.data);
     let late = Latecomer { path: place.data.join("app.db"), opened: Mutex::new(None) };
     let none = Filter::default();
     let error = carry_out(&request(&place, &backup, &none), &late).unwrap_err();
+    disarm();
     assert_eq!(error.kind(), Kind::InUse, "{error}");
     assert!(error.to_string().contains("app.db"), "{error}");
     assert!(late.opened.lock().unwrap().take().is_some());
