@@ -1,8 +1,8 @@
 //! `compression`: archives of every kind side by side, and unpacked by other programs alone.
 
 use crate::{
+    programs::lacks,
     sandbox::{Sandbox, dump},
-    servers::lacks,
 };
 use std::fs;
 

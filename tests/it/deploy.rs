@@ -94,7 +94,7 @@ const WIRE: &str = "#!/bin/bash\n\
 
 /// The example with a host that is a folder beside it; nothing where rsync is not installed.
 fn with_host(config: &str) -> Option<Sandbox> {
-    if crate::servers::lacks("rsync") {
+    if crate::programs::lacks("rsync") {
         return None;
     }
     let sandbox = example();

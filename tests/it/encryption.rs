@@ -1,8 +1,8 @@
 //! `[backup] recipients`: archives that only an identity opens, held against the `age` program.
 
 use crate::{
+    programs::lacks,
     sandbox::{Sandbox, USERS, dump},
-    servers::lacks,
 };
 use age::secrecy::ExposeSecret;
 use std::{fs, path::PathBuf};

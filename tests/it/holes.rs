@@ -1,7 +1,7 @@
 //! Sparse files, extended attributes, owner, mode and time: out of the archive by `restore` and by
 //! other programs.
 
-use crate::{sandbox::Sandbox, servers::lacks};
+use crate::{programs::lacks, sandbox::Sandbox};
 use rustix::fs::{XattrFlags, lgetxattr, lsetxattr};
 use std::{
     fs::{self, File},

@@ -1,8 +1,8 @@
 //! The gate of a restore: whoever holds a database is named, or it is said why not.
 
 use crate::{
+    programs::lacks,
     sandbox::{PITON, Sandbox},
-    servers::lacks,
 };
 use std::{
     fs,

@@ -8,6 +8,7 @@ mod fixtures;
 mod generator;
 mod judge;
 mod placeholders;
+mod programs;
 mod sandbox;
 mod seeds;
 mod statements;

@@ -1,7 +1,7 @@
 //! Data directories in odd states, as services and crashes leave them: a backup holds what can be
 //! held, says what it does not hold, and ends in bounded time.
 
-use crate::{sandbox::Sandbox, servers::lacks};
+use crate::{programs::lacks, sandbox::Sandbox};
 use serde_json::Value;
 use std::{
     fs,

@@ -219,7 +219,7 @@ fn tls_needs_an_authority_that_vouches() {
         .args(["-keyout", &path("key"), "-out", &path("certificate")])
         .output();
     if !made.is_ok_and(|output| output.status.success()) {
-        return crate::servers::skip("openssl is not installed");
+        return crate::programs::skip("openssl is not installed");
     }
     let options = ["-c", &path("certificate"), "-k", &path("key")];
     let Some(server) = Moto::start_with(&options) else { return };

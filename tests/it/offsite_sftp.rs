@@ -230,7 +230,7 @@ fn a_full_disk_there_is_named_and_nothing_stays_on_it() {
         Some((ran, left))
     };
     let Some((ran, left)) = on_a_disk("size=3m") else {
-        return crate::servers::skip("only root may mount a small disk");
+        return crate::programs::skip("only root may mount a small disk");
     };
     let (refused, _) = on_a_disk("size=20m,ro").unwrap();
     ran.code(5).one_error().says("is full: ").says("`[store.offsite.retention]`");

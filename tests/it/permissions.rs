@@ -1,8 +1,8 @@
 //! Who may read and write backups: nobody else, from the first instant.
 
 use crate::{
+    programs::lacks,
     sandbox::{PITON, Ran, Sandbox},
-    servers::lacks,
 };
 use std::{
     fs,

@@ -1,8 +1,8 @@
 //! `restore`: the preview, the act, the way back.
 
 use crate::{
+    programs::lacks,
     sandbox::{Sandbox, files},
-    servers::lacks,
 };
 
 fn wrecked() -> Sandbox {

@@ -1,8 +1,9 @@
 //! Real servers on a loopback port, each started by the test that needs it and ended with it.
 //!
-//! Where the program of a server, or another one, is not installed, its tests are skipped and say so, unless
+//! Where the program of a server is not installed, its tests are skipped and say so, unless
 //! PITON_DEMAND_SERVERS is set, as `.ci/run` does.
 
+use crate::programs::skip;
 use std::{
     fs,
     io::Write,
@@ -13,25 +14,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-
-/// Says that a test cannot run here; fails where it must.
-pub fn skip(why: &str) {
-    let demanded = std::env::var_os("PITON_DEMAND_SERVERS").is_some();
-    assert!(!demanded, "PITON_DEMAND_SERVERS is set, and {why}");
-    let test = thread::current().name().unwrap_or("a test").to_string();
-    // Not `eprintln!`, which is shown for failed tests only.
-    let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
-}
-
-/// Whether a program that a test needs is not installed; says that the test is skipped then.
-pub fn lacks(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_there = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    if !is_there {
-        skip(&format!("{program} is not installed"));
-    }
-    !is_there
-}
 
 /// A port that nobody listens to, and that no other test gets. Below those that the system gives to
 /// whoever connects, so that none is taken between this and the server's start.

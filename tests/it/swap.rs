@@ -2,8 +2,8 @@
 //! is not the database any more.
 
 use crate::{
+    programs::lacks,
     sandbox::{PITON, Ran, Sandbox},
-    servers::lacks,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
