@@ -85,7 +85,7 @@ impl Hold {
             let live = if waits || !is_placed { Age::Old } else { Age::New };
             hold.lock(&path.below(&area.data), path, live)?;
             let single = if journal.raw.contains(path) { Age::Old } else { Age::New };
-            hold.lock(&path.below(&area.folded()), path, single)?;
+            hold.lock(&path.below(&area.singles()), path, single)?;
             hold.lock(&path.below(&undo), path, Age::Old)?;
             hold.lock(&new, path, Age::New)?;
         }

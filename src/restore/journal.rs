@@ -174,14 +174,19 @@ impl Area {
         self.private.join("raw")
     }
 
-    /// The single files of databases that come or go with a log.
+    /// What belongs to databases that come or go with a log.
     pub(super) fn folded(&self) -> PathBuf {
         self.private.join("folded")
     }
 
+    /// The single files of these databases, under the names that they have.
+    pub(super) fn singles(&self) -> PathBuf {
+        self.folded().join("tree")
+    }
+
     /// The second name of a file that is about to be put in place.
     pub(super) fn next(&self) -> PathBuf {
-        self.folded().join(".next")
+        self.folded().join("next")
     }
 
     /// What one restore has replaced.

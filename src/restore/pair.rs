@@ -39,7 +39,7 @@ pub(super) fn fold_staged(area: &Area, journal: &Journal) -> Result<Vec<StoredPa
         let Action::Place { path, what: What::Database } = action else { continue };
         let main = path.below(&staged);
         let is_pair = raw::left(&main)? != Left::Nothing;
-        if is_pair && fold_copy(area, &main, &path.below(&area.folded()))? {
+        if is_pair && fold_copy(area, &main, &path.below(&area.singles()))? {
             folded.push(path.clone());
         }
     }
@@ -79,7 +79,7 @@ fn fold_copy(area: &Area, main: &Path, single: &Path) -> Result<bool> {
 /// The system's, with the path.
 pub(super) fn is_between(area: &Area, journal: &Journal, path: &StoredPath) -> Result<bool> {
     let comes = journal.folded.contains(path) && !journal.raw.contains(path);
-    Ok(comes && are_one(&path.below(&area.data), &path.below(&area.folded()))?)
+    Ok(comes && are_one(&path.below(&area.data), &path.below(&area.singles()))?)
 }
 
 fn are_one(one: &Path, other: &Path) -> Result<bool> {
@@ -101,7 +101,7 @@ impl Transaction<'_> {
     }
 
     fn single(&self, path: &StoredPath) -> PathBuf {
-        path.below(&self.area.folded())
+        path.below(&self.area.singles())
     }
 
     pub(super) fn is_between(&self, path: &StoredPath) -> Result<bool> {
