@@ -75,8 +75,15 @@ fn waiting_for_another_piton_ends() {
 fn large() -> Sandbox {
     let sandbox = Sandbox::with_users();
     for number in 0..12 {
-        let file = fs::File::create(sandbox.path(&format!("data/{number}.bin"))).unwrap();
-        file.set_len(4 << 20).unwrap();
+        // What cannot be compressed, so that a backup takes longer than a signal to come.
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64 + number;
+        let words = (0..(8 << 20) / 8).flat_map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        });
+        sandbox.write(&format!("data/{number}.bin"), words.collect::<Vec<u8>>());
     }
     sandbox
 }
