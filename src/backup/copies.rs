@@ -33,9 +33,9 @@ pub(crate) fn copy_databases(
     let mut databases = Vec::new();
     for (number, source) in pinned.into_iter().enumerate() {
         let target = folder.join(format!("{number}.db"));
-        copy::copy(&source, &target)?;
-        let others = names.get(&source.path).cloned().unwrap_or_default();
-        let all = [source.path.clone()].into_iter().chain(others);
+        let path = copy::copy(source, &target)?;
+        let others = names.get(&path).cloned().unwrap_or_default();
+        let all = [path].into_iter().chain(others);
         databases.extend(all.map(|path| (path, target.clone())));
     }
     Ok(Copies { tree, databases })

@@ -1,30 +1,73 @@
 //! Copying a pinned database into a file of its own, equal byte for byte for equal content.
+//!
+//! With a rollback journal the file is the database as long as a read transaction keeps writers out,
+//! so that it can be copied as a file; otherwise SQLite's backup puts its pages together.
 
-use super::cut::Pinned;
+use super::cut::{Journal, Pinned};
 use crate::{
     Error, Result,
     database::{self, Access, failed},
     disk,
+    store::StoredPath,
 };
 use rusqlite::{
     Connection,
     backup::{Backup, StepResult},
 };
-use std::{path::Path, thread, time::Duration};
+use std::{fs::File, path::Path, thread, time::Duration};
 
-/// Offsets of the change counter and of the counter for which the version was valid, both 4 bytes
-/// (SQLite file format, 1.3.7 and 1.3.19). They must stay equal to each other.
-pub(super) const COUNTERS: [u64; 2] = [24, 92];
-
-/// Copies all pages in one step: in several, a steady writer could make it begin again and again.
-///
-/// # Errors
-/// [`crate::error::DatabaseError`], with the path of the database.
-pub(super) fn copy(pinned: &Pinned, target: &Path) -> Result<()> {
-    copy_connection(&pinned.connection, &pinned.absolute, target)
+/// What every copy has in its header (SQLite file format, 1.3), as offsets and numbers of 4 bytes: change
+/// counter, schema cookie, version-valid-for, and the version of the library. The counters tell a process that
+/// its cached pages are old, and nobody has cached a copy.
+pub(super) fn header() -> [(u64, u32); 4] {
+    let version = u32::try_from(rusqlite::version_number()).unwrap_or_default();
+    [(24, 1), (40, 1), (92, 1), (96, version)]
 }
 
-/// Copies what a connection in a read transaction sees, as [`copy`] does.
+/// Copies a database and lets go of it: writers of a rollback journal wait for that, and checkpoints of a
+/// log. Gives its path.
+///
+/// # Errors
+/// [`crate::error::DatabaseError`], with the path of the database; the system's.
+pub(super) fn copy(pinned: Pinned, target: &Path) -> Result<StoredPath> {
+    let Pinned { path, absolute, connection, journal } = pinned;
+    match journal {
+        Journal::Rollback => copy_file(connection, &absolute, target)?,
+        Journal::Wal | Journal::Unlocked => copy_connection(&connection, &absolute, target)?,
+    }
+    Ok(path)
+}
+
+/// Copies the file of a database to which nobody can write.
+fn copy_file(connection: Connection, absolute: &Path, target: &Path) -> Result<()> {
+    let file = disk::open_to_read(absolute)?;
+    let copied = length(&connection, absolute, &file).and_then(|length| match length {
+        Some(length) => {
+            disk::copy_beginning("copy-file", (&file, absolute), target, length)?;
+            set_header(target)
+        }
+        None => copy_connection(&connection, absolute, target),
+    });
+    // In this order: closing the file drops the locks that the connection has.
+    drop(connection);
+    drop(file);
+    copied
+}
+
+/// How many bytes of a file are its database; nothing where SQLite itself has to say what it is.
+fn length(connection: &Connection, absolute: &Path, file: &File) -> Result<Option<u64>> {
+    let number = |pragma: &str| -> Result<u64> {
+        let number = connection.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
+        Ok(number.map(u64::from).map_err(failed("read the size of", absolute))?)
+    };
+    let length = number("page_count")? * number("page_size")?;
+    let found = file.metadata().map_err(disk::failed("read", absolute))?;
+    Ok((0 < length && length <= found.len()).then_some(length))
+}
+
+/// Copies what a connection in a read transaction sees, with a header as [`copy`] writes it.
+///
+/// All pages go in one step: in several, a steady writer could make it begin again and again.
 ///
 /// # Errors
 /// [`crate::error::DatabaseError`], with the path of the database.
@@ -51,12 +94,87 @@ pub(crate) fn copy_connection(source: &Connection, shown: &Path, target: &Path) 
             }
         }
     }
-    // The counter tells a process that its cached pages are old. Nobody has cached this file.
     let found = std::fs::metadata(target).map_err(disk::failed("read", target))?;
     if found.len() > 0 {
-        for offset in COUNTERS {
-            disk::write_at("copy-counter", target, offset, &1_u32.to_be_bytes())?;
-        }
+        set_header(target)?;
     }
     Ok(())
+}
+
+fn set_header(target: &Path) -> Result<()> {
+    for (offset, number) in header() {
+        disk::write_at("copy-header", target, offset, &number.to_be_bytes())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use super::{super::cut::cut, copy, copy_connection};
+    use crate::{
+        database::{self, Access},
+        store::StoredPath,
+    };
+    use rusqlite::Connection;
+    use std::{fs, io::Write, path::Path, time::Duration};
+
+    const FILL: &str = "CREATE TABLE t (a INTEGER PRIMARY KEY, b);
+        WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 900)
+        INSERT INTO t (b) SELECT randomblob(n % 700) FROM n;
+        CREATE INDEX i ON t (b);
+        DELETE FROM t WHERE a % 3 = 0;";
+
+    /// The bytes of a copy as it is made for a backup, and as SQLite makes it of the same file.
+    fn both(folder: &Path) -> (Vec<u8>, Vec<u8>) {
+        let (ours, theirs) = (folder.join("ours"), folder.join("theirs"));
+        for path in [&ours, &theirs] {
+            drop(fs::remove_file(path));
+        }
+        let (mut pinned, _) =
+            cut(folder, &[StoredPath::new("app.db").unwrap()], Duration::ZERO).unwrap();
+        copy(pinned.pop().unwrap(), &ours).unwrap();
+        let live = folder.join("app.db");
+        let source = database::open(&live, Access::Read, Duration::ZERO).unwrap();
+        copy_connection(&source, &live, &theirs).unwrap();
+        (fs::read(ours).unwrap(), fs::read(theirs).unwrap())
+    }
+
+    #[test]
+    fn a_file_that_is_copied_is_what_sqlite_copies() {
+        for before in [
+            "",
+            "PRAGMA page_size = 512; PRAGMA auto_vacuum = INCREMENTAL;",
+            "PRAGMA page_size = 65536; PRAGMA journal_mode = PERSIST;",
+            "PRAGMA journal_mode = TRUNCATE; PRAGMA user_version = 7; PRAGMA encoding = 'UTF-16';",
+            "PRAGMA journal_mode = WAL;",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let live = folder.path().join("app.db");
+            Connection::open(&live).unwrap().execute_batch(&format!("{before}{FILL}")).unwrap();
+            let (ours, theirs) = both(folder.path());
+            assert!(ours == theirs, "{before}");
+            // What lies behind the database is no part of it.
+            if !before.contains("WAL") {
+                let mut file = fs::OpenOptions::new().append(true).open(&live).unwrap();
+                file.write_all(&[7; 100_000]).unwrap();
+                assert!(both(folder.path()).0 == theirs, "{before}");
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_writes_waits_until_the_copy_is_made_and_not_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let live = folder.path().join("app.db");
+        let writer = Connection::open(&live).unwrap();
+        writer.execute_batch(FILL).unwrap();
+        writer.busy_timeout(Duration::ZERO).unwrap();
+        let (mut pinned, _) =
+            cut(folder.path(), &[StoredPath::new("app.db").unwrap()], Duration::ZERO).unwrap();
+        let write = || writer.execute_batch("INSERT INTO t (b) VALUES (1)");
+        write().unwrap_err();
+        copy(pinned.pop().unwrap(), &folder.path().join("copy")).unwrap();
+        write().unwrap();
+    }
 }

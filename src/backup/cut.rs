@@ -31,10 +31,13 @@ pub(crate) struct Pinned {
 /// How a database keeps its transactions apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Journal {
-    /// A rollback journal: the read transaction keeps writers from committing.
+    /// A rollback journal: the read transaction keeps writers from committing, and so the file as it
+    /// is.
     Rollback,
     /// A write-ahead log: nobody waits for a read transaction.
     Wal,
+    /// Whichever: the file is read without locks, because none can be had.
+    Unlocked,
 }
 
 /// Cuts all databases at one instant, or each on its own where that cannot be had in time.
@@ -146,7 +149,7 @@ fn pin(data: &Path, path: &StoredPath, deadline: Instant) -> Result<Pinned> {
     }
     let connection = open_source(&absolute, Access::Immutable)?;
     begin(&absolute, &connection, deadline)?;
-    pinned(data, path, connection)
+    Ok(Pinned { path: path.clone(), absolute, connection, journal: Journal::Unlocked })
 }
 
 fn open_source(path: &Path, access: Access) -> Result<Connection> {

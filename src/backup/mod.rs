@@ -21,6 +21,7 @@ pub(crate) use copy::copy_connection;
 use crate::{
     Error, Result,
     database::{self, SIDE_SUFFIXES},
+    disk::{self, Freeing},
     error::{BackupError, DatabaseError},
     event::{Event, Observer, Work},
     store::{
@@ -329,15 +330,12 @@ fn archive_databases(
     for (number, source) in pinned.into_iter().enumerate() {
         let target = staging.join(format!("copy-{number}.db"));
         match source.journal {
-            Journal::Rollback => {
-                copy::copy(&source, &target)?;
-                copied.push((source.path, target));
-            }
-            Journal::Wal => waiting.push((source, target)),
+            Journal::Rollback => copied.push((copy::copy(source, &target)?, target)),
+            Journal::Wal | Journal::Unlocked => waiting.push((source, target)),
         }
     }
     let mut records = Vec::new();
-    let mut archive = |path: StoredPath, copy: PathBuf| -> Result<()> {
+    let mut archive = |path: StoredPath, copy: PathBuf, freeing: &mut Freeing| -> Result<()> {
         let others = names.get(&path).cloned().unwrap_or_default();
         for path in [path].into_iter().chain(others) {
             let found = tree.databases.get(&path).ok_or_else(|| {
@@ -346,16 +344,14 @@ fn archive_databases(
             let attributes = dressed(found, &path.below(request.data))?;
             records.push(archive_copy(request, path, attributes, &copy, draft)?);
         }
-        // Before the next copy is made: only one of them takes room at a time.
-        Ok(crate::disk::remove_file("copy-remove", &copy)?)
+        Ok(freeing.remove("copy-remove", &copy)?)
     };
-    copied.into_iter().try_for_each(|(path, copy)| archive(path, copy))?;
+    let mut freeing = Freeing::default();
+    copied.into_iter().try_for_each(|(path, copy)| archive(path, copy, &mut freeing))?;
     for (source, target) in waiting {
-        copy::copy(&source, &target)?;
-        let Pinned { path, connection, .. } = source;
-        // Ended as early as possible: it holds back checkpoints.
-        drop(connection);
-        archive(path, target)?;
+        // Only one of these copies takes room at a time.
+        freeing.wait();
+        archive(copy::copy(source, &target)?, target, &mut freeing)?;
     }
     Ok(records)
 }
@@ -389,7 +385,7 @@ fn archive_copy(
     draft: &mut Draft<'_>,
 ) -> Result<DatabaseRecord> {
     let shown = path.below(request.data);
-    let size = std::fs::metadata(copy).map_err(crate::disk::failed("read", copy))?.len();
+    let size = std::fs::metadata(copy).map_err(disk::failed("read", copy))?.len();
     let (facts, sha256) = std::thread::scope(|scope| {
         let checking = scope.spawn(|| store::facts(&store::open_copy(copy)?, &shown));
         let sha256 = draft.add_database(&path, &attributes, size, copy);

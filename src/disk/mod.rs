@@ -1,17 +1,21 @@
 //! The only module that changes the file system, SQLite's own writes aside.
 //!
 //! Every call carries a label, its *fault point*, so that a test can fail exactly one of them
-//! (see [`fault`]). It must never touch a database file to which this process holds a connection:
+//! (see [`fault`]). It must never close a database file to which this process holds a connection:
 //! closing any descriptor of such a file drops the process's POSIX locks on it.
 #![expect(clippy::disallowed_methods, reason = "this is the module that the lint points others to")]
 
 mod attributes;
+mod copying;
 pub mod fault;
+mod freeing;
 mod lease;
 mod range_lock;
 mod steady;
 
 pub use attributes::{inherit_owner, set_extended, set_mode, set_modified, set_owner};
+pub use copying::{copy_beginning, copy_file, copy_open_file};
+pub use freeing::Freeing;
 pub use lease::{Lease, is_lease_called, lease};
 pub use range_lock::{Claim, Owner, lock_range, range_owner};
 pub use steady::{Steady, sync_steadily};
@@ -241,30 +245,6 @@ pub fn rename(point: &'static str, from: &Path, to: &Path) -> Result<()> {
 /// The system's, with the old path.
 pub fn hard_link(point: &'static str, from: &Path, to: &Path) -> Result<()> {
     step(point, "link", from, || fs::hard_link(from, to))
-}
-
-/// Copies a file's content to a new private file; the caller syncs it once it has its attributes,
-/// which a power cut would take back as well.
-///
-/// # Errors
-/// The system's, with the old path.
-pub fn copy_file(point: &'static str, from: &Path, to: &Path) -> Result<File> {
-    copy_open_file(point, open_to_read(from)?, from, to)
-}
-
-/// Copies a file that is open already; `from` is its name.
-///
-/// # Errors
-/// The system's, with the old path.
-pub fn copy_open_file(
-    point: &'static str,
-    mut source: File,
-    from: &Path,
-    to: &Path,
-) -> Result<File> {
-    let mut copy = create_private_file(point, to)?;
-    io::copy(&mut source, &mut copy).map_err(failed("copy", from))?;
-    Ok(copy)
 }
 
 /// Which mount a path belongs to, where the kernel tells: one file system can be mounted in several

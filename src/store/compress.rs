@@ -11,9 +11,12 @@ use super::{
 };
 use flate2::bufread::MultiGzDecoder;
 use std::{
-    io::{self, BufRead, Cursor, Read, Write},
+    io::{self, BufRead, BufReader, Cursor, Read, Write},
     mem,
 };
+
+/// Bytes that are gathered where none are compressed.
+const PLAIN: usize = 256 * 1024;
 
 /// A piece of a compressed file, as its reader finds it.
 pub(super) enum Piece {
@@ -48,25 +51,40 @@ const fn pieces(compression: Compression) -> Option<Pieces> {
 /// A writer that compresses what it is given; call [`Compressor::finish`], or the end is missing.
 pub(crate) struct Compressor<W: Write> {
     out: W,
+    block: Block,
     /// Nothing where bytes pass as they are.
-    blocks: Option<Blocks>,
+    workers: Option<Workers>,
 }
 
-struct Blocks {
-    size: usize,
-    block: Vec<u8>,
-    workers: Workers,
+/// What is being gathered: the first bytes of a buffer.
+struct Block {
+    bytes: Vec<u8>,
+    filled: usize,
 }
 
 impl<W: Write> Compressor<W> {
     /// Compresses into a writer on so many threads.
     pub(crate) fn new(out: W, compression: Compression, threads: usize) -> Self {
-        let blocks = pieces(compression).map(|pieces| Blocks {
-            size: pieces.block,
-            block: Vec::with_capacity(pieces.block),
-            workers: Workers::new(threads, pieces.compress),
-        });
-        Self { out, blocks }
+        let pieces = pieces(compression);
+        let bytes = vec![0; pieces.as_ref().map_or(PLAIN, |pieces| pieces.block)];
+        // The longest work beside it is the check of a database, which one thread has to do.
+        let workers = pieces.map(|pieces| Workers::new(threads, pieces.compress).patient());
+        Self { out, block: Block { bytes, filled: 0 }, workers }
+    }
+
+    /// Where the next bytes are to be put; there is room for one at least. What was put there is
+    /// written by [`Compressor::put`].
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        &mut self.block.bytes[self.block.filled..]
+    }
+
+    /// Takes so many bytes from the beginning of the room.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub(crate) fn put(&mut self, count: usize) -> io::Result<()> {
+        self.block.filled += count;
+        if self.block.filled == self.block.bytes.len() { self.dispatch() } else { Ok(()) }
     }
 
     /// Compresses and writes what is left, and gives the writer back.
@@ -74,37 +92,48 @@ impl<W: Write> Compressor<W> {
     /// # Errors
     /// The writer's.
     pub(crate) fn finish(mut self) -> io::Result<W> {
-        if let Some(blocks) = &mut self.blocks {
-            if !blocks.block.is_empty() {
-                blocks.dispatch(&mut self.out)?;
-            }
-            while let Some(piece) = blocks.workers.take() {
-                self.out.write_all(&piece?)?;
-            }
+        if self.block.filled > 0 {
+            self.dispatch()?;
         }
+        while self.write_next()? {}
         self.out.flush()?;
         Ok(self.out)
     }
-}
 
-impl Blocks {
-    fn dispatch(&mut self, out: &mut impl Write) -> io::Result<()> {
-        while self.workers.is_full() {
-            let Some(piece) = self.workers.take() else { break };
-            out.write_all(&piece?)?;
+    fn dispatch(&mut self) -> io::Result<()> {
+        let filled = mem::take(&mut self.block.filled);
+        let Some(workers) = &self.workers else {
+            return self.out.write_all(&self.block.bytes[..filled]);
+        };
+        if workers.is_full() {
+            self.write_next()?;
         }
-        self.workers.give(mem::replace(&mut self.block, Vec::with_capacity(self.size)))
+        let Some(workers) = &mut self.workers else { return Ok(()) };
+        let size = self.block.bytes.len();
+        let mut next = workers.buffer();
+        next.resize(size, 0);
+        let mut block = mem::replace(&mut self.block.bytes, next);
+        block.truncate(filled);
+        workers.give(block)
+    }
+
+    /// Writes the next piece and tells whether there was one.
+    fn write_next(&mut self) -> io::Result<bool> {
+        let Some(workers) = &mut self.workers else { return Ok(false) };
+        let Some(piece) = workers.take() else { return Ok(false) };
+        let piece = piece?;
+        self.out.write_all(&piece)?;
+        workers.reclaim(piece);
+        Ok(true)
     }
 }
 
 impl<W: Write> Write for Compressor<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(blocks) = &mut self.blocks else { return self.out.write(bytes) };
-        let count = bytes.len().min(blocks.size - blocks.block.len());
-        blocks.block.extend_from_slice(&bytes[..count]);
-        if blocks.block.len() == blocks.size {
-            blocks.dispatch(&mut self.out)?;
-        }
+        let room = self.room();
+        let count = bytes.len().min(room.len());
+        room[..count].copy_from_slice(&bytes[..count]);
+        self.put(count)?;
         Ok(count)
     }
 
@@ -120,9 +149,9 @@ pub(crate) enum Expander<R: BufRead> {
     /// Pieces that say how long they are.
     Pieces(Incoming<R>),
     /// What another gzip made.
-    Gzip(Box<MultiGzDecoder<Begun<R>>>),
+    Gzip(Box<BufReader<MultiGzDecoder<Begun<R>>>>),
     /// What another zstd made.
-    Zstd(Box<zstd::stream::read::Decoder<'static, Begun<R>>>),
+    Zstd(Box<BufReader<zstd::stream::read::Decoder<'static, Begun<R>>>>),
     /// What nobody compressed.
     Plain(R),
 }
@@ -152,15 +181,16 @@ impl<R: BufRead> Expander<R> {
         let Some(Pieces { expand, .. }) = pieces(compression) else {
             return Ok(Self::Plain(reader));
         };
-        match (read_piece(&mut reader, compression)?, compression) {
+        match (read_piece(&mut reader, compression, Vec::new())?, compression) {
             (Piece::Other(head), Compression::Zstd) => {
                 let mut decoder =
                     zstd::stream::read::Decoder::with_buffer(Cursor::new(head).chain(reader))?;
                 decoder.window_log_max(WINDOW)?;
-                Ok(Self::Zstd(Box::new(decoder)))
+                Ok(Self::Zstd(Box::new(BufReader::new(decoder))))
             }
             (Piece::Other(head), _) => {
-                Ok(Self::Gzip(Box::new(MultiGzDecoder::new(Cursor::new(head).chain(reader)))))
+                let decoder = MultiGzDecoder::new(Cursor::new(head).chain(reader));
+                Ok(Self::Gzip(Box::new(BufReader::new(decoder))))
             }
             (next, _) => {
                 let (workers, block) = (Workers::new(threads, expand), Cursor::default());
@@ -182,8 +212,8 @@ impl<R: BufRead> Expander<R> {
             Self::Pieces(incoming) => match incoming.next {
                 Piece::Whole(bytes) | Piece::Other(bytes) => (incoming.reader, bytes.len() as u64),
             },
-            Self::Gzip(decoder) => left(decoder.into_inner()),
-            Self::Zstd(decoder) => left(decoder.finish()),
+            Self::Gzip(decoder) => left(decoder.into_inner().into_inner()),
+            Self::Zstd(decoder) => left(decoder.into_inner().finish()),
             Self::Plain(reader) => (reader, 0),
         };
         let rest = io::copy(&mut reader, &mut io::sink())?;
@@ -191,30 +221,43 @@ impl<R: BufRead> Expander<R> {
     }
 }
 
-impl<R: BufRead> Read for Expander<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl<R: BufRead> BufRead for Expander<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
         match self {
-            Self::Pieces(incoming) => incoming.read(buffer),
-            Self::Gzip(decoder) => decoder.read(buffer),
-            Self::Zstd(decoder) => decoder.read(buffer),
-            Self::Plain(reader) => reader.read(buffer),
+            Self::Pieces(incoming) => incoming.fill_buf(),
+            Self::Gzip(decoder) => decoder.fill_buf(),
+            Self::Zstd(decoder) => decoder.fill_buf(),
+            Self::Plain(reader) => reader.fill_buf(),
+        }
+    }
+
+    fn consume(&mut self, count: usize) {
+        match self {
+            Self::Pieces(incoming) => incoming.block.consume(count),
+            Self::Gzip(decoder) => decoder.consume(count),
+            Self::Zstd(decoder) => decoder.consume(count),
+            Self::Plain(reader) => reader.consume(count),
         }
     }
 }
 
-impl<R: BufRead> Incoming<R> {
+impl<R: BufRead> Read for Expander<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let count = self.block.read(buffer)?;
-            if count > 0 || buffer.is_empty() {
-                return Ok(count);
-            }
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl<R: BufRead> Incoming<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.block.fill_buf()?.is_empty() {
             self.fetch()?;
-            match self.workers.take() {
-                Some(block) => self.block = Cursor::new(block?),
-                None => return Ok(0),
-            }
+            let Some(block) = self.workers.take() else { break };
+            let read = mem::replace(&mut self.block, Cursor::new(block?));
+            self.workers.reclaim(read.into_inner());
         }
+        self.block.fill_buf()
     }
 
     /// Keeps the threads busy.
@@ -222,16 +265,22 @@ impl<R: BufRead> Incoming<R> {
         while !self.workers.is_full() {
             let Piece::Whole(piece) = &mut self.next else { return Ok(()) };
             self.workers.give(mem::take(piece))?;
-            self.next = read_piece(&mut self.reader, self.compression)?;
+            let buffer = self.workers.buffer();
+            self.next = read_piece(&mut self.reader, self.compression, buffer)?;
         }
         Ok(())
     }
 }
 
-fn read_piece(reader: &mut impl Read, compression: Compression) -> io::Result<Piece> {
+fn read_piece(
+    reader: &mut impl Read,
+    compression: Compression,
+    mut buffer: Vec<u8>,
+) -> io::Result<Piece> {
+    buffer.clear();
     match compression {
-        Compression::Zstd => frame::read(reader),
-        _ => member::read(reader),
+        Compression::Zstd => frame::read(reader, buffer),
+        _ => member::read(reader, buffer),
     }
 }
 

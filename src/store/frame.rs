@@ -30,7 +30,9 @@ thread_local! {
 ///
 /// # Errors
 /// The library's.
-pub(super) fn compress(block: Vec<u8>) -> io::Result<Vec<u8>> {
+pub(super) fn compress(block: &[u8], frame: &mut Vec<u8>) -> io::Result<()> {
+    frame.clear();
+    frame.reserve_exact(zstd::zstd_safe::compress_bound(block.len()));
     COMPRESSOR.with_borrow_mut(|kept| {
         let compressor = match kept {
             Some(compressor) => compressor,
@@ -42,7 +44,7 @@ pub(super) fn compress(block: Vec<u8>) -> io::Result<Vec<u8>> {
                 kept.insert(new)
             }
         };
-        compressor.compress(&block)
+        compressor.compress_to_buffer(block, frame).map(drop)
     })
 }
 
@@ -50,27 +52,29 @@ pub(super) fn compress(block: Vec<u8>) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// Whatever in it is not as [`compress`] makes it.
-pub(super) fn expand(frame: Vec<u8>) -> io::Result<Vec<u8>> {
-    let size = content_size(&frame).ok_or_else(|| malformed("a frame is too long"))?;
-    let block = DECOMPRESSOR.with_borrow_mut(|kept| {
+pub(super) fn expand(frame: &[u8], block: &mut Vec<u8>) -> io::Result<()> {
+    let size = content_size(frame).ok_or_else(|| malformed("a frame is too long"))?;
+    block.clear();
+    block.reserve_exact(size);
+    DECOMPRESSOR.with_borrow_mut(|kept| {
         let decompressor = match kept {
             Some(decompressor) => decompressor,
             None => kept.insert(Decompressor::new()?),
         };
-        decompressor.decompress(&frame, size)
+        decompressor.decompress_to_buffer(frame, block)
     })?;
     if block.len() != size {
         return Err(malformed("a frame is shorter than it says"));
     }
-    Ok(block)
+    Ok(())
 }
 
-/// Reads the next frame without unpacking it: its blocks say how long they are.
+/// Reads the next frame without unpacking it, into an empty buffer: its blocks say how long they are.
 ///
 /// # Errors
 /// The reader's; a frame that is cut off.
-pub(super) fn read(reader: &mut impl Read) -> io::Result<Piece> {
-    let mut frame = Vec::with_capacity(BLOCK / 2);
+pub(super) fn read(reader: &mut impl Read, mut frame: Vec<u8>) -> io::Result<Piece> {
+    frame.reserve(BLOCK / 2);
     reader.take(START as u64).read_to_end(&mut frame)?;
     let Some(sizes) = size_bytes(&frame) else { return Ok(Piece::Other(frame)) };
     grow(&mut frame, reader, sizes)?;
@@ -117,9 +121,10 @@ fn content_size(frame: &[u8]) -> Option<usize> {
 }
 
 fn grow(frame: &mut Vec<u8>, reader: &mut impl Read, count: usize) -> io::Result<()> {
-    let at = frame.len();
-    frame.resize(at + count, 0);
-    reader.read_exact(&mut frame[at..])
+    match reader.take(count as u64).read_to_end(frame)? {
+        read if read < count => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
+    }
 }
 
 fn malformed(reason: &'static str) -> io::Error {

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use std::{collections::BTreeMap, fmt::Write as _, path::Path, time::Duration};
 
 /// Memory for pages, in KiB as a negative number (SQLite's documentation of `cache_size`).
-const CACHE: i64 = -32_768;
+const CACHE: i64 = -49_152;
 
 /// Opens a copy without locks and without leaving files beside it.
 ///

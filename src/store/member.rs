@@ -32,31 +32,32 @@ thread_local! {
 ///
 /// # Errors
 /// Where the block is longer than [`BLOCK`].
-pub(super) fn compress(block: Vec<u8>) -> io::Result<Vec<u8>> {
-    let mut member = vec![0; LONGEST];
+pub(super) fn compress(block: &[u8], member: &mut Vec<u8>) -> io::Result<()> {
+    member.resize(LONGEST, 0);
     let length = COMPRESSOR.with_borrow_mut(|compressor| {
-        compressor.deflate_compress(&block, &mut member[HEAD..LONGEST - TAIL])
+        compressor.deflate_compress(block, &mut member[HEAD..LONGEST - TAIL])
     });
     let length = length.map_err(|_| malformed("a block is too long"))?;
     member.truncate(HEAD + length);
-    member.extend_from_slice(&crc32(&block).to_le_bytes());
+    member.extend_from_slice(&crc32(block).to_le_bytes());
     member.extend_from_slice(&four_bytes(block.len())?);
     member[..START.len()].copy_from_slice(&START);
     let whole = four_bytes(member.len())?;
     member[START.len()..HEAD].copy_from_slice(&whole);
-    Ok(member)
+    Ok(())
 }
 
-/// Reads the next member without unpacking it.
+/// Reads the next member without unpacking it, into an empty buffer.
 ///
 /// # Errors
 /// The reader's; a member that is cut off.
-pub(super) fn read(reader: &mut impl Read) -> io::Result<Piece> {
-    let mut member = Vec::with_capacity(HEAD);
+pub(super) fn read(reader: &mut impl Read, mut member: Vec<u8>) -> io::Result<Piece> {
     reader.take(HEAD as u64).read_to_end(&mut member)?;
     let Some(length) = length(&member) else { return Ok(Piece::Other(member)) };
-    member.resize(length, 0);
-    reader.read_exact(&mut member[HEAD..])?;
+    reader.take((length - HEAD) as u64).read_to_end(&mut member)?;
+    if member.len() < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     Ok(Piece::Whole(member))
 }
 
@@ -71,7 +72,7 @@ fn length(head: &[u8]) -> Option<usize> {
 ///
 /// # Errors
 /// Whatever in it is not as [`compress`] makes it.
-pub(super) fn expand(member: Vec<u8>) -> io::Result<Vec<u8>> {
+pub(super) fn expand(member: &[u8], block: &mut Vec<u8>) -> io::Result<()> {
     let (body, tail) = member.split_at(member.len().saturating_sub(TAIL));
     let number = |at: usize| {
         tail.get(at..at + 4)
@@ -83,13 +84,13 @@ pub(super) fn expand(member: Vec<u8>) -> io::Result<Vec<u8>> {
     if size > BLOCK || body.len() < HEAD {
         return Err(malformed("a member is too long"));
     }
-    let mut block = vec![0; size];
+    block.resize(size, 0);
     let unpacked = DECOMPRESSOR
-        .with_borrow_mut(|decompressor| decompressor.deflate_decompress(&body[HEAD..], &mut block));
-    if unpacked.ok() != Some(size) || crc32(&block) != sum {
+        .with_borrow_mut(|decompressor| decompressor.deflate_decompress(&body[HEAD..], block));
+    if unpacked.ok() != Some(size) || crc32(block) != sum {
         return Err(malformed("a member is corrupt"));
     }
-    Ok(block)
+    Ok(())
 }
 
 fn four_bytes(number: usize) -> io::Result<[u8; 4]> {

@@ -1,6 +1,6 @@
 //! A file that is read and hashed by a thread of its own, while another unpacks what it gave.
 //!
-//! Of what was read ahead, only a few pieces are in memory.
+//! Of what was read ahead, only a few pieces are in memory: more than one block of what is unpacked takes.
 
 use super::{Digest, digest::Hashing};
 use std::{
@@ -11,7 +11,7 @@ use std::{
 };
 
 const PIECE: usize = 256 * 1024;
-const AHEAD: usize = 4;
+const AHEAD: usize = 16;
 
 /// A reader of a whole file; dropped before its end, it stops the thread.
 pub(super) struct Pump {

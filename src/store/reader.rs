@@ -20,7 +20,8 @@ use crate::{
 };
 use std::{
     cell::RefCell,
-    io::{self, BufReader, Read},
+    io::{self, BufRead, BufReader, Read},
+    mem,
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -66,7 +67,8 @@ pub(crate) struct Content<'a> {
     size: u64,
     /// What is still to come of the parts that hold data, the last one first.
     segments: Vec<Segment>,
-    buffer: Vec<u8>,
+    /// Bytes of the stream that were shown and are not taken from it yet.
+    shown: usize,
 }
 
 impl Content<'_> {
@@ -77,7 +79,7 @@ impl Content<'_> {
             None => vec![Segment { offset: 0, length: size }],
         };
         segments.reverse();
-        Content { stream, hashing: Hashing::new(io::sink()), size, segments, buffer: Vec::new() }
+        Content { stream, hashing: Hashing::new(io::sink()), size, segments, shown: 0 }
     }
 
     /// The size of the whole, holes included.
@@ -88,25 +90,28 @@ impl Content<'_> {
     /// The next piece and where in the whole it belongs, or nothing at the end; what lies between
     /// two pieces is a hole.
     pub(crate) fn next(&mut self) -> Result<Option<(u64, &[u8])>> {
+        self.stream.decoder.consume(mem::take(&mut self.shown));
         let Some(segment) = self.segments.last_mut() else {
             self.hashing.skip(self.size - self.hashing.count());
             return Ok(None);
         };
         let offset = segment.offset;
-        let count = usize::try_from(segment.length).unwrap_or(BUFFER).min(BUFFER);
-        segment.offset += count as u64;
-        segment.length -= count as u64;
+        let piece = match segment.length {
+            0 => &[],
+            length => self.stream.peek(usize::try_from(length).unwrap_or(BUFFER).min(BUFFER))?,
+        };
+        segment.offset += piece.len() as u64;
+        segment.length -= piece.len() as u64;
         if segment.length == 0 {
             self.segments.pop();
         }
-        if count == 0 {
+        if piece.is_empty() {
             return Ok(None);
         }
         self.hashing.skip(offset - self.hashing.count());
-        self.buffer.resize(count, 0);
-        self.stream.fill(&mut self.buffer)?;
-        io::Write::write_all(&mut self.hashing, &self.buffer).expect("a sink takes everything");
-        Ok(Some((offset, &self.buffer)))
+        io::Write::write_all(&mut self.hashing, piece).expect("a sink takes everything");
+        self.shown = piece.len();
+        Ok(Some((offset, piece)))
     }
 }
 
@@ -148,6 +153,15 @@ impl Stream {
     fn fill(&mut self, buffer: &mut [u8]) -> Result<()> {
         let read = self.decoder.read_exact(buffer);
         read.map_err(|error| self.unreadable(error))
+    }
+
+    /// The next bytes, as many as are at hand and at most so many, which stay in the stream.
+    fn peek(&mut self, most: usize) -> Result<&[u8]> {
+        match self.decoder.fill_buf() {
+            Ok([]) => Err(unreadable(&self.archive, io::ErrorKind::UnexpectedEof.into())),
+            Ok(found) => Ok(&found[..found.len().min(most)]),
+            Err(error) => Err(unreadable(&self.archive, error)),
+        }
     }
 
     fn unreadable(&self, error: io::Error) -> Error {

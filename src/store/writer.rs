@@ -173,22 +173,24 @@ impl<'a> Draft<'a> {
         hashing: &mut Hashing<io::Sink>,
     ) -> Result<Supply> {
         let mut left = size;
-        let mut buffer = vec![0; BUFFER.min(usize::try_from(size).unwrap_or(BUFFER).max(1))];
         let mut supply = Supply::Whole;
+        let out = self.out.as_mut().expect("it is taken only by `finish`");
         while left > 0 {
-            let wanted = usize::try_from(left).unwrap_or(BUFFER).min(buffer.len());
-            let mut count = match reader.read(&mut buffer[..wanted]) {
+            let room = out.room();
+            let wanted = usize::try_from(left).unwrap_or(BUFFER).min(BUFFER).min(room.len());
+            let room = &mut room[..wanted];
+            let mut count = match reader.read(room) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other.map_err(failed("read", path))?,
             };
             if count == 0 {
                 // The header has promised `size` bytes: zeros keep the archive readable.
                 supply = Supply::Short;
-                buffer[..wanted].fill(0);
+                room.fill(0);
                 count = wanted;
             }
-            hashing.write_all(&buffer[..count]).expect("a sink takes everything");
-            self.write(&buffer[..count])?;
+            hashing.write_all(&room[..count]).expect("a sink takes everything");
+            out.put(count).map_err(failed("write", &self.partial))?;
             left -= count as u64;
             self.done += count as u64;
             self.observer.event(Event::WorkAdvanced { work: Work::Archive, done_bytes: self.done });

@@ -17,8 +17,7 @@ mod tests;
 
 use super::{
     BackupId, Databases, Material, Origin, Request, Scope, Taken, Tree, Twins, archive as pack,
-    copy, cut::Journal, cut_steadily, distinct, left_out, needed, outside, scan, scope,
-    warn_of_cut,
+    copy, cut_steadily, distinct, left_out, needed, outside, scan, scope, warn_of_cut,
 };
 use crate::{
     Error, Result, disk,
@@ -158,12 +157,12 @@ fn copy_beside(
     notes.append(&mut tree.notes);
     let names = distinct(&tree);
     // Those first whose writers wait for it.
-    pinned.sort_by_key(|pinned| pinned.journal != Journal::Rollback);
+    pinned.sort_by_key(|pinned| pinned.journal);
     for source in pinned {
         event::go_on(observer)?;
         let target = replica.place(&source.path)?;
-        copy::copy(&source, &target)?;
-        for other in names.get(&source.path).into_iter().flatten() {
+        let path = copy::copy(source, &target)?;
+        for other in names.get(&path).into_iter().flatten() {
             disk::hard_link("point-second-name", &target, &replica.place(other)?)?;
         }
     }

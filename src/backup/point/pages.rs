@@ -85,14 +85,6 @@ pub(super) fn follow(
     Ok(Followed::Changed)
 }
 
-/// What SQLite's backup and [`copy::copy`] write into the header of every copy (SQLite file format,
-/// 1.3): change counter, schema cookie, version-valid-for, and the version of the library.
-fn header_of_a_copy() -> [(usize, u32); 4] {
-    let [counter, valid_for] = copy::COUNTERS.map(|offset| offset as usize);
-    let version = u32::try_from(rusqlite::version_number()).unwrap_or_default();
-    [(counter, 1), (40, 1), (valid_for, 1), (96, version)]
-}
-
 /// A live file and its copy.
 struct Pair<'a> {
     source: &'a File,
@@ -126,7 +118,8 @@ impl Pair<'_> {
         self.source.read_exact_at(new, at).map_err(failed("read", live))?;
         self.target.read_exact_at(old, at).map_err(failed("read", copy))?;
         if at == 0 {
-            for (offset, number) in header_of_a_copy() {
+            for (offset, number) in copy::header() {
+                let offset = offset as usize;
                 if let Some(field) = new.get_mut(offset..offset + 4) {
                     field.copy_from_slice(&number.to_be_bytes());
                 }
