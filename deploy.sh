@@ -74,9 +74,9 @@ find_piton() {
         piton=./piton
     elif [ -f Cargo.toml ] && grep -qx 'name = "piton"' Cargo.toml; then
         # In piton's own repository an installed one may be older than the source.
-        say "building piton: the first time takes a few minutes"
-        cargo build --release --locked --quiet || finish 2 "piton cannot be built: see above; nothing was touched"
         piton=${CARGO_TARGET_DIR:-target}/release/piton
+        [ -x "$piton" ] || say "building piton: the first time takes a few minutes"
+        cargo build --release --locked --quiet || finish 2 "piton cannot be built: see above; nothing was touched"
     elif is_piton piton; then
         piton=$(command -v piton)
     else

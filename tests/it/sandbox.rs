@@ -129,8 +129,20 @@ impl Sandbox {
     }
 
     /// The binary in the background, its output kept for [`Sandbox::ended`].
+    /// Starts a command that hears INT even where the tests' own shell has it ignored, as of what runs
+    /// in its background.
+    #[expect(unsafe_code, reason = "signal(2) is one of the calls that may be made there")]
     pub fn start(&self, words: &str) -> Child {
-        self.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        use std::os::unix::process::CommandExt;
+        let mut command = self.command(words);
+        // SAFETY: the function makes one system call and touches no memory.
+        unsafe {
+            command.pre_exec(|| match libc::signal(libc::SIGINT, libc::SIG_DFL) {
+                libc::SIG_ERR => Err(std::io::Error::last_os_error()),
+                _ => Ok(()),
+            });
+        }
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     pub fn finish(&self, mut command: Command) -> Ran {
