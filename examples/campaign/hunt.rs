@@ -185,10 +185,8 @@ impl Case<'_> {
     /// The project with one more fault.
     pub fn mutant(&self, fault: Option<&str>) -> Project {
         let mut project = self.template.clone();
-        let Some(fault) = fault else { return project };
-        match project.variables.iter_mut().find(|(name, _)| name == "PITON_FAULT") {
-            Some((_, armed)) => *armed = format!("{armed},{fault}"),
-            None => project.variables.push(("PITON_FAULT".into(), fault.into())),
+        if let Some(fault) = fault {
+            project.arm(fault);
         }
         project
     }

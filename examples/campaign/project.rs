@@ -133,6 +133,14 @@ impl Project {
         command
     }
 
+    /// Arms one more fault, beside those that are armed.
+    pub fn arm(&mut self, fault: &str) {
+        match self.variables.iter_mut().find(|(name, _)| name == "PITON_FAULT") {
+            Some((_, armed)) => *armed = format!("{armed},{fault}"),
+            None => self.variables.push(("PITON_FAULT".into(), fault.into())),
+        }
+    }
+
     /// The same binary in another folder.
     pub fn at(&self, folder: &Path) -> Self {
         Self { folder: folder.into(), ..self.clone() }

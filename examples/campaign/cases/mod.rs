@@ -44,7 +44,9 @@ fn of_scenario<'a>(
 ) -> Case<'a> {
     let mut judge = Judge::new(folder);
     let mut template = Project { folder: scenario.template.folder.clone(), ..piton.clone() };
-    template.variables.extend(fault.map(|it| ("PITON_FAULT".into(), it.into())));
+    if let Some(fault) = fault {
+        template.arm(fault);
+    }
     Case {
         name,
         template,

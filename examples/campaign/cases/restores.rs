@@ -272,7 +272,9 @@ fn replaced_meanwhile<'a>(
     }
     fs::remove_file(template.data().join("uploads/a.txt"))?;
     template.write("data/uploads/a.txt", "somebody's")?;
-    template.variables.extend(fault.map(|it| ("PITON_FAULT".into(), it.into())));
+    if let Some(fault) = fault {
+        template.arm(fault);
+    }
     let kept = |place: &Project| -> Vec<String> {
         let areas = place.data().join(".piton/undo");
         let mut found: Vec<String> = names(&areas)
