@@ -31,6 +31,7 @@ pub(super) fn all<'a>(builder: &Builder<'_>, scenarios: &'a [Scenario]) -> Made<
         )?,
         hot(builder, &lived, &id)?,
         orphaned(builder, &lived, &id)?,
+        served(builder, &lived, &id)?,
         replaced_meanwhile(builder, &lived, &id, "later", None)?,
         replaced_meanwhile(builder, &lived, &id, "later-no-links", Some(NO_LINKS))?,
     ];
@@ -178,21 +179,25 @@ fn damaged<'a>(builder: &Builder<'_>, lived: &Project, id: &str) -> Made<Vec<Cas
     undone.run(&restore)?.expect(0, "the restore of what is damaged")?;
     let back = damaged_project(builder, lived, "back-damaged")?;
     interrupted(&back, &restore, 14, Way::Back)?;
+    let late = damaged_project(builder, lived, "back-damaged-late")?;
+    interrupted(&late, &restore, 2, Way::BackLate)?;
     let read = |place: &Project| SIDES.map(|name| fs::read(place.data().join(name)).ok());
     let old = read(&whole);
     let commands = [
         ("restore-damaged", whole, restore),
         ("undo-damaged", undone, UNDO.into()),
         ("back-damaged", back, "recover".into()),
+        ("back-damaged-late", late, "recover".into()),
     ];
     let mut all = Vec::new();
     for (name, template, words) in commands {
         let (old, undoes) = (old.clone(), words == UNDO);
+        let goes_forward = words != "recover";
         let judge = move |place: &Project, ended: &Ended| -> Judged {
             run(place, "recover", 0)?;
             let found = read(place);
             let is_old = found[0] == old[0];
-            if ended.code == Some(0) && name != "back-damaged" && is_old != undoes {
+            if ended.code == Some(0) && goes_forward && is_old != undoes {
                 return Err("it was acknowledged, and the other state is there".into());
             }
             if is_old {
@@ -240,6 +245,31 @@ fn orphaned<'a>(builder: &Builder<'_>, lived: &Project, id: &str) -> Made<Case<'
     };
     Ok(Case {
         name: "orphan".into(),
+        template,
+        words: "recover".into(),
+        settle: as_it_is,
+        judge: Box::new(judge),
+    })
+}
+
+/// A log that somebody has left beside a new file does not lie beside the old one that comes back.
+fn served<'a>(builder: &Builder<'_>, lived: &Project, id: &str) -> Made<Case<'a>> {
+    let template = builder.template("back-served")?;
+    copy_folder(&lived.folder, &template.folder)?;
+    interrupted(&template, &format!("restore {id} --yes"), 2, Way::BackLate)?;
+    template.write("data/app.db-wal", "the log of what is new")?;
+    let old = builder.state(lived);
+    let scratch = builder.scratch();
+    let judge = move |place: &Project, _: &Ended| -> Judged {
+        run(place, "recover", 0)?;
+        // Before anybody opens the database, who would remove it.
+        if fs::metadata(place.data().join("app.db-wal")).is_ok_and(|it| it.len() > 0) {
+            return Err("the log of the new database lies beside the old one".into());
+        }
+        require(&State::read(&place.data(), &scratch), &old, "after the recovery")
+    };
+    Ok(Case {
+        name: "back-served".into(),
         template,
         words: "recover".into(),
         settle: as_it_is,
