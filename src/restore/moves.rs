@@ -66,15 +66,20 @@ pub(super) fn dress_folder(path: &Path, attributes: &Attributes) -> Result<()> {
     }
 }
 
-/// A name beside one that is taken.
-pub(super) fn later_name(path: &Path) -> Result<PathBuf> {
+/// A name beside one that is taken; nothing where what is to be kept has one already, from before an
+/// interruption.
+pub(super) fn later_name(
+    path: &Path,
+    is_kept: impl Fn(&Path) -> Result<bool>,
+) -> Result<Option<PathBuf>> {
     let mut number = 2_u32;
     loop {
         let candidate = side_file(path, &format!("~{number}"));
-        if disk::find(&candidate)?.is_none() {
-            return Ok(candidate);
+        match disk::find(&candidate)? {
+            None => return Ok(Some(candidate)),
+            Some(_) if is_kept(&candidate)? => return Ok(None),
+            Some(_) => number += 1,
         }
-        number += 1;
     }
 }
 

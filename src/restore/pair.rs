@@ -208,7 +208,7 @@ impl Transaction<'_> {
         }
         let places = self.places(path);
         let is_away = disk::find(&places.live)?.is_none();
-        if is_away || are_one(&places.live, &places.staged)? {
+        if is_away || self.is_same(&places.live, &places.staged)? {
             self.put_single("back-place", path)?;
         }
         are_one(&places.live, &self.single(path))

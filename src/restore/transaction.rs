@@ -205,8 +205,10 @@ impl Transaction<'_> {
             Some(_) if self.is_same(&places.undo, &places.live)? => {}
             // Somebody has replaced it since the interruption: that one is kept as well.
             Some(_) => {
-                let later = later_name(&places.undo)?;
-                self.second_name(["keep-later", "keep-later-copy"], &places.live, &later)?;
+                let is_kept = |later: &Path| self.is_same(later, &places.live);
+                if let Some(later) = later_name(&places.undo, is_kept)? {
+                    self.second_name(["keep-later", "keep-later-copy"], &places.live, &later)?;
+                }
             }
         }
         move_logs("keep-log", what, &places.live, &places.undo)
@@ -274,8 +276,9 @@ impl Transaction<'_> {
             return self.take_single_back(path);
         }
         if self.take_back_as_single(path)? {
-            disk::remove_file("back-unkeep", &places.undo)?;
-            return remove_logs("back-unkeep", &places.undo);
+            // The logs first: they alone would be taken for those of the old file.
+            remove_logs("back-unkeep", &places.undo)?;
+            return Ok(disk::remove_file("back-unkeep", &places.undo)?);
         }
         let (staged, live) = (disk::find(&places.staged)?, disk::find(&places.live)?);
         let kept = disk::find(&places.undo)?.filter(|kept| !kept.is_dir());
@@ -293,10 +296,14 @@ impl Transaction<'_> {
             (Some(staged), Some(live), Some(_)) if identity(&staged) == identity(&live) => {
                 put_back()?;
             }
-            // The live one is still the old one, with its log folded.
-            (Some(_), Some(_), Some(_)) if self.journal.raw.contains(path) => {
-                unkeep()?;
-                return remove_logs("back-unkeep", &places.undo);
+            // The live one is still the old one, with its log folded. Without links, the new one
+            // was copied.
+            (Some(_), Some(_), Some(_))
+                if self.journal.raw.contains(path)
+                    && !self.is_same(&places.staged, &places.live)? =>
+            {
+                remove_logs("back-unkeep", &places.undo)?;
+                return Ok(unkeep()?);
             }
             (Some(_), Some(_), Some(_)) if self.is_same(&places.live, &places.undo)? => {
                 unkeep()?;
@@ -318,7 +325,7 @@ impl Transaction<'_> {
         second_name::give(points, from, to, &self.area.scratch(), self.hold)
     }
 
-    fn is_same(&self, one: &Path, other: &Path) -> Result<bool> {
+    pub(super) fn is_same(&self, one: &Path, other: &Path) -> Result<bool> {
         second_name::is_same(one, other, self.hold)
     }
 

@@ -191,9 +191,28 @@ fn at_no_call_of_an_undo_is_a_database_without_its_log() {
     never_without_its_log(true);
 }
 
+/// Where files get second names.
+const LINKS: [&str; 5] = ["keep", "keep-later", "back-keep", "folded-next", "pair-keep"];
+
 /// With a log that a crash has left, of which the very files are kept.
 #[test]
 fn a_restore_over_a_left_log_that_dies_at_any_call_loses_nothing() {
+    over_a_left_log_that_dies(&[]);
+}
+
+#[test]
+fn a_restore_without_links_over_a_left_log_that_dies_at_any_call_loses_nothing() {
+    over_a_left_log_that_dies(&LINKS);
+}
+
+#[test]
+fn a_restore_with_few_links_over_a_left_log_that_dies_at_any_call_loses_nothing() {
+    over_a_left_log_that_dies(&LINKS[..3]);
+}
+
+fn over_a_left_log_that_dies(refused: &[&str]) {
+    let no_links =
+        || refused.iter().for_each(|point| arm_also_here(point, 1, Fault::Refuse(libc::EPERM)));
     let mut results = [0, 0];
     for nth in 1.. {
         let (place, backup) = left_log();
@@ -201,13 +220,18 @@ fn a_restore_over_a_left_log_that_dies_at_any_call_loses_nothing() {
             let name = place.data.join(name);
             (std::fs::read(&name).unwrap(), name)
         });
-        arm_here(ANY_POINT, nth, Fault::Crash);
+        // These first: the first that is concerned counts.
+        no_links();
+        arm_also_here(ANY_POINT, nth, Fault::Crash);
         let result = restore(&place, &backup);
         let ended = disarm();
-        arm_here(ANY_POINT, nth % 7 + 1, Fault::Crash);
+        no_links();
+        arm_also_here(ANY_POINT, nth % 7 + 1, Fault::Crash);
         let _ = recover(&place.data, &Silent);
         disarm();
+        no_links();
         recover(&place.data, &Silent).unwrap();
+        disarm();
         let found = count(&place.data);
         assert!(found == 17 || found == 3, "call {nth}: {found}");
         results[usize::from(found == 3)] += 1;
@@ -248,6 +272,37 @@ fn a_restore_without_links_that_fails_goes_back() {
                 Err(error) => assert_eq!(error.kind(), Kind::Failed, "{point} {nth}: {error}"),
             }
             assert_eq!(state(&place.data), old, "{point} {nth}");
+        }
+    }
+}
+
+/// The same over a log that a crash has left; also where only some files cannot have second names.
+#[test]
+fn a_restore_without_links_over_a_left_log_that_fails_goes_back() {
+    for refused in [&LINKS[..], &LINKS[..3]] {
+        for point in ["place", "make-folder", "dress-time", "transaction-sync"] {
+            for nth in 1..20 {
+                let (place, backup) = left_log();
+                let without = |mut state: std::collections::BTreeMap<String, String>| {
+                    state.retain(|path, _| !path.starts_with("app.db"));
+                    state
+                };
+                let (old, _) = changed();
+                let old = without(state(&old.data));
+                disarm();
+                for point in refused {
+                    arm_also_here(point, 1, Fault::Refuse(libc::EPERM));
+                }
+                arm_also_here(point, nth, Fault::Error(5));
+                let result = restore(&place, &backup);
+                if disarm() {
+                    assert!(nth > 1, "{point}");
+                    break;
+                }
+                assert_eq!(result.unwrap_err().kind(), Kind::Failed, "{point} {nth}");
+                assert_eq!(rows_found(&place), 17, "{point} {nth}, without {refused:?}");
+                assert_eq!(without(state(&place.data)), old, "{point} {nth}");
+            }
         }
     }
 }
