@@ -35,6 +35,15 @@ pub(super) fn move_logs(point: &'static str, what: What, from: &Path, to: &Path)
     Ok(())
 }
 
+pub(super) fn has_logs(main: &Path) -> Result<bool> {
+    for suffix in SIDE_SUFFIXES {
+        if disk::find(&side_file(main, suffix))?.is_some_and(|found| !found.is_dir()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 pub(super) fn remove_logs(point: &'static str, main: &Path) -> Result<()> {
     for suffix in SIDE_SUFFIXES {
         disk::remove_file(point, &side_file(main, suffix))?;

@@ -188,16 +188,15 @@ impl Transaction<'_> {
         self.sync_staged("pair-keep-sync")
     }
 
-    /// Gives the place of a single file back to what was there before.
+    /// Gives the place of a single file back to what was there before, but for its logs.
     pub(super) fn take_single_back(&self, path: &StoredPath) -> Result<()> {
         let places = self.places(path);
-        match disk::find(&places.undo)? {
+        Ok(match disk::find(&places.undo)? {
             Some(kept) if !kept.is_dir() => {
                 disk::rename("back-place", &places.undo, &places.live)?;
             }
             _ => disk::remove_file("back-new", &places.live)?,
-        }
-        move_logs("back-log", What::Database, &places.undo, &places.live)
+        })
     }
 
     /// Goes back from a pair's replacement to its single file, where there is one; tells whether.

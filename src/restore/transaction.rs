@@ -9,8 +9,8 @@ use super::{
     is_absent,
     journal::{Action, Area, Journal, What},
     moves::{
-        dress_folder, identity, later_name, move_entry, move_logs, parent, remove_if_empty,
-        remove_logs, sync_up_to,
+        dress_folder, has_logs, identity, later_name, move_entry, move_logs, parent,
+        remove_if_empty, remove_logs, sync_up_to,
     },
     second_name,
 };
@@ -27,6 +27,13 @@ pub(super) struct Transaction<'a> {
     pub(super) journal: &'a Journal,
     /// What keeps others out of the databases meanwhile.
     pub(super) hold: &'a Hold,
+}
+
+/// Whether databases that are put in place by a single file are meant as well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pairs {
+    With,
+    Without,
 }
 
 /// Where one entry is looked for.
@@ -101,9 +108,17 @@ impl Transaction<'_> {
             }
         }
         for action in actions {
-            if let Action::Place { path, what } = action {
-                self.place(path, *what)?;
+            if let Action::Place { path, .. } = action {
+                self.place(path)?;
             }
+        }
+        // Only a damaged database that is put back by an undo has logs waiting.
+        let late = self.late_logs(|places| (&places.staged, &places.live), Pairs::Without)?;
+        if !late.is_empty() {
+            self.sync_parents("place-log-sync")?;
+        }
+        for (from, to) in &late {
+            move_logs("place-log", What::Database, from, to)?;
         }
         self.complete_pairs()?;
         for action in actions.iter().rev() {
@@ -140,9 +155,16 @@ impl Transaction<'_> {
         }
         self.sync_staged("back-keep-sync")?;
         for action in actions.iter().rev() {
-            if let Action::Place { path, what } = action {
-                self.take_back(path, *what)?;
+            if let Action::Place { path, .. } = action {
+                self.take_back(path)?;
             }
+        }
+        let late = self.late_logs(|places| (&places.undo, &places.live), Pairs::With)?;
+        if !late.is_empty() {
+            self.sync_parents("back-log-sync")?;
+        }
+        for (from, to) in &late {
+            move_logs("back-log", What::Database, from, to)?;
         }
         for action in actions.iter().rev() {
             match action {
@@ -214,7 +236,7 @@ impl Transaction<'_> {
         move_logs("keep-log", what, &places.live, &places.undo)
     }
 
-    fn place(&self, path: &StoredPath, what: What) -> Result<()> {
+    fn place(&self, path: &StoredPath) -> Result<()> {
         let places = self.places(path);
         if self.comes_as_pair(path) {
             return match disk::find(&places.staged)? {
@@ -222,9 +244,29 @@ impl Transaction<'_> {
                 None => Ok(()),
             };
         }
-        move_entry("place", &places.staged, &places.live)?;
-        // Only a damaged database that is put back by an undo has logs waiting.
-        move_logs("place-log", what, &places.staged, &places.live)
+        move_entry("place", &places.staged, &places.live)
+    }
+
+    /// Where logs wait for databases that have their names already. They come when these are durable:
+    /// a log that comes alone would be taken for one of what was there before.
+    fn late_logs(
+        &self,
+        way: impl Fn(&Places) -> (&PathBuf, &PathBuf),
+        pairs: Pairs,
+    ) -> Result<Vec<(PathBuf, PathBuf)>> {
+        let mut late = Vec::new();
+        for action in &self.journal.actions {
+            let Action::Place { path, what: What::Database } = action else { continue };
+            if pairs == Pairs::Without && self.comes_as_pair(path) {
+                continue;
+            }
+            let places = self.places(path);
+            let (from, to) = way(&places);
+            if has_logs(from)? {
+                late.push((from.clone(), to.clone()));
+            }
+        }
+        Ok(late)
     }
 
     /// Gives a file that goes its name in the undo area beforehand, so that later nothing but its old
@@ -270,7 +312,7 @@ impl Transaction<'_> {
         }
     }
 
-    fn take_back(&self, path: &StoredPath, what: What) -> Result<()> {
+    fn take_back(&self, path: &StoredPath) -> Result<()> {
         let places = &self.places(path);
         if self.is_between(path)? {
             return self.take_single_back(path);
@@ -313,7 +355,7 @@ impl Transaction<'_> {
             }
             _ => {}
         }
-        move_logs("back-log", what, &places.undo, &places.live)
+        Ok(())
     }
 
     pub(super) fn second_name(
