@@ -48,6 +48,8 @@ impl Offsite<'_> {
         let name = format!("{}{}", copy.archive, store::PARTIAL);
         let partial = store.root().join(name);
         disk::rename("fetch-rename", &written.partial, &partial)?;
+        // Before that of its description, which alone would look like a damaged backup for good.
+        disk::sync_parent("fetch-name-sync", &partial)?;
         let written = Written { partial, ..written };
         session.publish(&written, &opened, observer)?;
         Ok(Fetched { fetched_bytes: written.bytes, backup })

@@ -72,11 +72,6 @@ impl Holdings {
     pub fn copy_of(&self, id: &BackupId) -> Option<&Copy> {
         self.copies.iter().find(|copy| copy.backup == *id)
     }
-
-    /// Halves that no upload will make whole any more.
-    pub(super) fn abandoned(&self, now: DateTime<Utc>) -> impl Iterator<Item = &Object> {
-        self.halves.iter().map(|(_, half)| half).filter(move |half| is_old(half.modified, now))
-    }
 }
 
 /// Whether something was left by an upload that runs no more.
@@ -147,8 +142,11 @@ mod tests {
         ];
         assert_eq!(found.strays, strays);
         assert_eq!(found.halves.len(), 3);
-        let old: Vec<&str> =
-            found.abandoned(DateTime::UNIX_EPOCH).map(|half| half.name.as_str()).collect();
+        let halves = found.halves.iter().map(|(_, half)| half);
+        let old: Vec<&str> = halves
+            .filter(|half| super::is_old(half.modified, DateTime::UNIX_EPOCH))
+            .map(|half| half.name.as_str())
+            .collect();
         assert_eq!(old, ["20261122T131907Z-3f9a2c.tar", "20261124T131907Z-3f9a2c.json"]);
     }
 }

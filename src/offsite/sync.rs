@@ -211,8 +211,8 @@ impl Offsite<'_> {
         Ok(plan::plan(&known_here, &there, retention, protection, request.now))
     }
 
-    /// Removes what uploads have left that nobody goes on with: old halves of copies, and uploads
-    /// of backups that are not here and not under way any more.
+    /// Removes what uploads have left that nobody goes on with: halves of copies that are old or that
+    /// no rule keeps, and uploads of backups that are not here and not under way any more.
     fn sweep(
         &self,
         request: &Request<'_>,
@@ -221,8 +221,11 @@ impl Offsite<'_> {
         observer: &dyn Observer,
     ) -> Result<()> {
         let is_wanted = |id: &BackupId| plan.copy.contains(id);
-        for half in holdings.abandoned(request.now) {
-            if !holdings::owner(&half.name).is_some_and(|id| is_wanted(&id)) {
+        for (id, half) in &holdings.halves {
+            // What a removal left that was cut off: of a backup that is here, nobody else sends one.
+            let is_surplus = plan.surplus.contains(id);
+            let is_old = holdings::is_old(half.modified, request.now);
+            if (is_old || is_surplus) && !is_wanted(id) {
                 self.retry().run(observer, || self.place.delete(&half.name))?;
             }
         }

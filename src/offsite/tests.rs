@@ -91,7 +91,7 @@ impl Place for &Memory {
         let one = |(name, bytes): (&String, &Vec<u8>)| Object {
             name: name.clone(),
             bytes: bytes.len() as u64,
-            modified: DateTime::UNIX_EPOCH,
+            modified: Utc::now(),
         };
         Ok(objects.iter().map(one).collect())
     }
@@ -229,7 +229,7 @@ fn removal_that_is_interrupted_lists_nothing_that_is_half() {
         assert_eq!(report.failure.is_some(), calls < 6, "{calls}: {report:?}");
         let again = sync(&memory, &one, &store);
         assert!(again.failure.is_none() && again.only_here.is_empty(), "{calls}: {again:?}");
-        // Halves in memory are old: the next one sweeps them.
+        // Halves of what is only surplus are swept however new they are.
         assert_eq!(memory.names(), whole(&ids(&project)[..1]), "{calls}");
     }
 }

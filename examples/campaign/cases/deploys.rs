@@ -134,7 +134,8 @@ fn deploying<'a>(
         }
         // It had not begun, or had ended.
         let told = place.run("deploy --status --exit-code").map_err(text)?;
-        if told.code == Some(code) {
+        let had_begun = !told.output.contains("no deploy has been made");
+        if told.code == Some(code) && had_begun {
             return end(place, &scratch, told.code);
         }
         let ran = place.run(words).map_err(text)?;
