@@ -36,6 +36,8 @@ pub(super) fn all<'a>(builder: &Builder<'_>, scenarios: &'a [Scenario]) -> Made<
         replaced_meanwhile(builder, &lived, &id, "later-no-links", Some(NO_LINKS))?,
     ];
     all.extend(damaged(builder, &lived, &id)?);
+    let undo = scenarios.iter().find(|it| it.name == "undo").expect("it is one of them");
+    all.push(undo_back(builder, undo)?);
     for name in ["restore", "recover-late"] {
         let scenario = scenarios.iter().find(|it| it.name == name).expect("it is one of them");
         let name = format!("{name}-no-links");
@@ -245,6 +247,40 @@ fn orphaned<'a>(builder: &Builder<'_>, lived: &Project, id: &str) -> Made<Case<'
     };
     Ok(Case {
         name: "orphan".into(),
+        template,
+        words: "recover".into(),
+        settle: as_it_is,
+        judge: Box::new(judge),
+    })
+}
+
+/// An undo that goes back when a database and its log are in place again: whoever opens the database
+/// meets the one of before or the one of after, and in the end that of before.
+fn undo_back<'a>(builder: &Builder<'_>, undo: &'a Scenario) -> Made<Case<'a>> {
+    let template = builder.template("undo-back")?;
+    let in_place = |nth: &u32| -> Made<bool> {
+        copy_folder(&undo.template.folder, &template.folder)?;
+        interrupted(&template, UNDO, *nth, Way::Back)?;
+        let journal = fs::read_to_string(template.data().join(".piton/restore.json"))?;
+        let goes_back = journal.replace(' ', "").contains("\"direction\":\"back\"");
+        Ok(goes_back && template.data().join("app.db-wal").exists())
+    };
+    if !(4..60).rev().any(|nth| in_place(&nth).unwrap_or(false)) {
+        return Err("no undo could be cut off behind a database and its log".into());
+    }
+    let (old, new) = (undo.old.clone(), undo.new.clone());
+    let scratch = builder.scratch();
+    let judge = move |place: &Project, _: &Ended| -> Judged {
+        let found = State::read(&place.data(), &scratch);
+        let app = |state: &State| state.entries.get("app.db").map(|it| it.1.clone());
+        if app(&found) != app(&old) && app(&found) != app(&new) {
+            return Err(format!("`app.db` is neither old nor new: {:?}", app(&found)));
+        }
+        run(place, "recover", 0)?;
+        require(&State::read(&place.data(), &scratch), &old, "after the recovery")
+    };
+    Ok(Case {
+        name: "undo-back".into(),
         template,
         words: "recover".into(),
         settle: as_it_is,
