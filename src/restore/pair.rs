@@ -191,12 +191,13 @@ impl Transaction<'_> {
     /// Gives the place of a single file back to what was there before, but for its logs.
     pub(super) fn take_single_back(&self, path: &StoredPath) -> Result<()> {
         let places = self.places(path);
-        Ok(match disk::find(&places.undo)? {
+        match disk::find(&places.undo)? {
             Some(kept) if !kept.is_dir() => {
                 disk::rename("back-place", &places.undo, &places.live)?;
             }
             _ => disk::remove_file("back-new", &places.live)?,
-        })
+        }
+        Ok(())
     }
 
     /// Goes back from a pair's replacement to its single file, where there is one; tells whether.
