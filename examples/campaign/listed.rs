@@ -39,6 +39,11 @@ pub const ALL: &[Listed] = &[
     promises_nothing("offsite-note.sync", WORTH_NOTHING),
     promises_nothing("offsite-note.sync-folder", WORTH_NOTHING),
     promises_nothing("prune-end@sync", "what comes back has a partial name, and is swept"),
+    covered(
+        "publish-manifest.sync-folder",
+        "the manifest in the archive, read where none lies beside it",
+    ),
+    covered("staging-sync@sync", "`journal-write`, which syncs the same folder"),
     covered("prune-sync@sync", "the manifest in the archive, read where none lies beside it"),
 ];
 
