@@ -1,12 +1,11 @@
 //! References without a parent, compared with those that were there before.
 //!
-//! `foreign_key_check` reads whole tables, so only tables are checked of which the statements
-//! mention the child or the parent.
+//! The check may read whole tables, so only tables are checked of which the statements mention the
+//! child or the parent.
 
 use crate::{
     error::ApplyError,
-    schema::{ObjectKind, Schema},
-    sql::quote,
+    schema::{ObjectKind, Schema, references},
 };
 use rusqlite::{Connection, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,15 +61,12 @@ fn violations(
         if parents.is_empty() || !touched {
             continue;
         }
-        let check = format!("PRAGMA main.foreign_key_check({})", quote(&object.name));
         // A parent without the referenced key makes the check itself fail: then there is nothing
         // to compare, as in plain SQL.
-        let Ok(mut statement) = connection.prepare(&check) else { continue };
-        let mut rows = statement.raw_query();
-        while let Ok(Some(row)) = rows.next() {
-            let parent: String = row.get(2)?;
-            *found.entry((name.name.to_string(), parent)).or_default() += 1;
-        }
+        let Ok(counts) = references::violations(connection, &object.name) else { continue };
+        let counts =
+            counts.into_iter().map(|(parent, count)| ((name.name.to_string(), parent), count));
+        found.extend(counts);
     }
     Ok(found)
 }

@@ -216,9 +216,10 @@ fn archive(
     };
     manifest.format = manifest.oldest_format();
     let written = draft.finish(&manifest)?;
+    let (archive_sha256, archive_bytes) = session.read_back(&written, &manifest, observer)?;
     let backup = Backup {
-        archive_bytes: written.bytes,
-        archive_sha256: written.sha256,
+        archive_bytes,
+        archive_sha256,
         label: manifest.label.clone(),
         pinned: false,
         verified: request.now,
@@ -226,7 +227,7 @@ fn archive(
         sealed: written.sealed.clone(),
         manifest,
     };
-    session.publish(&written, &backup, observer)?;
+    session.publish(&written, &backup)?;
     let (id, archive_bytes) = (backup.id().to_string(), backup.archive_bytes);
     observer.event(Event::BackupTaken { id, archive_bytes });
     Ok(Taken { backup, origin: Origin::New })

@@ -51,8 +51,11 @@ impl Offsite<'_> {
         // Before that of its description, which alone would look like a damaged backup for good.
         disk::sync_parent("fetch-name-sync", &partial)?;
         let written = Written { partial, ..written };
-        session.publish(&written, &opened, observer)?;
-        Ok(Fetched { fetched_bytes: written.bytes, backup })
+        let found = session.read_back(&written, &opened.manifest, observer)?;
+        store::compare_archive(&written.partial, &opened, found)
+            .inspect_err(|_| session.discard(&written))?;
+        session.publish(&written, &opened)?;
+        Ok(Fetched { fetched_bytes: backup.archive_bytes, backup })
     }
 
     /// Reads a copy whole and checks every database in it; nothing stays here.
@@ -104,8 +107,7 @@ impl Offsite<'_> {
         let written = self.stream(&partial, copy, observer).and_then(|sha256| {
             if sha256 == backup.archive_sha256 {
                 let sealed = backup.sealed.clone();
-                let (partial, bytes) = (partial.clone(), copy.archive_bytes);
-                return Ok(Written { partial, bytes, sha256, sealed });
+                return Ok(Written { partial: partial.clone(), sealed });
             }
             Err(damaged(&copy.archive, "its SHA-256 is not that of what was copied".into()).into())
         });

@@ -5,10 +5,9 @@
 use crate::{
     Result,
     database::{self, Access},
-    schema::{Change, Introspector, ObjectKind, Schema, diff},
+    schema::{Change, Introspector, ObjectKind, Schema, diff, references},
     sql::quote,
 };
-use rusqlite::Connection;
 use serde::Serialize;
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -61,7 +60,9 @@ impl Measure {
             let count: i64 = connection.query_row(&query, [], |row| row.get(0)).map_err(failed())?;
             rows.insert(name.name.to_string(), u64::try_from(count).unwrap_or(0));
         }
-        Ok(Self { schema, rows, violations: violations(&connection) })
+        // Where SQLite cannot check references, there is nothing to count.
+        let violations = references::all_violations(&connection).unwrap_or(0);
+        Ok(Self { schema, rows, violations })
     }
 
     /// What differs from an earlier measure of the same database.
@@ -87,13 +88,6 @@ impl Measure {
             violations: RowCounts { before: Some(before.violations), after: Some(self.violations) },
         })
     }
-}
-
-/// References without a parent; where SQLite cannot check them, there is nothing to count.
-fn violations(connection: &Connection) -> u64 {
-    let query = "SELECT count(*) FROM pragma_foreign_key_check";
-    let count: rusqlite::Result<i64> = connection.query_row(query, [], |row| row.get(0));
-    count.ok().and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
 }
 
 fn damage(path: &Path) -> Result<Vec<String>> {

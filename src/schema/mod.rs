@@ -7,6 +7,7 @@ pub mod diff;
 pub mod facts;
 pub mod introspect;
 mod object;
+pub(crate) mod references;
 pub mod shape;
 
 pub use diff::{Change, diff};

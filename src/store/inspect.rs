@@ -7,6 +7,7 @@ use crate::{
     Result,
     database::{self, Access, failed},
     error::DatabaseError,
+    schema::references,
 };
 use rusqlite::Connection;
 use std::{collections::BTreeMap, fmt::Write as _, path::Path, time::Duration};
@@ -38,7 +39,7 @@ pub(crate) fn facts(copy: &Connection, shown: &Path) -> Result<DatabaseFacts> {
         page_size,
         schema_hash: schema_hash(copy).map_err(failed("read the schema of", shown))?,
         rows: row_counts(copy).map_err(failed("read the schema of", shown))?,
-        foreign_key_violations: foreign_key_violations(copy).ok(),
+        foreign_key_violations: references::all_violations(copy).ok(),
         check,
     })
 }
@@ -116,16 +117,6 @@ fn findings(copy: &Connection, pragma: &str) -> rusqlite::Result<String> {
     let lines: Vec<String> =
         statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     Ok(lines.join("\n"))
-}
-
-fn foreign_key_violations(copy: &Connection) -> rusqlite::Result<u64> {
-    let mut statement = copy.prepare("PRAGMA foreign_key_check")?;
-    let mut rows = statement.query([])?;
-    let mut count = 0;
-    while rows.next()?.is_some() {
-        count += 1;
-    }
-    Ok(count)
 }
 
 /// A digest over the schema, the same for equal schemas whatever order they were made in.

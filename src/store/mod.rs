@@ -63,7 +63,7 @@ pub(crate) use inspect::{check_quickly, facts, open_copy, row_counts};
 pub(crate) use manifest::Substance;
 pub(crate) use path::{Escaped, escape};
 pub(crate) use session::Session;
-pub(crate) use verify::compare_database;
+pub(crate) use verify::{compare_archive, compare_database};
 pub(crate) use writer::{Draft, Supply, Written};
 
 use crate::{Error, Result, disk, error::StoreError, event::Observer};

@@ -53,9 +53,10 @@ fn publish(store: &Store, number: u8) -> Backup {
         notes: vec!["a note".into()],
     };
     let written = draft.finish(&manifest).unwrap();
+    let (archive_sha256, archive_bytes) = session.read_back(&written, &manifest, &Silent).unwrap();
     let backup = Backup {
-        archive_bytes: written.bytes,
-        archive_sha256: written.sha256,
+        archive_bytes,
+        archive_sha256,
         label: None,
         pinned: false,
         verified: created,
@@ -63,7 +64,7 @@ fn publish(store: &Store, number: u8) -> Backup {
         sealed: written.sealed.clone(),
         manifest,
     };
-    session.publish(&written, &backup, &Silent).unwrap();
+    session.publish(&written, &backup).unwrap();
     backup
 }
 

@@ -1,7 +1,8 @@
 //! Writing to the backups directory: one session at a time, with a staging area that ends with it.
 
 use super::{
-    Backup, BackupId, Draft, Form, LOCK_NAME, MANIFEST, PARTIAL, STAGING_NAME, Store, Written,
+    Backup, BackupId, Digest, Draft, Form, LOCK_NAME, MANIFEST, Manifest, PARTIAL, STAGING_NAME,
+    Store, Written,
 };
 use crate::{Result, disk, error::StoreError, event::Observer};
 use std::{
@@ -123,34 +124,39 @@ impl Session<'_> {
         Draft::create(self.store.partial_path(id, form), form, &self.store.keys, observer)
     }
 
-    /// Reads a written archive back and gives it its name.
+    /// Reads a written archive back and gives the digest and the size of its file, as they were read.
+    /// An archive that is not what was to be written is removed.
     ///
     /// The databases in it were checked as copies before they were archived; their digests prove
     /// here that the archive has the same bytes.
-    pub(crate) fn publish(
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] and [`StoreError::Hostile`] with what differs; the system's.
+    pub(crate) fn read_back(
         &self,
         written: &Written,
-        backup: &Backup,
+        manifest: &Manifest,
         observer: &dyn Observer,
-    ) -> Result<()> {
+    ) -> Result<(Digest, u64)> {
         let source = self.store.source(&written.partial);
-        let read = super::reader::read(
-            source,
-            &backup.manifest,
-            &mut super::reader::Discard,
-            (crate::event::Work::Verify, observer),
-        )
-        .and_then(|found| super::verify::compare_archive(&written.partial, backup, found))
-        .and_then(|()| self.name(written, backup));
-        if read.is_err() {
+        let work = (crate::event::Work::Verify, observer);
+        let read = super::reader::read(source, manifest, &mut super::reader::Discard, work);
+        read.inspect_err(|_| self.discard(written))
+    }
+
+    /// Gives an archive that was read back its name, and describes it.
+    ///
+    /// # Errors
+    /// The system's, with the path; then nothing of it is left.
+    pub(crate) fn publish(&self, written: &Written, backup: &Backup) -> Result<()> {
+        self.name(written, backup).inspect_err(|_| {
             // Best effort: what stays is swept by the next session.
             self.discard(written);
             if disk::exists(&self.store.archive_path(backup.id())).is_ok_and(|there| !there) {
                 let beside = self.store.manifest_path(backup.id());
                 drop(disk::remove_file("publish-discard", &beside));
             }
-        }
-        read
+        })
     }
 
     /// Removes a written archive that is not wanted after all.

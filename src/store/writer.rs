@@ -28,7 +28,7 @@ const BUFFER: usize = 256 * 1024;
 /// An archive that is being written; dropped before it is published, it leaves nothing.
 pub(crate) struct Draft<'a> {
     partial: PathBuf,
-    out: Option<Compressor<Outlet<Hashing<io::BufWriter<Steady>>>>>,
+    out: Option<Compressor<Outlet<io::BufWriter<Steady>>>>,
     form: Form,
     keys: Keys,
     observer: &'a dyn Observer,
@@ -38,8 +38,6 @@ pub(crate) struct Draft<'a> {
 /// An archive that is complete and durable, still under its partial name.
 pub(crate) struct Written {
     pub(crate) partial: PathBuf,
-    pub(crate) bytes: u64,
-    pub(crate) sha256: Digest,
     /// What is to be said beside it where it is encrypted.
     pub(crate) sealed: Option<Sealed>,
 }
@@ -61,7 +59,7 @@ impl<'a> Draft<'a> {
         observer: &'a dyn Observer,
     ) -> Result<Self> {
         let file = disk::create_private_file("archive-create", &partial)?;
-        let out = Hashing::new(io::BufWriter::with_capacity(BUFFER, Steady::new(file)));
+        let out = io::BufWriter::with_capacity(BUFFER, Steady::new(file));
         // Dropped where it fails, so that the partial file goes.
         let mut draft = Self { partial, out: None, form, keys: keys.clone(), observer, done: 0 };
         let out = Outlet::new(out, keys).map_err(failed("write", &draft.partial))?;
@@ -150,10 +148,9 @@ impl<'a> Draft<'a> {
         self.write(&[0; 2 * entry::BLOCK])?;
         let out = self.out.take().expect("it is taken only here");
         let out = out.finish().and_then(Outlet::finish);
-        let (buffer, sha256, bytes) = out.map_err(failed("write", &self.partial))?.finish();
-        let out = buffer
-            .into_inner()
-            .map_err(|error| failed("write", &self.partial)(error.into_error()))?;
+        let out = out
+            .and_then(|buffer| buffer.into_inner().map_err(io::IntoInnerError::into_error))
+            .map_err(failed("write", &self.partial))?;
         disk::sync_file("archive-sync", &self.partial, out.file())?;
         // Its name too, before that of its manifest: a manifest alone would look like a damaged
         // backup for good.
@@ -162,7 +159,7 @@ impl<'a> Draft<'a> {
         // Taken, so that dropping the draft does not remove the file.
         let partial = std::mem::take(&mut self.partial);
         self.observer.event(Event::WorkEnded { work: Work::Archive });
-        Ok(Written { partial, bytes, sha256, sealed })
+        Ok(Written { partial, sealed })
     }
 
     /// Writes exactly `size` bytes of a source.
