@@ -4,8 +4,10 @@
 //! process; see [`sniff`]. Nothing here creates a file unless told to by [`Access::Create`].
 
 mod fold;
+mod wanted;
 
 pub(crate) use fold::{Folded, fold};
+pub(crate) use wanted::Wanted;
 
 use crate::{Result, disk, error::DatabaseError};
 use rusqlite::{Connection, OpenFlags};

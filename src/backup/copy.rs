@@ -41,11 +41,8 @@ pub(super) fn copy(pinned: Pinned, target: &Path) -> Result<StoredPath> {
 /// Copies the file of a database to which nobody can write.
 fn copy_file(connection: Connection, absolute: &Path, target: &Path) -> Result<()> {
     let file = disk::open_to_read(absolute)?;
-    let copied = length(&connection, absolute, &file).and_then(|length| match length {
-        Some(length) => {
-            disk::copy_beginning("copy-file", (&file, absolute), target, length)?;
-            set_header(target)
-        }
+    let copied = length_in(&connection, absolute, &file).and_then(|length| match length {
+        Some(length) => copy_held((&file, absolute), target, length),
         None => copy_connection(&connection, absolute, target),
     });
     // In this order: closing the file drops the locks that the connection has.
@@ -54,13 +51,43 @@ fn copy_file(connection: Connection, absolute: &Path, target: &Path) -> Result<(
     copied
 }
 
-/// How many bytes of a file are its database; nothing where SQLite itself has to say what it is.
-fn length(connection: &Connection, absolute: &Path, file: &File) -> Result<Option<u64>> {
+/// Copies a file to which nobody can write while it is copied.
+///
+/// # Errors
+/// The system's, with the path of the file.
+pub(super) fn copy_held(from: (&File, &Path), target: &Path, length: u64) -> Result<()> {
+    disk::copy_beginning("copy-file", from, target, length)?;
+    set_header(target)
+}
+
+/// The same where the two files can share their bytes, so that it takes no time; tells whether they can.
+///
+/// # Errors
+/// The system's, with the path of the copy.
+pub(super) fn share(from: (&File, &Path), target: &Path, length: u64) -> Result<bool> {
+    let shared = disk::share_beginning("copy-share", from.0, target, length)?;
+    if shared {
+        set_header(target)?;
+    }
+    Ok(shared)
+}
+
+/// How many bytes a database has, which may be fewer than its file.
+pub(super) fn length(connection: &Connection, absolute: &Path) -> Result<u64> {
     let number = |pragma: &str| -> Result<u64> {
         let number = connection.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
         Ok(number.map(u64::from).map_err(failed("read the size of", absolute))?)
     };
-    let length = number("page_count")? * number("page_size")?;
+    Ok(number("page_count")? * number("page_size")?)
+}
+
+/// How many bytes of a file are its database; nothing where SQLite itself has to say what it is.
+pub(super) fn length_in(
+    connection: &Connection,
+    absolute: &Path,
+    file: &File,
+) -> Result<Option<u64>> {
+    let length = length(connection, absolute)?;
     let found = file.metadata().map_err(disk::failed("read", absolute))?;
     Ok((0 < length && length <= found.len()).then_some(length))
 }
@@ -99,6 +126,18 @@ pub(crate) fn copy_connection(source: &Connection, shown: &Path, target: &Path) 
         set_header(target)?;
     }
     Ok(())
+}
+
+/// Gives bytes of a database, which lie at so many bytes from its beginning, the header of a copy.
+pub(super) fn dress(bytes: &mut [u8], offset: u64) {
+    for (field, number) in header() {
+        for (at, byte) in (field..).zip(number.to_be_bytes()) {
+            let place = at.checked_sub(offset).and_then(|at| usize::try_from(at).ok());
+            if let Some(found) = place.and_then(|at| bytes.get_mut(at)) {
+                *found = byte;
+            }
+        }
+    }
 }
 
 fn set_header(target: &Path) -> Result<()> {

@@ -5,10 +5,12 @@
 mod copies;
 mod copy;
 mod cut;
+mod databases;
 mod extended;
 mod files;
 mod found;
 mod holes;
+mod in_place;
 mod outside;
 pub mod point;
 pub(crate) mod scan;
@@ -21,16 +23,15 @@ pub(crate) use copy::copy_connection;
 use crate::{
     Error, Result,
     database::{self, SIDE_SUFFIXES},
-    disk::{self, Freeing},
     error::{BackupError, DatabaseError},
     event::{Event, Observer, Work},
     store::{
-        self, Attributes, Backup, BackupId, Cut, DatabaseRecord, Draft, FORMAT, Filter, Manifest,
-        Reason, Session, Store, StoredPath,
+        Attributes, Backup, BackupId, Cut, FORMAT, Filter, Manifest, Reason, Session, Store,
+        StoredPath,
     },
 };
 use chrono::{DateTime, Utc};
-use cut::{Journal, Pinned};
+use cut::Pinned;
 use rusqlite::Connection;
 use scan::{Scope, Tree};
 use std::{
@@ -183,9 +184,9 @@ fn archive(
     }
     let databases = match databases {
         Databases::Pinned(pinned) => {
-            archive_databases(request, &tree, pinned, session, &mut draft)?
+            databases::archive(request, &tree, pinned, session, &mut draft)?
         }
-        Databases::Copies => archive_copies(request, root, &tree, &mut draft)?,
+        Databases::Copies => databases::archive_copies(request, root, &tree, &mut draft)?,
     };
     let files = files::archive((root, created), &tree, &mut draft, &mut notes)?;
     // Of many files it takes much memory, and the records have all that is needed.
@@ -315,84 +316,7 @@ fn cut_steadily(
     Err(BackupError::Restless { data: request.data.into(), database }.into())
 }
 
-/// Copies and archives the databases, those first whose writers wait for it.
-fn archive_databases(
-    request: &Request<'_>,
-    tree: &Tree,
-    mut pinned: Vec<Pinned>,
-    session: &Session<'_>,
-    draft: &mut Draft<'_>,
-) -> Result<Vec<DatabaseRecord>> {
-    pinned.sort_by(|one, other| (one.journal, &one.path).cmp(&(other.journal, &other.path)));
-    let names = distinct(tree);
-    let staging = session.staging();
-    let mut copied = Vec::new();
-    let mut waiting = Vec::new();
-    for (number, source) in pinned.into_iter().enumerate() {
-        let target = staging.join(format!("copy-{number}.db"));
-        match source.journal {
-            Journal::Rollback => copied.push((copy::copy(source, &target)?, target)),
-            Journal::Wal | Journal::Unlocked => waiting.push((source, target)),
-        }
-    }
-    let mut records = Vec::new();
-    let mut archive = |path: StoredPath, copy: PathBuf, freeing: &mut Freeing| -> Result<()> {
-        let others = names.get(&path).cloned().unwrap_or_default();
-        for path in [path].into_iter().chain(others) {
-            let found = tree.databases.get(&path).ok_or_else(|| {
-                Error::Internal(format!("`{path}` was pinned and is not in the tree"))
-            })?;
-            let attributes = dressed(found, &path.below(request.data))?;
-            records.push(archive_copy(request, path, attributes, &copy, draft)?);
-        }
-        Ok(freeing.remove("copy-remove", &copy)?)
-    };
-    let mut freeing = Freeing::default();
-    copied.into_iter().try_for_each(|(path, copy)| archive(path, copy, &mut freeing))?;
-    for (source, target) in waiting {
-        // Only one of these copies takes room at a time.
-        freeing.wait();
-        archive(copy::copy(source, &target)?, target, &mut freeing)?;
-    }
-    Ok(records)
-}
-
-/// Archives databases that are copies themselves.
-fn archive_copies(
-    request: &Request<'_>,
-    root: &Path,
-    tree: &Tree,
-    draft: &mut Draft<'_>,
-) -> Result<Vec<DatabaseRecord>> {
-    let archive = |(path, found): (&StoredPath, &scan::Found)| {
-        let copy = path.below(root);
-        let attributes = dressed(found, &copy)?;
-        archive_copy(request, path.clone(), attributes, &copy, draft)
-    };
-    tree.databases.iter().map(archive).collect()
-}
-
 /// What a manifest says of a path besides its content.
 pub(crate) fn dressed(found: &scan::Found, absolute: &Path) -> Result<Attributes> {
     Ok(Attributes { extended: extended::read(absolute)?, ..found.attributes() })
-}
-
-/// Checks a copy while it is being archived: the one keeps a core busy, the other a disk.
-fn archive_copy(
-    request: &Request<'_>,
-    path: StoredPath,
-    attributes: Attributes,
-    copy: &Path,
-    draft: &mut Draft<'_>,
-) -> Result<DatabaseRecord> {
-    let shown = path.below(request.data);
-    let size = std::fs::metadata(copy).map_err(disk::failed("read", copy))?.len();
-    let (facts, sha256) = std::thread::scope(|scope| {
-        let checking = scope.spawn(|| store::facts(&store::open_copy(copy)?, &shown));
-        let sha256 = draft.add_database(&path, &attributes, size, copy);
-        (checking.join(), sha256)
-    });
-    let facts = facts.map_err(|_| Error::Internal("checking a copy panicked".into()))??;
-    let position = (request.inspect)(&store::open_copy(copy)?, path.as_path());
-    Ok(DatabaseRecord { path, attributes, size, sha256: sha256?, facts, position })
 }

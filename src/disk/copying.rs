@@ -3,10 +3,10 @@
 //! The system is asked to do it: where the file system shares the bytes of two files until one of them is
 //! changed (XFS, btrfs), nothing is read or written.
 
-use super::{Result, create_private_file, failed, open_to_read, set_length};
+use super::{Result, create_private_file, failed, open_to_read, remove_file, set_length};
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Seek},
     path::Path,
 };
 
@@ -43,16 +43,32 @@ pub fn copy_beginning(
     (source, from): (&File, &Path),
     to: &Path,
     length: u64,
-) -> Result<File> {
+) -> Result<()> {
     let mut copy = create_private_file(point, to)?;
     // What is shared is shared as a whole.
     if rustix::fs::ioctl_ficlone(&copy, source).is_ok() {
-        set_length(point, to, &copy, length)?;
-        return Ok(copy);
+        return set_length(point, to, &copy, length);
     }
+    let mut source = source;
+    source.rewind().map_err(failed("copy", from))?;
     let copied = io::copy(&mut source.take(length), &mut copy).map_err(failed("copy", from))?;
     if copied < length {
         return Err(failed("copy", from)(io::ErrorKind::UnexpectedEof.into()));
     }
-    Ok(copy)
+    Ok(())
+}
+
+/// Makes a new private file that shares the first bytes of another one; tells whether it could. Where
+/// not, there is no new file.
+///
+/// # Errors
+/// The system's, with the new path.
+pub fn share_beginning(point: &'static str, source: &File, to: &Path, length: u64) -> Result<bool> {
+    let copy = create_private_file(point, to)?;
+    if rustix::fs::ioctl_ficlone(&copy, source).is_err() {
+        remove_file(point, to)?;
+        return Ok(false);
+    }
+    set_length(point, to, &copy, length)?;
+    Ok(true)
 }

@@ -1,6 +1,6 @@
-//! What a copy of a database contains and whether it is sound; for copies that nobody changes.
+//! What a database contains and whether it is sound; for copies, and for what a read transaction holds.
 //!
-//! Never open a live database by it: it reads without locks.
+//! Never open a live database by it: that would read without locks.
 
 use super::{Check, DatabaseFacts, Digest};
 use crate::{
@@ -20,17 +20,16 @@ const CACHE: i64 = -49_152;
 /// # Errors
 /// [`DatabaseError`], with the path.
 pub(crate) fn open_copy(copy: &Path) -> Result<Connection> {
-    let connection = database::open(copy, Access::Immutable, Duration::ZERO)?;
-    // Checking looks every row up in every index: from a small cache that is a read each.
-    connection.pragma_update(None, "cache_size", CACHE).map_err(failed("open", copy))?;
-    Ok(connection)
+    database::open(copy, Access::Immutable, Duration::ZERO)
 }
 
-/// Checks a copy and reads its facts; `shown` is the path that messages name.
+/// Checks a database that nobody changes and reads its facts; `shown` is the path that messages name.
 ///
 /// # Errors
 /// [`DatabaseError::Damaged`] where a check finds something; otherwise SQLite's.
 pub(crate) fn facts(copy: &Connection, shown: &Path) -> Result<DatabaseFacts> {
+    // Checking looks every row up in every index: from a small cache that is a read each.
+    copy.pragma_update(None, "cache_size", CACHE).map_err(failed("check", shown))?;
     let check = check(copy, shown)?;
     let page_size = copy
         .pragma_query_value(None, "page_size", |row| row.get(0))

@@ -116,19 +116,19 @@ impl<'a> Draft<'a> {
         Ok((record, supply))
     }
 
-    /// Adds a copy of a database; gives its digest.
+    /// Adds a database that nobody changes; gives its digest.
     pub(crate) fn add_database(
         &mut self,
         path: &super::StoredPath,
         attributes: &Attributes,
         size: u64,
-        copy: &Path,
+        source: (&Path, &mut dyn Read),
     ) -> Result<Digest> {
-        let mut file = disk::open_to_read(copy)?;
+        let shown = source.0;
         // In the archive, a database is a file like any other.
-        match self.add_file(path, attributes.clone(), size, (copy, &mut file))? {
+        match self.add_file(path, attributes.clone(), size, source)? {
             (FileRecord { kind: FileKind::File { sha256, .. }, .. }, Supply::Whole) => Ok(sha256),
-            _ => Err(Error::Internal(format!("the copy `{}` became shorter", copy.display()))),
+            _ => Err(Error::Internal(format!("`{}` became shorter", shown.display()))),
         }
     }
 

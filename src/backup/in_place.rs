@@ -1,0 +1,255 @@
+//! Archiving a database where it lies, as long as nobody wants to write to it.
+//!
+//! A read transaction on a database with a rollback journal keeps its file as it is, but for writers that
+//! wait. So nothing is copied at first; once a writer comes, the file is copied, the writer goes on, and so
+//! does the backup, with the copy. A writer waits as long as if there were a copy from the beginning.
+
+use super::{Request, copy, cut::Pinned};
+use crate::{
+    Error, Result,
+    database::Wanted,
+    disk,
+    error::DiskError,
+    store::{self, Attributes, DatabaseFacts, DatabaseRecord, Digest, Draft, StoredPath},
+};
+use rusqlite::Connection;
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, Scope, ScopedJoinHandle},
+    time::Duration,
+};
+
+/// Smaller databases are copied at once, which takes hardly longer than a writer notices.
+pub(super) const LARGE: u64 = 32 << 20;
+/// Between two looks for a writer while a check goes on.
+const PAUSE: Duration = Duration::from_millis(1);
+/// Steps of SQLite's virtual machine, and pages of a check, between two looks whether to stop.
+const STEPS: i32 = 1000;
+
+/// A database to which nobody can write.
+pub(super) struct Held {
+    connection: Connection,
+    live: Live,
+    path: StoredPath,
+}
+
+impl Held {
+    /// Its path in the data directory.
+    pub(super) fn path(&self) -> &StoredPath {
+        &self.path
+    }
+}
+
+/// Its file. Closing it drops the locks that the connection has, so that this lives longer.
+struct Live {
+    file: File,
+    length: u64,
+    absolute: PathBuf,
+    wanted: Wanted,
+    /// Where a copy is made if need be.
+    target: PathBuf,
+}
+
+/// How a database can be read.
+pub(super) enum Place {
+    /// Where it lies.
+    Live(Box<Held>),
+    /// It was copied to the target, and its writers go on.
+    Copy(StoredPath),
+}
+
+/// Holds a database; one whose copy costs nothing is copied.
+///
+/// # Errors
+/// [`crate::error::DatabaseError`], with the path of the database; the system's.
+pub(super) fn hold(pinned: Pinned, target: PathBuf) -> Result<Place> {
+    let file = disk::open_to_read(&pinned.absolute)?;
+    let Some(length) = copy::length_in(&pinned.connection, &pinned.absolute, &file)? else {
+        return Ok(Place::Copy(copy::copy(pinned, &target)?));
+    };
+    if copy::share((&file, &pinned.absolute), &target, length)? {
+        drop(pinned.connection);
+        return Ok(Place::Copy(pinned.path));
+    }
+    let Pinned { path, absolute, connection, .. } = pinned;
+    let wanted = Wanted::new(&absolute);
+    let live = Live { file, length, absolute, wanted, target };
+    Ok(Place::Live(Box::new(Held { connection, live, path })))
+}
+
+/// Checks and archives a database that is held, and lets go of it.
+///
+/// # Errors
+/// [`crate::error::DatabaseError`] where it is damaged; the system's.
+pub(super) fn archive(
+    held: Held,
+    request: &Request<'_>,
+    attributes: Attributes,
+    draft: &mut Draft<'_>,
+) -> Result<DatabaseRecord> {
+    let Held { connection, live, path } = held;
+    let (connection, facts, sha256) = thread::scope(|scope| {
+        let mut reading = Reading::begin(scope, &live, connection);
+        let source: (&Path, &mut dyn Read) = (&live.absolute, &mut reading);
+        let digest = draft.add_database(&path, &attributes, live.length, source);
+        reading.end(digest)
+    })?;
+    let position = (request.inspect)(&connection, path.as_path());
+    drop(connection);
+    Ok(DatabaseRecord { path, attributes, size: live.length, sha256, facts, position })
+}
+
+/// Checks a copy and archives it, both at once: the one keeps a core busy, the other a disk.
+///
+/// # Errors
+/// [`crate::error::DatabaseError`] where it is damaged, with the path that it is a copy of; the system's.
+pub(super) fn archive_copy(
+    copy: &Path,
+    request: &Request<'_>,
+    (path, attributes): (StoredPath, Attributes),
+    draft: &mut Draft<'_>,
+) -> Result<DatabaseRecord> {
+    let shown = path.below(request.data);
+    let mut file = disk::open_to_read(copy)?;
+    let size = file.metadata().map_err(disk::failed("read", copy))?.len();
+    let (checked, sha256) = thread::scope(|scope| {
+        let checking = Checking::begin(scope, store::open_copy(copy)?, &shown);
+        let digest = draft.add_database(&path, &attributes, size, (copy, &mut file));
+        if digest.is_err() {
+            checking.stop();
+        }
+        Ok::<_, Error>((checking.end()?, digest?))
+    })?;
+    let (connection, facts) = checked;
+    let position = (request.inspect)(&connection, path.as_path());
+    Ok(DatabaseRecord { path, attributes, size, sha256, facts: facts?, position })
+}
+
+type Checked = (Connection, Result<DatabaseFacts>);
+
+/// The check of a database, by a thread of its own.
+struct Checking<'scope> {
+    thread: ScopedJoinHandle<'scope, Checked>,
+    stop: Arc<AtomicBool>,
+}
+
+impl<'scope> Checking<'scope> {
+    fn begin<'env: 'scope>(
+        scope: &'scope Scope<'scope, 'env>,
+        mut connection: Connection,
+        shown: &'env Path,
+    ) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let check = move || {
+            let look = move || stopped.load(Ordering::Relaxed);
+            let facts = connection
+                .progress_handler(STEPS, Some(look))
+                .map_err(|error| crate::database::failed("check", shown)(error).into())
+                .and_then(|()| store::facts(&connection, shown));
+            (connection, facts)
+        };
+        Self { thread: scope.spawn(check), stop }
+    }
+
+    /// Makes it end soon, with an error or with facts that nobody should take for any.
+    fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    fn end(self) -> Result<Checked> {
+        self.thread.join().map_err(|_| Error::Internal("checking a database panicked".into()))
+    }
+}
+
+/// The content of a database that is held, as a copy of it would have it.
+struct Reading<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    live: &'env Live,
+    /// Taken out of here only where it is replaced, or nobody asks for it any more.
+    checking: Option<Checking<'scope>>,
+    copy: Option<File>,
+    offset: u64,
+    /// What went wrong besides reading.
+    failure: Option<Error>,
+}
+
+impl<'scope, 'env> Reading<'scope, 'env> {
+    fn begin(scope: &'scope Scope<'scope, 'env>, live: &'env Live, connection: Connection) -> Self {
+        let checking = Some(Checking::begin(scope, connection, &live.absolute));
+        Self { scope, live, checking, copy: None, offset: 0, failure: None }
+    }
+
+    /// Lets a writer go on if there is one.
+    fn look(&mut self) -> Result<()> {
+        if self.copy.is_none() && self.live.wanted.is_so(&self.live.file) {
+            let Live { file, length, absolute, target, .. } = self.live;
+            copy::copy_held((file, absolute), target, *length)?;
+            if let Some(checking) = self.checking.take() {
+                checking.stop();
+                // The end of its transaction is what writers wait for.
+                drop(checking.end()?);
+            }
+            self.copy = Some(disk::open_to_read(target)?);
+            let connection = store::open_copy(target)?;
+            self.checking = Some(Checking::begin(self.scope, connection, absolute));
+        }
+        Ok(())
+    }
+
+    /// The connection, what the check has found, and the digest.
+    fn end(mut self, digest: Result<Digest>) -> Result<(Connection, DatabaseFacts, Digest)> {
+        let ended =
+            digest.map_err(|error| self.failure.take().unwrap_or(error)).and_then(|digest| {
+                while self.checking.as_ref().is_some_and(|it| !it.thread.is_finished()) {
+                    self.look()?;
+                    thread::sleep(PAUSE);
+                }
+                Ok(digest)
+            });
+        let Some(checking) = self.checking else {
+            let gone = || Error::Internal("the check of a database is gone".into());
+            return Err(ended.err().unwrap_or_else(gone));
+        };
+        if ended.is_err() {
+            checking.stop();
+        }
+        let (connection, facts) = checking.end()?;
+        let digest = ended?;
+        Ok((connection, facts?, digest))
+    }
+}
+
+impl Read for Reading<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Err(failure) = self.look() {
+            let error = match &failure {
+                Error::Disk(DiskError { source, .. }) => source.kind(),
+                _ => io::ErrorKind::Other,
+            };
+            self.failure = Some(failure);
+            return Err(error.into());
+        }
+        let count = match &self.copy {
+            Some(copy) => copy.read_at(buffer, self.offset)?,
+            None => {
+                let count = self.live.file.read_at(buffer, self.offset)?;
+                copy::dress(&mut buffer[..count], self.offset);
+                count
+            }
+        };
+        self.offset += count as u64;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+#[path = "in_place_tests.rs"]
+mod tests;
