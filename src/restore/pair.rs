@@ -60,12 +60,12 @@ fn fold_copy(area: &Area, main: &Path, single: &Path) -> Result<bool> {
         disk::remove_file("folded-alone", &side_file(single, suffix))?;
     }
     let next = area.next();
-    disk::remove_file("folded-next", &next)?;
+    disk::remove_file("folded-next-old", &next)?;
     if !is_whole || give_link("folded-next", single, &next)? == Linked::Never {
         disk::remove_file("folded-end", single)?;
         return Ok(false);
     }
-    disk::remove_file("folded-next", &next)?;
+    disk::remove_file("folded-next-old", &next)?;
     let found = std::fs::symlink_metadata(main).map_err(disk::failed("read", main))?;
     dress(single, &backup::dressed(&backup::scan::Found::from(&found), main)?, Bare::File)?;
     disk::sync_file("folded-copy", single, &disk::open_to_read(single)?)?;
@@ -120,7 +120,7 @@ impl Transaction<'_> {
             }
             if !are_one(&places.live, &single)? {
                 disk::create_private_folders("folded-folder", &parent(&single))?;
-                disk::remove_file("folded-keep", &single)?;
+                disk::remove_file("folded-keep-old", &single)?;
                 give_link("folded-keep", &places.live, &single)?;
             }
             folders.insert(parent(&single));

@@ -102,13 +102,12 @@ impl<W: Write> Compressor<W> {
 
     fn dispatch(&mut self) -> io::Result<()> {
         let filled = mem::take(&mut self.block.filled);
-        let Some(workers) = &self.workers else {
-            return self.out.write_all(&self.block.bytes[..filled]);
-        };
-        if workers.is_full() {
+        if self.workers.as_ref().is_some_and(Workers::is_full) {
             self.write_next()?;
         }
-        let Some(workers) = &mut self.workers else { return Ok(()) };
+        let Some(workers) = &mut self.workers else {
+            return self.out.write_all(&self.block.bytes[..filled]);
+        };
         let size = self.block.bytes.len();
         let mut next = workers.buffer();
         next.resize(size, 0);
@@ -119,11 +118,13 @@ impl<W: Write> Compressor<W> {
 
     /// Writes the next piece and tells whether there was one.
     fn write_next(&mut self) -> io::Result<bool> {
-        let Some(workers) = &mut self.workers else { return Ok(false) };
-        let Some(piece) = workers.take() else { return Ok(false) };
-        let piece = piece?;
+        let Some(piece) = self.workers.as_mut().and_then(Workers::take).transpose()? else {
+            return Ok(false);
+        };
         self.out.write_all(&piece)?;
-        workers.reclaim(piece);
+        if let Some(workers) = &mut self.workers {
+            workers.reclaim(piece);
+        }
         Ok(true)
     }
 }

@@ -128,9 +128,8 @@ impl Sandbox {
         self.finish(self.command(words))
     }
 
-    /// The binary in the background, its output kept for [`Sandbox::ended`].
-    /// Starts a command that hears INT even where the tests' own shell has it ignored, as of what runs
-    /// in its background.
+    /// The binary in the background, its output kept for [`Sandbox::ended`]. It hears INT even where the
+    /// tests' own shell has that ignored, as of what runs in its background.
     #[expect(unsafe_code, reason = "signal(2) is one of the calls that may be made there")]
     pub fn start(&self, words: &str) -> Child {
         use std::os::unix::process::CommandExt;

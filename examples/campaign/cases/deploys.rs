@@ -9,7 +9,13 @@ use crate::{
     setup::Made,
     state::State,
 };
-use std::{fs, path::Path};
+use piton::rusqlite::Connection;
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    time::{Duration, SystemTime},
+};
 
 /// A project that can be deployed.
 pub fn deployable(builder: &Builder<'_>, name: &str) -> Made<Project> {
@@ -21,6 +27,7 @@ pub(super) fn all<'a>(builder: &Builder<'_>) -> Made<Vec<Case<'a>>> {
         deploying(builder, "deploy", Before::Release, (GOOD, 0))?,
         deploying(builder, "deploy-back", Before::Release, (BAD, 11))?,
         deploying(builder, "deploy-first-back", Before::Nothing, (BAD, 11))?,
+        deploying(builder, "deploy-changed-back", Before::Busy, (BAD, 11))?,
         lifting(builder)?,
     ])
 }
@@ -42,6 +49,8 @@ const ITEMS: &str = "CREATE TABLE items (id INTEGER PRIMARY KEY);\nINSERT INTO i
 enum Before {
     Nothing,
     Release,
+    /// The same, and the service writes to the very end; a file that it does not touch is old.
+    Busy,
 }
 
 fn template(builder: &Builder<'_>, name: &str, before: Before, second: &str) -> Made<Project> {
@@ -53,12 +62,49 @@ fn template(builder: &Builder<'_>, name: &str, before: Before, second: &str) -> 
         template.write(&format!("releases/{release}/app"), release)?;
     }
     template.write("running", "")?;
-    if before == Before::Release {
+    if before == Before::Busy {
+        busy(&template)?;
+    }
+    if before != Before::Nothing {
         std::os::unix::fs::symlink("releases/a", template.folder.join("current"))?;
     }
     let extension = if second.starts_with("#!") { "sh" } else { "sql" };
     template.write(&format!("migrations/002_more.{extension}"), second)?;
     Ok(template)
+}
+
+/// What a service does while it is stopped: it writes to its database, to a file, and makes a new one.
+const LAST_WORDS: &str = "cat last/app.db > data/app.db; cat last/a.txt > data/a.txt; \
+    mkdir -p data/new; cat last/a.txt > data/new/b.txt";
+
+fn busy(template: &Project) -> Made<()> {
+    let app = template.data().join("app.db");
+    fs::create_dir_all(template.folder.join("last"))?;
+    let last = template.folder.join("last/app.db");
+    fs::copy(&app, &last)?;
+    Connection::open(&last)?.execute_batch("INSERT INTO items VALUES (2)")?;
+    template.write("last/a.txt", "last a")?;
+    template.write("data/a.txt", "first a")?;
+    template.write("data/old.txt", "untouched")?;
+    let long_ago = SystemTime::now() - Duration::from_secs(86_400);
+    fs::File::open(template.data().join("old.txt"))?.set_modified(long_ago)?;
+    fs::hard_link(&app, template.data().join("second.db"))?;
+    let stop = format!("stop = \"rm -f running; {LAST_WORDS}\"");
+    Ok(template.write("piton.toml", &CONFIG.replace("stop = \"rm -f running\"", &stop))?)
+}
+
+/// What the service leaves when it has stopped.
+fn stopped(builder: &Builder<'_>, template: &Project, before: Before) -> Made<State> {
+    if before != Before::Busy {
+        return Ok(builder.state(template));
+    }
+    let place = template.at(&builder.folder.join("cases/stopped"));
+    copy_folder(&template.folder, &place.folder)?;
+    let shell = Command::new("sh").arg("-c").arg(LAST_WORDS).current_dir(&place.folder).status()?;
+    if !shell.success() {
+        return Err("the service could not write".into());
+    }
+    Ok(builder.state(&place))
 }
 
 fn current(place: &Project) -> Option<String> {
@@ -85,7 +131,7 @@ fn deploying<'a>(
 ) -> Made<Case<'a>> {
     let template = template(builder, name, before, second)?;
     let words = "deploy --release b";
-    let old = builder.state(&template);
+    let old = stopped(builder, &template, before)?;
     let new = builder.state(&builder.whole(&template, words, code)?);
     let (scratch, first) = (builder.scratch(), current(&template));
     let end = move |place: &Project, scratch: &Path, code: Option<i32>| -> Judged {

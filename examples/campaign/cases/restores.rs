@@ -14,7 +14,7 @@ use piton::rusqlite::Connection;
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// What links are refused with where there are none (EPERM).
-const NO_LINKS: &str = "keep:1:1+,back-keep:1:1+,keep-later:1:1+";
+const NO_LINKS: &str = "keep:1:1+,back-keep:1:1+,keep-later:1:1+,displace-keep:1:1+,pair-keep:1:1+";
 
 pub(super) fn all<'a>(builder: &Builder<'_>, scenarios: &'a [Scenario]) -> Made<Vec<Case<'a>>> {
     let lived = builder.template("lived")?;
@@ -37,7 +37,9 @@ pub(super) fn all<'a>(builder: &Builder<'_>, scenarios: &'a [Scenario]) -> Made<
     ];
     all.extend(damaged(builder, &lived, &id)?);
     let undo = scenarios.iter().find(|it| it.name == "undo").expect("it is one of them");
-    all.push(undo_back(builder, undo)?);
+    all.push(undo_back(builder, undo, "undo-back", None)?);
+    all.push(undo_back(builder, undo, "undo-back-few-links", Some("pair-keep:1:1+"))?);
+    all.push(undo_exactly(builder, undo)?);
     for name in ["restore", "recover-late"] {
         let scenario = scenarios.iter().find(|it| it.name == name).expect("it is one of them");
         let name = format!("{name}-no-links");
@@ -112,7 +114,7 @@ fn saving<'a>(
 /// Where only some of the open databases are new, every command says so until it is put right.
 fn hot<'a>(builder: &Builder<'_>, template: &Project, id: &str) -> Made<Case<'a>> {
     let words = format!("restore {id} --yes --hot");
-    let again = words.clone();
+    let (again, backup) = (words.clone(), id.to_owned());
     let whole = builder.whole(template, &words, 0)?;
     let (old, new) = (builder.state(template), builder.state(&whole));
     let scratch = builder.scratch();
@@ -129,6 +131,9 @@ fn hot<'a>(builder: &Builder<'_>, template: &Project, id: &str) -> Made<Case<'a>
         let told = place.run("status").map_err(super::text)?;
         if replaced > 0 && left > 0 && told.code == Some(0) {
             return Err("only some databases are new, and `status` says nothing of it".into());
+        }
+        if replaced > 0 && left > 0 && !told.output.contains(&backup) {
+            return Err(format!("it does not say by which backup it began: {}", told.shown()));
         }
         if ended.code == Some(0) {
             told.expect(0, "`status`")?;
@@ -256,8 +261,13 @@ fn orphaned<'a>(builder: &Builder<'_>, lived: &Project, id: &str) -> Made<Case<'
 
 /// An undo that goes back when a database and its log are in place again: whoever opens the database
 /// meets the one of before or the one of after, and in the end that of before.
-fn undo_back<'a>(builder: &Builder<'_>, undo: &'a Scenario) -> Made<Case<'a>> {
-    let template = builder.template("undo-back")?;
+fn undo_back<'a>(
+    builder: &Builder<'_>,
+    undo: &'a Scenario,
+    name: &str,
+    fault: Option<&str>,
+) -> Made<Case<'a>> {
+    let mut template = builder.template(name)?;
     let in_place = |nth: &u32| -> Made<bool> {
         copy_folder(&undo.template.folder, &template.folder)?;
         interrupted(&template, UNDO, *nth, Way::Back)?;
@@ -267,6 +277,9 @@ fn undo_back<'a>(builder: &Builder<'_>, undo: &'a Scenario) -> Made<Case<'a>> {
     };
     if !(4..60).rev().any(|nth| in_place(&nth).unwrap_or(false)) {
         return Err("no undo could be cut off behind a database and its log".into());
+    }
+    if let Some(fault) = fault {
+        template.arm(fault);
     }
     let (old, new) = (undo.old.clone(), undo.new.clone());
     let scratch = builder.scratch();
@@ -280,9 +293,39 @@ fn undo_back<'a>(builder: &Builder<'_>, undo: &'a Scenario) -> Made<Case<'a>> {
         require(&State::read(&place.data(), &scratch), &old, "after the recovery")
     };
     Ok(Case {
-        name: "undo-back".into(),
+        name: name.into(),
         template,
         words: "recover".into(),
+        settle: as_it_is,
+        judge: Box::new(judge),
+    })
+}
+
+/// A database and its log that are put back are the very files that were kept.
+fn undo_exactly<'a>(builder: &Builder<'_>, undo: &'a Scenario) -> Made<Case<'a>> {
+    let template = builder.template("undo-exactly")?;
+    copy_folder(&undo.template.folder, &template.folder)?;
+    let areas = template.data().join(".piton/undo");
+    let area = names(&areas).pop().ok_or("nothing can be undone")?;
+    let tree = areas.join(area).join("tree");
+    let read = |folder: &Path| ["app.db", "app.db-wal"].map(|it| fs::read(folder.join(it)).ok());
+    let kept = read(&tree);
+    if kept.iter().any(Option::is_none) {
+        return Err("what can be undone has no log".into());
+    }
+    let judge = move |place: &Project, ended: &Ended| -> Judged {
+        match ended.code {
+            Some(0) if read(&place.data()) != kept => {
+                Err("it was undone, and other files than the kept ones are there".into())
+            }
+            Some(0) => Ok(()),
+            _ => run(place, "recover", 0).map(drop),
+        }
+    };
+    Ok(Case {
+        name: "undo-exactly".into(),
+        template,
+        words: UNDO.into(),
         settle: as_it_is,
         judge: Box::new(judge),
     })

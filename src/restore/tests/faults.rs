@@ -46,11 +46,7 @@ fn a_restore_that_dies_at_any_call_is_wholly_done_or_never_happened() {
 /// On a file system that has no hard links.
 #[test]
 fn a_restore_without_links_that_dies_at_any_call_is_wholly_done_or_never_happened() {
-    let no_links = || {
-        for point in ["keep", "keep-later", "back-keep"] {
-            arm_also_here(point, 1, Fault::Refuse(libc::EPERM));
-        }
-    };
+    let no_links = || refuse(&LINKS);
     let (place, backup) = changed();
     let old = state(&place.data);
     no_links();
@@ -192,7 +188,13 @@ fn at_no_call_of_an_undo_is_a_database_without_its_log() {
 }
 
 /// Where files get second names.
-const LINKS: [&str; 5] = ["keep", "keep-later", "back-keep", "folded-next", "pair-keep"];
+const LINKS: [&str; 7] =
+    ["keep", "keep-later", "back-keep", "folded-next", "pair-keep", "displace-keep", "folded-keep"];
+
+/// From here on they get none, as on a file system that has none.
+fn refuse(links: &[&str]) {
+    links.iter().for_each(|point| arm_also_here(point, 1, Fault::Refuse(libc::EPERM)));
+}
 
 /// With a log that a crash has left, of which the very files are kept.
 #[test]
@@ -211,8 +213,7 @@ fn a_restore_with_few_links_over_a_left_log_that_dies_at_any_call_loses_nothing(
 }
 
 fn over_a_left_log_that_dies(refused: &[&str]) {
-    let no_links =
-        || refused.iter().for_each(|point| arm_also_here(point, 1, Fault::Refuse(libc::EPERM)));
+    let no_links = || refuse(refused);
     let mut results = [0, 0];
     for nth in 1.. {
         let (place, backup) = left_log();
@@ -258,9 +259,7 @@ fn a_restore_without_links_that_fails_goes_back() {
             let (place, backup) = changed();
             let old = state(&place.data);
             disarm();
-            for point in ["keep", "keep-later", "back-keep"] {
-                arm_also_here(point, 1, Fault::Refuse(libc::EPERM));
-            }
+            refuse(&LINKS);
             arm_also_here(point, nth, Fault::Error(5));
             let result = restore(&place, &backup);
             if disarm() {
@@ -290,9 +289,7 @@ fn a_restore_without_links_over_a_left_log_that_fails_goes_back() {
                 let (old, _) = changed();
                 let old = without(state(&old.data));
                 disarm();
-                for point in refused {
-                    arm_also_here(point, 1, Fault::Refuse(libc::EPERM));
-                }
+                refuse(refused);
                 arm_also_here(point, nth, Fault::Error(5));
                 let result = restore(&place, &backup);
                 if disarm() {
