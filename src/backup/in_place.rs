@@ -191,11 +191,22 @@ impl<'scope, 'env> Reading<'scope, 'env> {
     fn look(&mut self) -> Result<()> {
         if self.copy.is_none() && self.live.wanted.is_so(&self.live.file) {
             let Live { file, length, absolute, target, .. } = self.live;
+            if let Some(checking) = &self.checking {
+                // It would begin anew anyway, and takes a core from the copy that a writer waits for.
+                checking.stop();
+            }
             copy::copy_held((file, absolute), target, *length)?;
             if let Some(checking) = self.checking.take() {
-                checking.stop();
-                // The end of its transaction is what writers wait for.
-                drop(checking.end()?);
+                let (connection, _) = checking.end()?;
+                // A check that stops ends no transaction; had it, the copy would be worth nothing.
+                if connection.is_autocommit() {
+                    let path = absolute.display();
+                    return Err(Error::Internal(format!(
+                        "`{path}` was let go while it was copied"
+                    )));
+                }
+                // The end of the transaction is what writers wait for.
+                drop(connection);
             }
             self.copy = Some(disk::open_to_read(target)?);
             let connection = store::open_copy(target)?;
