@@ -19,7 +19,7 @@ use std::{fs::File, path::Path, thread, time::Duration};
 /// What every copy has in its header (SQLite file format, 1.3), as offsets and numbers of 4 bytes: change
 /// counter, schema cookie, version-valid-for, and the version of the library. The counters tell a process that
 /// its cached pages are old, and nobody has cached a copy.
-pub(super) fn header() -> [(u64, u32); 4] {
+fn header() -> [(u64, u32); 4] {
     let version = u32::try_from(rusqlite::version_number()).unwrap_or_default();
     [(24, 1), (40, 1), (92, 1), (96, version)]
 }

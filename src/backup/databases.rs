@@ -1,7 +1,9 @@
 //! Archiving the databases of a data directory, those first whose writers wait for it.
 
 use super::{
-    Pinned, Request, Tree, copy,
+    Pinned, Request, Tree,
+    checking::archive_copy,
+    copy,
     cut::Journal,
     distinct, dressed,
     in_place::{self, Place},
@@ -64,7 +66,7 @@ pub(super) fn archive(
         let others = others(&path);
         for path in [path].into_iter().chain(others) {
             let attributes = attributes(&path)?;
-            records.push(in_place::archive_copy(&copy, request, (path, attributes), draft)?);
+            records.push(archive_copy(&copy, request, (path, attributes), draft)?);
         }
         Ok(freeing.remove("copy-remove", &copy)?)
     };
@@ -106,7 +108,7 @@ pub(super) fn archive_copies(
     let archive = |(path, found): (&StoredPath, &super::scan::Found)| {
         let copy = path.below(root);
         let attributes = dressed(found, &copy)?;
-        in_place::archive_copy(&copy, request, (path.clone(), attributes), draft)
+        archive_copy(&copy, request, (path.clone(), attributes), draft)
     };
     tree.databases.iter().map(archive).collect()
 }

@@ -2,9 +2,9 @@
 //!
 //! A read transaction on a database with a rollback journal keeps its file as it is, but for writers that
 //! wait. So nothing is copied at first; once a writer comes, the file is copied, the writer goes on, and so
-//! does the backup, with the copy. A writer waits as long as if there were a copy from the beginning.
+//! does the backup, with the copy. A writer that comes waits for the copy, as it would for one made at once.
 
-use super::{Request, copy, cut::Pinned};
+use super::{Request, checking::Checking, copy, cut::Pinned};
 use crate::{
     Error, Result,
     database::Wanted,
@@ -18,11 +18,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, Scope, ScopedJoinHandle},
+    thread::{self, Scope},
     time::Duration,
 };
 
@@ -30,8 +26,6 @@ use std::{
 pub(super) const LARGE: u64 = 32 << 20;
 /// Between two looks for a writer while a check goes on.
 const PAUSE: Duration = Duration::from_millis(1);
-/// Steps of SQLite's virtual machine, and pages of a check, between two looks whether to stop.
-const STEPS: i32 = 1000;
 
 /// A database to which nobody can write.
 pub(super) struct Held {
@@ -106,69 +100,6 @@ pub(super) fn archive(
     Ok(DatabaseRecord { path, attributes, size: live.length, sha256, facts, position })
 }
 
-/// Checks a copy and archives it, both at once: the one keeps a core busy, the other a disk.
-///
-/// # Errors
-/// [`crate::error::DatabaseError`] where it is damaged, with the path that it is a copy of; the system's.
-pub(super) fn archive_copy(
-    copy: &Path,
-    request: &Request<'_>,
-    (path, attributes): (StoredPath, Attributes),
-    draft: &mut Draft<'_>,
-) -> Result<DatabaseRecord> {
-    let shown = path.below(request.data);
-    let mut file = disk::open_to_read(copy)?;
-    let size = file.metadata().map_err(disk::failed("read", copy))?.len();
-    let (checked, sha256) = thread::scope(|scope| {
-        let checking = Checking::begin(scope, store::open_copy(copy)?, &shown);
-        let digest = draft.add_database(&path, &attributes, size, (copy, &mut file));
-        if digest.is_err() {
-            checking.stop();
-        }
-        Ok::<_, Error>((checking.end()?, digest?))
-    })?;
-    let (connection, facts) = checked;
-    let position = (request.inspect)(&connection, path.as_path());
-    Ok(DatabaseRecord { path, attributes, size, sha256, facts: facts?, position })
-}
-
-type Checked = (Connection, Result<DatabaseFacts>);
-
-/// The check of a database, by a thread of its own.
-struct Checking<'scope> {
-    thread: ScopedJoinHandle<'scope, Checked>,
-    stop: Arc<AtomicBool>,
-}
-
-impl<'scope> Checking<'scope> {
-    fn begin<'env: 'scope>(
-        scope: &'scope Scope<'scope, 'env>,
-        mut connection: Connection,
-        shown: &'env Path,
-    ) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let check = move || {
-            let look = move || stopped.load(Ordering::Relaxed);
-            let facts = connection
-                .progress_handler(STEPS, Some(look))
-                .map_err(|error| crate::database::failed("check", shown)(error).into())
-                .and_then(|()| store::facts(&connection, shown));
-            (connection, facts)
-        };
-        Self { thread: scope.spawn(check), stop }
-    }
-
-    /// Makes it end soon, with an error or with facts that nobody should take for any.
-    fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-
-    fn end(self) -> Result<Checked> {
-        self.thread.join().map_err(|_| Error::Internal("checking a database panicked".into()))
-    }
-}
-
 /// The content of a database that is held, as a copy of it would have it.
 struct Reading<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
@@ -219,7 +150,7 @@ impl<'scope, 'env> Reading<'scope, 'env> {
     fn end(mut self, digest: Result<Digest>) -> Result<(Connection, DatabaseFacts, Digest)> {
         let ended =
             digest.map_err(|error| self.failure.take().unwrap_or(error)).and_then(|digest| {
-                while self.checking.as_ref().is_some_and(|it| !it.thread.is_finished()) {
+                while self.checking.as_ref().is_some_and(|it| !it.is_over()) {
                     self.look()?;
                     thread::sleep(PAUSE);
                 }

@@ -2,6 +2,7 @@
 //!
 //! The caller holds the data directory's lock and has no connection to any database in it.
 
+mod checking;
 mod copies;
 mod copy;
 mod cut;

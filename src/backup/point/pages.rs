@@ -117,14 +117,7 @@ impl Pair<'_> {
         let (new, old) = (&mut new[..size(self.length)], &mut old[..size(self.compared)]);
         self.source.read_exact_at(new, at).map_err(failed("read", live))?;
         self.target.read_exact_at(old, at).map_err(failed("read", copy))?;
-        if at == 0 {
-            for (offset, number) in copy::header() {
-                let offset = offset as usize;
-                if let Some(field) = new.get_mut(offset..offset + 4) {
-                    field.copy_from_slice(&number.to_be_bytes());
-                }
-            }
-        }
+        copy::dress(new, at);
         if new == old {
             return Ok(());
         }
