@@ -133,6 +133,11 @@ pub fn concerns(point: &Point, folder: &Path) -> bool {
     !name(point).is_empty() && paths(point).iter().any(inside)
 }
 
+/// Whether the call is about this very file.
+pub fn is_about(point: &Point, file: &Path) -> bool {
+    paths(point).iter().any(|path| path == file)
+}
+
 /// The path that a call asks about, where it does nothing but ask.
 pub fn looked_at(point: &Point) -> Option<String> {
     match name(point) {

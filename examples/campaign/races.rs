@@ -1,6 +1,7 @@
 //! Locks, and looking for who holds a database: what one process does while another is at work.
 
 use crate::{
+    calls,
     cases::{Builder, copies, deploys},
     files::names,
     holder::{DATABASES, Habit, Service},
@@ -10,10 +11,13 @@ use crate::{
     setup::{self, Made},
     tracer::{Moment, Then},
 };
+use piton::rusqlite::{Connection, ErrorCode};
 use std::{fs, path::Path, time::Duration};
 
 /// Trials beside a service of each kind.
 const TRIALS: u32 = 12;
+/// Where the rollback point of a deploy lies among the backups (docs/deploy.md).
+const POINT: &str = ".point";
 /// How long a service may take that nobody keeps out.
 const LIMIT: Duration = Duration::from_secs(3);
 
@@ -30,6 +34,7 @@ pub fn notices(label: &str, fault: &str, piton: &Project, folder: &Path) -> Made
         "hold.take" => let_in(&mutant, folder)?,
         "deploy-lock.take" => second_deploy(&mutant, folder)?,
         "offsite-lock.take" => second_copying(&mutant, folder)?,
+        "point-lock.take" => written_while_copied(&mutant, folder)?,
         _ => None,
     };
     Ok(noticed.map(|what| format!("race: {what}")))
@@ -38,8 +43,12 @@ pub fn notices(label: &str, fault: &str, piton: &Project, folder: &Path) -> Made
 /// That none of these finds anything where nothing is missing.
 pub fn notice_nothing(piton: &Project, folder: &Path) -> Made<()> {
     let service = service::notices(piton, TRIALS, folder)?;
-    let others =
-        [let_in(piton, folder)?, second_deploy(piton, folder)?, second_copying(piton, folder)?];
+    let others = [
+        let_in(piton, folder)?,
+        second_deploy(piton, folder)?,
+        second_copying(piton, folder)?,
+        written_while_copied(piton, folder)?,
+    ];
     match service.into_iter().chain(others.into_iter().flatten()).next() {
         Some(what) => Err(what.into()),
         None => Ok(()),
@@ -90,6 +99,36 @@ fn second_copying(mutant: &Project, folder: &Path) -> Made<Option<String>> {
     let template = copies::project(&Builder { piton: mutant, folder }, name, "")?;
     let disk = template.folder.join("disk");
     refused(&template, ["backups sync", "backups sync"], &|| !names(&disk).is_empty())
+}
+
+/// While the rollback point of a deploy is compared with a database, nobody writes to that.
+fn written_while_copied(mutant: &Project, folder: &Path) -> Made<Option<String>> {
+    let name = "written-while-copied";
+    let template = mutant.at(&folder.join("cases").join(name));
+    fresh(&template)?;
+    let template = deploys::deployable(&Builder { piton: mutant, folder }, name)?;
+    let copy = template.backups().join(POINT).join("data/app.db");
+    let mut written = None;
+    template.traced("deploy --release b", &mut |point| {
+        let reads = calls::name(point) == "pread64" && calls::is_about(point, &copy);
+        if written.is_none() && point.moment == Moment::Before && reads {
+            written = Some(write_at_once(&template.data().join("app.db")));
+        }
+        Then::Go
+    })?;
+    match written {
+        None => Err("the deploy never compared its rollback point".into()),
+        Some(Err(error)) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(None),
+        Some(Err(error)) => Err(error.into()),
+        Some(Ok(())) => Ok(Some("a database was written while its copy was compared".into())),
+    }
+}
+
+/// Writes a row, or is refused without waiting.
+fn write_at_once(database: &Path) -> piton::rusqlite::Result<()> {
+    let connection = Connection::open(database)?;
+    connection.busy_timeout(Duration::ZERO)?;
+    connection.execute_batch("INSERT INTO items DEFAULT VALUES")
 }
 
 /// From the moment at which one command holds something, another one is refused.

@@ -194,6 +194,25 @@ pub enum RestoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The note of a restore into open databases, which stopped in the middle, cannot be read.
+    #[error(
+        "a restore into open databases stopped in the middle, and its note `{}` cannot be read: {reason}",
+        path.display()
+    )]
+    BadHotNote {
+        /// The note.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The record of a restore that ended cannot be read.
+    #[error("the record `{}` of an earlier restore cannot be read: {reason}", path.display())]
+    BadRecord {
+        /// The record.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A step failed, and the old state was put back.
     #[error("the restore failed and the data is as before: {cause}")]
     RolledBack {
@@ -247,7 +266,9 @@ impl RestoreError {
             Self::NothingToUndo { .. } | Self::UndoHot { .. } => Kind::Refused,
             Self::RolledBack { cause } if cause.kind() == Kind::InUse => Kind::InUse,
             Self::RolledBack { .. } => Kind::Failed,
+            Self::BadRecord { .. } => Kind::Failed,
             Self::BadJournal { .. }
+            | Self::BadHotNote { .. }
             | Self::Interrupted
             | Self::Stuck { .. }
             | Self::HalfHot { .. }
@@ -306,6 +327,16 @@ impl RestoreError {
             Self::BadJournal { .. } => {
                 Some("the old files lie beside it in `undo`; move the journal away to go on".into())
             }
+            Self::BadHotNote { .. } => Some(
+                "some databases may be new and others old: restore all from one backup; `piton backups` \
+                 lists them, and the latest of reason `safety` has the state before"
+                    .into(),
+            ),
+            Self::BadRecord { path, .. } => Some(format!(
+                "the files that it replaced lie in `{}`; `piton backups` lists the safety backup of \
+                 the same state",
+                path.with_file_name("tree").display()
+            )),
             Self::RolledBack { cause } => cause.hint(),
             Self::Stuck { .. } => Some(
                 "mend the cause and run `piton recover`: it finishes the restore or puts all back"

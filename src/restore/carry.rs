@@ -196,10 +196,13 @@ fn compare(
 
 /// Removes the undo areas before this one, as far as a safety backup holds the same.
 fn remove_older(area: &Area, id: &BackupId, observer: &dyn Observer) {
-    let older = area.records().unwrap_or_default().into_iter();
-    for record in older.filter(|record| record.id < *id && record.safety.is_some()) {
+    let remove = |older: &BackupId| match area.read_record(older)? {
+        Some(record) if record.safety.is_some() => remove_undo(area, older),
+        _ => Ok(()),
+    };
+    for older in area.undo_areas().unwrap_or_default().iter().filter(|older| *older < id) {
         // It only takes room: a failure is said and is no failure of the restore.
-        if let Err(error) = remove_undo(area, &record.id) {
+        if let Err(error) = remove(older) {
             observer.event(Event::Warning { text: error.to_string() });
         }
     }

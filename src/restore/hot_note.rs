@@ -95,9 +95,9 @@ pub(super) fn after_all(journal: &Journal, cause: &Error) -> Error {
     HotNote { done: journal.hot.len(), ..HotNote::new(journal) }.half(cause)
 }
 
-/// Removes the note: the data is whole again.
+/// Removes the note, whatever it holds: the data is whole again.
 pub(super) fn remove(area: &Area) -> Result<()> {
-    if read(area)?.is_some() {
+    if disk::exists(&path(area))? {
         disk::remove_file("hot-note-end", &path(area))?;
         disk::sync_folder("hot-note-sync", &area.private)?;
     }
@@ -113,7 +113,7 @@ pub(super) fn needed(area: &Area) -> Result<Vec<BackupId>> {
 /// Refuses where a restore into open databases stopped in the middle.
 ///
 /// # Errors
-/// [`RestoreError::HalfHot`], which says what is where.
+/// [`RestoreError::HalfHot`], which says what is where; [`RestoreError::BadHotNote`].
 pub fn require_whole(data: &Path) -> Result<()> {
     let area = Area::new(data);
     // Whoever may not look into the private folder may look at the data all the same.
@@ -129,13 +129,13 @@ pub fn require_whole(data: &Path) -> Result<()> {
 /// What takes the last restore back, where that went into open databases or stopped among them.
 ///
 /// # Errors
-/// [`RestoreError::BadJournal`]; the system's, with the path.
+/// [`RestoreError::BadHotNote`], [`RestoreError::BadRecord`]; the system's, with the path.
 pub fn last_hot(data: &Path) -> Result<Option<HotUndo>> {
     let area = Area::new(data);
     if let Some(HotNote { safety, only, .. }) = read(&area)? {
         return Ok(Some(HotUndo { safety, only }));
     }
-    let last = area.records()?.into_iter().next().filter(|last| !last.hot.is_empty());
+    let last = area.last_record()?.filter(|last| !last.hot.is_empty());
     Ok(last.map(|last| HotUndo { safety: last.safety, only: last.only }))
 }
 
@@ -148,7 +148,7 @@ fn read(area: &Area) -> Result<Option<HotNote>> {
         Err(error) => Err(disk::failed("read", &path)(error).into()),
         Ok(json) => serde_json::from_slice(&json)
             .map(Some)
-            .map_err(|error| RestoreError::BadJournal { path, reason: error.to_string() }.into()),
+            .map_err(|error| RestoreError::BadHotNote { path, reason: error.to_string() }.into()),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     lock::PRIVATE_FOLDER,
     store::{Attributes, BackupId, StoredPath},
 };
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -212,7 +213,7 @@ impl Area {
     /// # Errors
     /// [`RestoreError::BadJournal`]; the system's, with the path.
     pub(crate) fn read_journal(&self) -> Result<Option<Journal>> {
-        read(&self.journal())
+        read(&self.journal(), |path, reason| RestoreError::BadJournal { path, reason })
     }
 
     /// Makes the journal durable; from here on the restore is carried out, whatever happens.
@@ -245,16 +246,39 @@ impl Area {
         Ok(disk::sync_folder("journal-remove-sync", &self.private)?)
     }
 
-    /// The records of restores that ended, newest first.
+    /// The record of a restore that ended; none where its undo area is only half made or removed.
     ///
     /// # Errors
-    /// [`RestoreError::BadJournal`]; the system's, with the path.
-    pub(crate) fn records(&self) -> Result<Vec<Journal>> {
-        let mut records = Vec::new();
+    /// [`RestoreError::BadRecord`]; the system's, with the path.
+    pub(crate) fn read_record(&self, id: &BackupId) -> Result<Option<Journal>> {
+        let bad = |path, reason| RestoreError::BadRecord { path, reason };
+        read(&self.record(id), bad)
+    }
+
+    /// The record of the last restore that ended.
+    ///
+    /// # Errors
+    /// [`RestoreError::BadRecord`]; the system's, with the path.
+    pub(crate) fn last_record(&self) -> Result<Option<Journal>> {
         for id in self.undo_areas()? {
-            records.extend(read(&self.record(&id))?);
+            if let Some(record) = self.read_record(&id)? {
+                return Ok(Some(record));
+            }
         }
-        Ok(records)
+        Ok(None)
+    }
+
+    /// An id for a restore that begins: behind those of all that ended, also within one second or
+    /// where the clock was set back. Their order says which was the last.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub(super) fn new_id(&self, now: DateTime<Utc>, random: [u8; 3]) -> Result<BackupId> {
+        let id = BackupId::new(now, random);
+        Ok(match self.undo_areas()?.into_iter().next() {
+            Some(last) if id <= last => BackupId::new(last.taken() + TimeDelta::seconds(1), random),
+            _ => id,
+        })
     }
 
     /// The undo areas, newest first, also those without a record.
@@ -277,8 +301,8 @@ impl Area {
     }
 }
 
-fn read(path: &Path) -> Result<Option<Journal>> {
-    let bad = |reason: String| RestoreError::BadJournal { path: path.into(), reason };
+fn read(path: &Path, bad: fn(PathBuf, String) -> RestoreError) -> Result<Option<Journal>> {
+    let bad = |reason: String| bad(path.into(), reason);
     match fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(disk::failed("read", path)(error).into()),

@@ -13,6 +13,7 @@ mod holders;
 mod hot;
 mod hot_note;
 mod journal;
+mod logs;
 mod losses;
 mod lost;
 mod moves;

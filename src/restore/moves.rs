@@ -1,9 +1,8 @@
 //! The single steps of a transaction, each of which may find that it was done before.
 
-use super::journal::What;
 use crate::{
     Result,
-    database::{SIDE_SUFFIXES, side_file},
+    database::side_file,
     disk,
     store::{Attributes, Bare, dress},
 };
@@ -24,31 +23,6 @@ pub(super) fn move_entry(point: &'static str, from: &Path, to: &Path) -> Result<
         Some(there) if identity(&there) == identity(&found) => Ok(disk::remove_file(point, from)?),
         _ => Ok(disk::rename(point, from, to)?),
     }
-}
-
-pub(super) fn move_logs(point: &'static str, what: What, from: &Path, to: &Path) -> Result<()> {
-    if what == What::Database {
-        for suffix in SIDE_SUFFIXES {
-            move_entry(point, &side_file(from, suffix), &side_file(to, suffix))?;
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn has_logs(main: &Path) -> Result<bool> {
-    for suffix in SIDE_SUFFIXES {
-        if disk::find(&side_file(main, suffix))?.is_some_and(|found| !found.is_dir()) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-pub(super) fn remove_logs(point: &'static str, main: &Path) -> Result<()> {
-    for suffix in SIDE_SUFFIXES {
-        disk::remove_file(point, &side_file(main, suffix))?;
-    }
-    Ok(())
 }
 
 /// A folder that is not empty has something that is excluded, or came later: it stays. So does a

@@ -11,7 +11,8 @@
 
 use super::{
     journal::{Action, Area, Journal, What},
-    moves::{identity, move_entry, move_logs, parent, sync_up_to},
+    logs::move_logs,
+    moves::{identity, move_entry, parent, sync_up_to},
     raw::{self, Left},
     second_name::{Linked, give_link},
     transaction::Transaction,

@@ -86,7 +86,7 @@ pub(super) fn prepare(
     let left_out = left_out(request);
     let scope = scan::Scope { data: request.data, excluded, left_out: &left_out };
     let concerned = |path: &StoredPath| request.only.is_empty() || request.only.matches(path);
-    let id = BackupId::new(request.now, request.random);
+    let id = area.new_id(request.now, request.random)?;
     let mut journal = Journal::new(id, request.backup.id().clone(), "staging".into());
     let arranged = |hot: &[StoredPath]| -> Result<(scan::Tree, Vec<Action>)> {
         let live = scan::scan(scope)?;

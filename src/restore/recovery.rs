@@ -47,7 +47,7 @@ pub fn is_interrupted(data: &Path) -> bool {
 /// The backups that an interrupted restore still needs.
 ///
 /// # Errors
-/// [`RestoreError::BadJournal`]; the system's, with the path.
+/// [`RestoreError::BadJournal`], [`RestoreError::BadHotNote`]; the system's, with the path.
 pub fn needed_backups(data: &Path) -> Result<Vec<BackupId>> {
     let area = Area::new(data);
     let journal = area.read_journal()?;
@@ -125,7 +125,7 @@ pub fn recover(data: &Path, observer: &dyn Observer) -> Result<Option<Recovered>
 /// Puts back what the last restore replaced. That is a restore too, and can be undone.
 ///
 /// # Errors
-/// [`RestoreError::NothingToUndo`], [`RestoreError::UndoHot`], and those of
+/// [`RestoreError::NothingToUndo`], [`RestoreError::UndoHot`], [`RestoreError::BadRecord`], and those of
 /// [`carry_out`](super::carry_out).
 pub fn undo(
     data: &Path,
@@ -134,7 +134,7 @@ pub fn undo(
     observer: &dyn Observer,
 ) -> Result<Restored> {
     let area = Area::new(data);
-    let last = area.records()?.into_iter().next();
+    let last = area.last_record()?;
     let last = last.ok_or_else(|| RestoreError::NothingToUndo { data: data.into() })?;
     if !last.hot.is_empty() {
         let safety = last.safety.map(|id| id.to_string());
@@ -151,7 +151,7 @@ pub fn undo(
     }
     let kept = |path: &StoredPath| kept.contains(path);
     let staged = Path::new("undo").join(last.id.as_str()).join("tree");
-    let mut journal = Journal::new(BackupId::new(now, random), last.backup.clone(), staged);
+    let mut journal = Journal::new(area.new_id(now, random)?, last.backup.clone(), staged);
     journal.actions = last.actions.iter().rev().map(|action| action.reversed(kept)).collect();
     require_idle(data, &journal)?;
     let damaged = fold_all(data, journal.databases(), observer)?;

@@ -8,10 +8,8 @@ use super::{
     hold::Hold,
     is_absent,
     journal::{Action, Area, Journal, What},
-    moves::{
-        dress_folder, has_logs, identity, later_name, move_entry, move_logs, parent,
-        remove_if_empty, remove_logs, sync_up_to,
-    },
+    logs::{Pairs, move_logs, remove_logs},
+    moves::{dress_folder, identity, later_name, move_entry, parent, remove_if_empty, sync_up_to},
     second_name,
 };
 use crate::{Result, disk, store::StoredPath};
@@ -27,13 +25,6 @@ pub(super) struct Transaction<'a> {
     pub(super) journal: &'a Journal,
     /// What keeps others out of the databases meanwhile.
     pub(super) hold: &'a Hold,
-}
-
-/// Whether databases that are put in place by a single file are meant as well.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pairs {
-    With,
-    Without,
 }
 
 /// Where one entry is looked for.
@@ -247,28 +238,6 @@ impl Transaction<'_> {
         move_entry("place", &places.staged, &places.live)
     }
 
-    /// Where logs wait for databases that have their names already. They come when these are durable:
-    /// a log that comes alone would be taken for one of what was there before.
-    fn late_logs(
-        &self,
-        way: impl Fn(&Places) -> (&PathBuf, &PathBuf),
-        pairs: Pairs,
-    ) -> Result<Vec<(PathBuf, PathBuf)>> {
-        let mut late = Vec::new();
-        for action in &self.journal.actions {
-            let Action::Place { path, what: What::Database } = action else { continue };
-            if pairs == Pairs::Without && self.comes_as_pair(path) {
-                continue;
-            }
-            let places = self.places(path);
-            let (from, to) = way(&places);
-            if has_logs(from)? {
-                late.push((from.clone(), to.clone()));
-            }
-        }
-        Ok(late)
-    }
-
     /// Gives a file that goes its name in the undo area beforehand, so that later nothing but its old
     /// name has to go.
     fn keep_displaced(&self, path: &StoredPath) -> Result<()> {
@@ -290,26 +259,6 @@ impl Transaction<'_> {
             self.second_name(["back-keep", "back-keep-copy"], &places.live, &places.staged)?;
         }
         Ok(())
-    }
-
-    /// Moves the logs that lie beside a new file to its staged name.
-    fn keep_new_logs(&self, path: &StoredPath, what: What) -> Result<()> {
-        let places = &self.places(path);
-        let kept = disk::find(&places.undo)?.filter(|kept| !kept.is_dir());
-        let (staged, live) = (disk::find(&places.staged)?, disk::find(&places.live)?);
-        let is_new = match (staged, live, kept) {
-            (None, Some(live), None) => !live.is_dir(),
-            (Some(staged), Some(live), _) if identity(&staged) == identity(&live) => true,
-            (Some(_), Some(live), Some(kept)) if identity(&live) != identity(&kept) => {
-                !self.is_same(&places.live, &places.undo)?
-                    && self.is_same(&places.staged, &places.live)?
-            }
-            _ => false,
-        };
-        match is_new {
-            true => move_logs("back-new-log", what, &places.live, &places.staged),
-            false => Ok(()),
-        }
     }
 
     fn take_back(&self, path: &StoredPath) -> Result<()> {

@@ -219,6 +219,28 @@ fn a_healthy_release_stays_where_its_rollback_point_cannot_be_archived() {
 }
 
 #[test]
+fn a_rollback_point_that_turns_out_damaged_gives_way_to_the_backup_before_the_stop() {
+    let served = served();
+    let sandbox = &served.0;
+    let hook = "#!/bin/sh\nhead -c 4096 /dev/zero | tr '\\0' x |\n\
+        dd of=backups/.point/data/app.db bs=4096 seek=1 conv=notrunc status=none\n";
+    sandbox.write("hooks/before-archive", hook);
+    sandbox.write("hooks/after-archive", "#!/bin/sh\necho \"$PITON_BACKUP_ID\" > point\n");
+    // So that the copy is not the backup before the stop, which is verified already.
+    sandbox.write("hooks/before-stop", "#!/bin/sh\necho later > data/upload\n");
+    let ran = sandbox.run("deploy").success();
+    ran.says("was damaged already").says("from before the stop, is the last sound one");
+    assert!(has_email(sandbox) && is_up(sandbox));
+    let point = fs::read_to_string(sandbox.path("point")).unwrap();
+    sandbox.run(&format!("verify {}", point.trim())).success();
+    sandbox.run("verify --all").success();
+    assert!(!sandbox.exists("backups/.point"));
+    sandbox.run("deploy --status").success().says("from before the stop");
+    sandbox.run("deploy --rollback --yes").success();
+    assert!(!has_email(sandbox) && is_up(sandbox) && !sandbox.exists("data/upload"));
+}
+
+#[test]
 fn what_cannot_be_rolled_back_is_put_back_before_there_is_an_archive() {
     let served = served();
     let sandbox = &served.0;

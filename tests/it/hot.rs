@@ -89,3 +89,37 @@ fn where_it_is_killed_among_them_it_is_said_what_is_what() {
         }
     }
 }
+
+#[test]
+fn a_note_that_cannot_be_read_says_what_to_type() {
+    let (sandbox, id, services) = served();
+    sandbox.run(&format!("restore {id} --hot --yes")).success();
+    sandbox.write("data/.piton/hot.json", "{ half a no");
+    for words in ["status", "recover", "restore --undo --yes"] {
+        let ran = sandbox.run(words).code(7);
+        ran.says("stopped in the middle").says("restore all from one backup");
+    }
+    // What it says can be typed, and ends it.
+    sandbox.run("backups").success().says("safety");
+    sandbox.run(&format!("restore {id} --hot --yes")).success();
+    assert_eq!(counts(&services), [2, 1]);
+    sandbox.run("status").success();
+}
+
+#[test]
+fn a_record_that_cannot_be_read_says_where_the_files_are() {
+    let sandbox = Sandbox::with_users();
+    let id = sandbox.back_up();
+    let restore = format!("restore {id} --yes");
+    sandbox.execute("app.db", "INSERT INTO users (name) VALUES ('cy')");
+    sandbox.run(&restore).success();
+    let area = std::fs::read_dir(sandbox.path("data/.piton/undo")).unwrap().next().unwrap();
+    let area = area.unwrap().path();
+    std::fs::write(area.join("record.json"), "{").unwrap();
+    let ran = sandbox.run("restore --undo --yes").code(5).says("cannot be read");
+    ran.says(&format!("{}/tree", area.file_name().unwrap().to_str().unwrap()));
+    // The next restore has a record of its own, and says that it left the other.
+    sandbox.execute("app.db", "INSERT INTO users (name) VALUES ('di')");
+    sandbox.run(&restore).success().says("of an earlier restore cannot be read");
+    sandbox.run("restore --undo --yes").success();
+}

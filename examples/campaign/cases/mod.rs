@@ -3,6 +3,7 @@
 pub mod copies;
 pub mod deploys;
 mod files;
+mod logs;
 mod restores;
 
 use crate::{

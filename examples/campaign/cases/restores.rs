@@ -1,7 +1,7 @@
 //! Restores that do more than put everything back: rows saved, open databases written into, files
 //! that somebody replaced meanwhile, a file system without links.
 
-use super::{Builder, Judged, as_it_is, of_scenario, require, run};
+use super::{Builder, Judged, as_it_is, logs, of_scenario, require, run};
 use crate::{
     files::{copy_folder, names},
     hunt::Case,
@@ -30,16 +30,11 @@ pub(super) fn all<'a>(builder: &Builder<'_>, scenarios: &'a [Scenario]) -> Made<
             format!("restore {id} --yes --only uploads/a.txt"),
         )?,
         hot(builder, &lived, &id)?,
-        orphaned(builder, &lived, &id)?,
-        served(builder, &lived, &id)?,
         replaced_meanwhile(builder, &lived, &id, "later", None)?,
         replaced_meanwhile(builder, &lived, &id, "later-no-links", Some(NO_LINKS))?,
     ];
     all.extend(damaged(builder, &lived, &id)?);
-    let undo = scenarios.iter().find(|it| it.name == "undo").expect("it is one of them");
-    all.push(undo_back(builder, undo, "undo-back", None)?);
-    all.push(undo_back(builder, undo, "undo-back-few-links", Some("pair-keep:1:1+"))?);
-    all.push(undo_exactly(builder, undo)?);
+    all.extend(logs::all(builder, scenarios, &lived, &id)?);
     for name in ["restore", "recover-late"] {
         let scenario = scenarios.iter().find(|it| it.name == name).expect("it is one of them");
         let name = format!("{name}-no-links");
@@ -201,6 +196,10 @@ fn damaged<'a>(builder: &Builder<'_>, lived: &Project, id: &str) -> Made<Vec<Cas
         let (old, undoes) = (old.clone(), words == UNDO);
         let goes_forward = words != "recover";
         let judge = move |place: &Project, ended: &Ended| -> Judged {
+            let met = read(place);
+            if met[0].is_some() && met[0] != old[0] && met[1] == old[1] {
+                return Err(format!("`{}` lies beside another database", SIDES[1]));
+            }
             run(place, "recover", 0)?;
             let found = read(place);
             let is_old = found[0] == old[0];
@@ -224,7 +223,7 @@ fn damaged<'a>(builder: &Builder<'_>, lived: &Project, id: &str) -> Made<Vec<Cas
     Ok(all)
 }
 
-const UNDO: &str = "restore --undo --yes";
+pub(super) const UNDO: &str = "restore --undo --yes";
 
 /// The journal of a database that can be read is of no use, and may go.
 fn as_it_was(found: &[Option<Vec<u8>>], old: &[Option<Vec<u8>>]) -> Judged {
@@ -232,128 +231,6 @@ fn as_it_was(found: &[Option<Vec<u8>>], old: &[Option<Vec<u8>>]) -> Judged {
         Some(at) => Err(format!("`{}` is not as it was", SIDES[at])),
         None => Ok(()),
     }
-}
-
-/// A log whose database went after a restore was cut off does not lie beside the new one.
-fn orphaned<'a>(builder: &Builder<'_>, lived: &Project, id: &str) -> Made<Case<'a>> {
-    let template = builder.template("orphan")?;
-    copy_folder(&lived.folder, &template.folder)?;
-    interrupted(&template, &format!("restore {id} --yes"), 2, Way::Forward)?;
-    fs::remove_file(template.data().join("notes.db"))?;
-    template.write("data/notes.db-wal", "the log of what is gone")?;
-    let judge = move |place: &Project, _: &Ended| -> Judged {
-        run(place, "recover", 0)?;
-        let left = fs::metadata(place.data().join("notes.db-wal")).map_or(0, |it| it.len());
-        match (left, place.data().join("notes.db").exists()) {
-            (0, true) => Ok(()),
-            (_, false) => Err("the new database is not there".into()),
-            _ => Err("an old log lies beside the new database".into()),
-        }
-    };
-    Ok(Case {
-        name: "orphan".into(),
-        template,
-        words: "recover".into(),
-        settle: as_it_is,
-        judge: Box::new(judge),
-    })
-}
-
-/// An undo that goes back when a database and its log are in place again: whoever opens the database
-/// meets the one of before or the one of after, and in the end that of before.
-fn undo_back<'a>(
-    builder: &Builder<'_>,
-    undo: &'a Scenario,
-    name: &str,
-    fault: Option<&str>,
-) -> Made<Case<'a>> {
-    let mut template = builder.template(name)?;
-    let in_place = |nth: &u32| -> Made<bool> {
-        copy_folder(&undo.template.folder, &template.folder)?;
-        interrupted(&template, UNDO, *nth, Way::Back)?;
-        let journal = fs::read_to_string(template.data().join(".piton/restore.json"))?;
-        let goes_back = journal.replace(' ', "").contains("\"direction\":\"back\"");
-        Ok(goes_back && template.data().join("app.db-wal").exists())
-    };
-    if !(4..60).rev().any(|nth| in_place(&nth).unwrap_or(false)) {
-        return Err("no undo could be cut off behind a database and its log".into());
-    }
-    if let Some(fault) = fault {
-        template.arm(fault);
-    }
-    let (old, new) = (undo.old.clone(), undo.new.clone());
-    let scratch = builder.scratch();
-    let judge = move |place: &Project, _: &Ended| -> Judged {
-        let found = State::read(&place.data(), &scratch);
-        let app = |state: &State| state.entries.get("app.db").map(|it| it.1.clone());
-        if app(&found) != app(&old) && app(&found) != app(&new) {
-            return Err(format!("`app.db` is neither old nor new: {:?}", app(&found)));
-        }
-        run(place, "recover", 0)?;
-        require(&State::read(&place.data(), &scratch), &old, "after the recovery")
-    };
-    Ok(Case {
-        name: name.into(),
-        template,
-        words: "recover".into(),
-        settle: as_it_is,
-        judge: Box::new(judge),
-    })
-}
-
-/// A database and its log that are put back are the very files that were kept.
-fn undo_exactly<'a>(builder: &Builder<'_>, undo: &'a Scenario) -> Made<Case<'a>> {
-    let template = builder.template("undo-exactly")?;
-    copy_folder(&undo.template.folder, &template.folder)?;
-    let areas = template.data().join(".piton/undo");
-    let area = names(&areas).pop().ok_or("nothing can be undone")?;
-    let tree = areas.join(area).join("tree");
-    let read = |folder: &Path| ["app.db", "app.db-wal"].map(|it| fs::read(folder.join(it)).ok());
-    let kept = read(&tree);
-    if kept.iter().any(Option::is_none) {
-        return Err("what can be undone has no log".into());
-    }
-    let judge = move |place: &Project, ended: &Ended| -> Judged {
-        match ended.code {
-            Some(0) if read(&place.data()) != kept => {
-                Err("it was undone, and other files than the kept ones are there".into())
-            }
-            Some(0) => Ok(()),
-            _ => run(place, "recover", 0).map(drop),
-        }
-    };
-    Ok(Case {
-        name: "undo-exactly".into(),
-        template,
-        words: UNDO.into(),
-        settle: as_it_is,
-        judge: Box::new(judge),
-    })
-}
-
-/// A log that somebody has left beside a new file does not lie beside the old one that comes back.
-fn served<'a>(builder: &Builder<'_>, lived: &Project, id: &str) -> Made<Case<'a>> {
-    let template = builder.template("back-served")?;
-    copy_folder(&lived.folder, &template.folder)?;
-    interrupted(&template, &format!("restore {id} --yes"), 2, Way::BackLate)?;
-    template.write("data/app.db-wal", "the log of what is new")?;
-    let old = builder.state(lived);
-    let scratch = builder.scratch();
-    let judge = move |place: &Project, _: &Ended| -> Judged {
-        run(place, "recover", 0)?;
-        // Before anybody opens the database, who would remove it.
-        if fs::metadata(place.data().join("app.db-wal")).is_ok_and(|it| it.len() > 0) {
-            return Err("the log of the new database lies beside the old one".into());
-        }
-        require(&State::read(&place.data(), &scratch), &old, "after the recovery")
-    };
-    Ok(Case {
-        name: "back-served".into(),
-        template,
-        words: "recover".into(),
-        settle: as_it_is,
-        judge: Box::new(judge),
-    })
 }
 
 /// What somebody put in the place of a file after a restore was cut off is kept as well.

@@ -158,6 +158,24 @@ fn rows(path: &Path) -> i64 {
 }
 
 #[test]
+fn an_undo_takes_the_last_one_back_whatever_the_clock_says() {
+    // Within one second chance would decide; and a clock may be set back.
+    for later in [TimeDelta::zero(), TimeDelta::hours(-5), TimeDelta::seconds(1)] {
+        let (place, backup) = changed();
+        let none = Filter::default();
+        let first = Request { random: [0xff; 3], ..request(&place, &backup, &none) };
+        carry_out(&first, &Silent).unwrap();
+        fs::write(place.data.join("kept.txt"), "between").unwrap();
+        let between = state(&place.data);
+        let second = Request { now: now() + later, ..request(&place, &backup, &none) };
+        carry_out(&second, &Silent).unwrap();
+        assert_ne!(state(&place.data), between);
+        undo(&place.data, now() + later, [0; 3], &Silent).unwrap();
+        assert_eq!(state(&place.data), between);
+    }
+}
+
+#[test]
 fn a_restore_brings_back_everything_and_can_be_undone() {
     let (place, backup) = changed();
     let before = state(&place.data);
