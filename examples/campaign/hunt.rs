@@ -52,6 +52,8 @@ pub struct Recording {
     /// How often it came to the step.
     pub met: u32,
     pictures: Vec<Picture>,
+    /// In which order they are looked at; some come twice.
+    order: Vec<usize>,
 }
 
 struct Picture {
@@ -76,6 +78,24 @@ enum Kind {
     Ended,
     Cut,
     Chance,
+}
+
+/// Of each kind the nearest to the step and some from far behind it in turn: what a step has kept may
+/// be needed at once, or only when all else has been done.
+fn near_and_far(pictures: &[Picture]) -> Vec<usize> {
+    let mut order = Vec::new();
+    for kind in [Kind::Ended, Kind::Cut, Kind::Chance] {
+        let begin = pictures.partition_point(|it| it.kind < kind);
+        let end = pictures.partition_point(|it| it.kind <= kind);
+        let count = end - begin;
+        // The digits of 0, 1, 2, … backwards: always the middle of what was left out longest.
+        let digits = usize::BITS - count.leading_zeros();
+        let backwards = |it: usize| it.reverse_bits().unbounded_shr(usize::BITS - digits);
+        let far = (0..1_usize << digits).map(backwards).filter(|it| *it < count);
+        let near = 0..count;
+        order.extend(near.zip(far).flat_map(|(near, far)| [begin + near, begin + far]));
+    }
+    order
 }
 
 /// Where runs are watched.
@@ -113,7 +133,8 @@ impl Hunter<'_> {
         watch.take_all(&ended, Kind::Ended)?;
         let Watch { met, mut pictures, .. } = watch;
         pictures.sort_by_key(|it| (it.kind, it.distance));
-        Ok(Recording { met, pictures })
+        let order = near_and_far(&pictures);
+        Ok(Recording { met, pictures, order })
     }
 
     /// What of so many pictures shows that something is missing.
@@ -127,7 +148,7 @@ impl Hunter<'_> {
     ) -> Made<Option<String>> {
         let place = Project { folder: self.after(), ..case.mutant(fault) };
         let mut seen = HashSet::new();
-        for picture in &recording.pictures {
+        for picture in recording.order.iter().map(|at| &recording.pictures[*at]) {
             if kinds.leaves_out(picture.kind)
                 || !seen.insert((picture.image.key(), picture.ended.code))
             {

@@ -38,6 +38,10 @@ pub const ALL: &[Listed] = &[
     promises_nothing("offsite-note", WORTH_NOTHING),
     promises_nothing("offsite-note.sync", WORTH_NOTHING),
     promises_nothing("offsite-note.sync-folder", WORTH_NOTHING),
+    covered(
+        "point-note-sync@sync",
+        "`deploy-record`: nobody waits for what is removed, and the next deploy removes it first",
+    ),
     promises_nothing("prune-end@sync", "what comes back has a partial name, and is swept"),
     covered(
         "publish-manifest.sync-folder",
