@@ -25,7 +25,7 @@ pub(super) fn all<'a>(
     Ok(vec![
         orphaned(builder, lived, id)?,
         served(builder, lived, id)?,
-        going_back(builder, scenario("restore")?, lived)?,
+        going_back(builder, scenario("restore")?)?,
         undo_back(builder, undo, "undo-back", None)?,
         undo_back(builder, undo, "undo-back-few-links", Some("pair-keep:1:1+"))?,
         undo_exactly(builder, undo)?,
@@ -158,9 +158,9 @@ fn served<'a>(builder: &Builder<'_>, lived: &Project, id: &str) -> Made<Case<'a>
 
 /// A restore that fails at its very end: whoever opens a database on its way back meets the one of
 /// before or the one of after, with its log or without.
-fn going_back<'a>(builder: &Builder<'_>, restore: &'a Scenario, lived: &Project) -> Made<Case<'a>> {
+fn going_back<'a>(builder: &Builder<'_>, restore: &'a Scenario) -> Made<Case<'a>> {
     let mut template = builder.template("restore-goes-back")?;
-    copy_folder(&lived.folder, &template.folder)?;
+    copy_folder(&restore.template.folder, &template.folder)?;
     template.arm("transaction-sync:1:5");
     let whole = builder.whole(&template, &restore.words, 5)?;
     require(&builder.state(&whole), &restore.old, "after a restore that failed")?;
