@@ -11,7 +11,7 @@
 
 use super::{
     journal::{Action, Area, Journal, What},
-    logs::move_logs,
+    logs::{has_logs, move_logs},
     moves::{identity, move_entry, parent, sync_up_to},
     raw::{self, Left},
     second_name::{Linked, give_link},
@@ -167,11 +167,15 @@ impl Transaction<'_> {
         let mut pairs = Vec::new();
         for path in self.coming() {
             let places = self.places(path);
-            let (staged, live) = (disk::find(&places.staged)?, disk::find(&places.live)?);
-            if staged.is_none() && live.is_some() {
+            if disk::find(&places.live)?.is_none() {
+                continue;
+            }
+            if disk::find(&places.staged)?.is_none() {
                 self.second_name(["pair-keep", "pair-keep-copy"], &places.live, &places.staged)?;
             }
-            if are_one(&places.live, &places.staged)? || self.is_between(path)? {
+            // Its logs come before a pair and go after it, so they tell where it is; its second name
+            // may be a copy.
+            if !has_logs(&places.staged)? || self.is_between(path)? {
                 pairs.push((path, places));
             }
         }

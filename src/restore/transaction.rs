@@ -157,6 +157,8 @@ impl Transaction<'_> {
         for (from, to) in &late {
             move_logs("back-log", What::Database, from, to)?;
         }
+        // Before the folders go out of which files went to where they waited.
+        self.sync_staged("back-staged-sync")?;
         for action in actions.iter().rev() {
             match action {
                 Action::MakeFolder { path, .. } => {

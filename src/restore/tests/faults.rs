@@ -345,37 +345,91 @@ fn an_undo_that_dies_at_any_call_is_wholly_done_or_never_happened() {
         recover(&place.data, &Silent).unwrap();
         let found = state(&place.data);
         assert!(found == old || found == new, "call {nth}: {found:#?}");
+        // What was not put back is still kept.
+        if found == new {
+            undo(&place.data, now(), [0; 3], &Silent).unwrap();
+            assert_eq!(state(&place.data), old, "undone after call {nth}");
+        }
+    }
+}
+
+#[test]
+fn an_undo_that_fails_at_any_call_can_be_done_after_all() {
+    for nth in 1.. {
+        let (place, backup) = changed();
+        let old = state(&place.data);
+        restore(&place, &backup).unwrap();
+        let new = state(&place.data);
+        arm_here(ANY_POINT, nth, Fault::Error(libc::EIO));
+        let result = undo(&place.data, now(), [0; 3], &Silent);
+        if disarm() {
+            assert!(result.is_ok());
+            break;
+        }
+        recover(&place.data, &Silent).unwrap();
+        if state(&place.data) == new {
+            undo(&place.data, now(), [0; 3], &Silent).unwrap();
+        }
+        assert_eq!(state(&place.data), old, "call {nth}");
     }
 }
 
 /// What an undo puts back has a log of its own, which must not stay beside the other database.
 #[test]
 fn an_undo_over_a_left_log_that_dies_or_fails_at_any_call_is_wholly_done_or_never_happened() {
+    undo_over_what_a_crash_left(left_log, &[]);
+}
+
+#[test]
+fn an_undo_over_a_left_journal_that_dies_or_fails_at_any_call_is_wholly_done_or_never_happened() {
+    undo_over_what_a_crash_left(left_journal, &[]);
+}
+
+#[test]
+fn an_undo_with_few_links_over_a_left_log_is_wholly_done_or_never_happened() {
+    undo_over_what_a_crash_left(left_log, &["pair-keep"]);
+}
+
+#[test]
+fn an_undo_without_links_over_a_left_log_is_wholly_done_or_never_happened() {
+    undo_over_what_a_crash_left(left_log, &LINKS);
+}
+
+/// Where it never happened in the end, the very files are still kept.
+fn undo_over_what_a_crash_left(left: fn() -> (Place, Backup), refused: &[&str]) {
     let raw = |data: &Path| {
         let sides = ["app.db", "app.db-wal", "app.db-journal"];
         sides.map(|name| std::fs::read(data.join(name)).ok())
     };
     for fault in [Fault::Crash, Fault::Error(libc::EIO)] {
         for nth in 1.. {
-            let (place, backup) = left_log();
+            let (place, backup) = left();
             let old = raw(&place.data);
             restore(&place, &backup).unwrap();
             let new = raw(&place.data);
-            assert!(old[1].is_some() && new[1].is_none());
-            arm_here(ANY_POINT, nth, fault);
+            assert!(old[1..].iter().any(Option::is_some) && new[1..] == [None, None]);
+            refuse(refused);
+            arm_also_here(ANY_POINT, nth, fault);
             let result = undo(&place.data, now(), [0; 3], &Silent);
             if disarm() {
                 assert!(result.is_ok());
                 break;
             }
             if fault == Fault::Crash {
-                arm_here(ANY_POINT, nth % 7 + 1, Fault::Crash);
+                refuse(refused);
+                arm_also_here(ANY_POINT, nth % 7 + 1, Fault::Crash);
                 let _ = recover(&place.data, &Silent);
                 disarm();
             }
+            refuse(refused);
             recover(&place.data, &Silent).unwrap();
+            disarm();
             let found = raw(&place.data);
             assert!(found == old || found == new, "{fault:?} at call {nth}");
+            if found == new {
+                undo(&place.data, now(), [0; 3], &Silent).unwrap();
+                assert_eq!(raw(&place.data), old, "undone after {fault:?} at call {nth}");
+            }
         }
     }
 }
