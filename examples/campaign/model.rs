@@ -185,7 +185,8 @@ impl Model {
             (Node::Folder { mode, names: new }, Some(Node::Folder { names: old, .. })) => {
                 let mut names = old.clone();
                 for name in old.keys().chain(new.keys()) {
-                    if old.get(name) == new.get(name) || !choice.name(number, name, new.get(name)) {
+                    let change = Change { folder: number, old: old.get(name), new: new.get(name) };
+                    if change.old == change.new || !choice.name(name, &change) {
                         continue;
                     }
                     match new.get(name) {
@@ -219,10 +220,17 @@ impl Model {
     }
 }
 
+/// What a name in a folder stood for when that was synced, and what it stands for.
+struct Change<'a> {
+    folder: u64,
+    old: Option<&'a u64>,
+    new: Option<&'a u64>,
+}
+
 /// Says what of the changes that were not synced comes through.
 trait Choice {
     /// Whether a name in a folder is what it is now.
-    fn name(&mut self, folder: u64, name: &OsStr, now: Option<&u64>) -> bool;
+    fn name(&mut self, name: &OsStr, change: &Change<'_>) -> bool;
     /// What is in a file; nothing where it is what was synced.
     fn content(&mut self, file: u64, old: &Rc<[u8]>, new: &Rc<[u8]>) -> Option<Rc<[u8]>>;
 }
@@ -230,7 +238,7 @@ trait Choice {
 struct Lucky<'a>(&'a mut dyn FnMut() -> bool);
 
 impl Choice for Lucky<'_> {
-    fn name(&mut self, _: u64, _: &OsStr, _: Option<&u64>) -> bool {
+    fn name(&mut self, _: &OsStr, _: &Change<'_>) -> bool {
         (self.0)()
     }
 
@@ -263,17 +271,32 @@ impl Losing<'_> {
     fn find(&self, number: u64) -> Option<&Unsynced> {
         self.lost.iter().find(|it| it.number == number)
     }
+
+    /// Whether that something has come into a folder is lost.
+    fn loses_arrival(&self, number: u64) -> bool {
+        let comes = |names: &BTreeMap<OsString, u64>| names.values().any(|it| *it == number);
+        self.lost.iter().any(|lost| match (&lost.durable, &lost.then) {
+            (Node::Folder { names: durable, .. }, Node::Folder { names: then, .. }) => {
+                comes(then) && !comes(durable)
+            }
+            _ => false,
+        })
+    }
 }
 
 impl Choice for Losing<'_> {
-    fn name(&mut self, folder: u64, name: &OsStr, now: Option<&u64>) -> bool {
-        let Some(lost) = self.find(folder) else { return true };
+    fn name(&mut self, name: &OsStr, change: &Change<'_>) -> bool {
+        // A rename that is lost is so at both of its ends.
+        if change.new.is_none() && change.old.is_some_and(|it| self.loses_arrival(*it)) {
+            return false;
+        }
+        let Some(lost) = self.find(change.folder) else { return true };
         let (Node::Folder { names: durable, .. }, Node::Folder { names: then, .. }) =
             (&lost.durable, &lost.then)
         else {
             return true;
         };
-        let unchanged_since = then.get(name) == now && durable.get(name) != now;
+        let unchanged_since = then.get(name) == change.new && durable.get(name) != change.new;
         self.when == When::Then && !unchanged_since
     }
 

@@ -10,6 +10,7 @@ use crate::{
     setup::Made,
     state::State,
 };
+use piton::rusqlite::Connection;
 use std::{fs, path::Path};
 
 pub(super) fn all<'a>(
@@ -29,6 +30,7 @@ pub(super) fn all<'a>(
         undo_back(builder, undo, "undo-back", None)?,
         undo_back(builder, undo, "undo-back-few-links", Some("pair-keep:1:1+"))?,
         undo_exactly(builder, undo)?,
+        undo_stale(builder, lived, id)?,
     ])
 }
 
@@ -124,6 +126,37 @@ fn undo_exactly<'a>(builder: &Builder<'_>, undo: &'a Scenario) -> Made<Case<'a>>
     };
     Ok(Case {
         name: "undo-exactly".into(),
+        template,
+        words: UNDO.into(),
+        settle: as_it_is,
+        judge: Box::new(judge),
+    })
+}
+
+/// A log in which there is nothing for the database beside it: to open the two together writes
+/// nothing, so that only piton itself brings what it made of them to the disk.
+fn undo_stale<'a>(builder: &Builder<'_>, lived: &Project, id: &str) -> Made<Case<'a>> {
+    let template = builder.template("undo-stale-log")?;
+    copy_folder(&lived.folder, &template.folder)?;
+    Connection::open(template.data().join("app.db"))?.query_row(
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+        [],
+        |_| Ok(()),
+    )?;
+    template.write("data/app.db-wal", &"the log of nobody ".repeat(9))?;
+    template.run(&format!("restore {id} --yes"))?.expect(0, "the restore before an undo")?;
+    let (old, new) = (builder.state(&template), builder.state(&builder.whole(&template, UNDO, 0)?));
+    let scratch = builder.scratch();
+    let judge = move |place: &Project, ended: &Ended| -> Judged {
+        whole_databases(&State::read(&place.data(), &scratch), &old, &new)?;
+        run(place, "recover", 0)?;
+        match State::read(&place.data(), &scratch) {
+            found if found == old && ended.code != Some(0) => Ok(()),
+            found => require(&found, &new, "after the recovery"),
+        }
+    };
+    Ok(Case {
+        name: "undo-stale-log".into(),
         template,
         words: UNDO.into(),
         settle: as_it_is,
