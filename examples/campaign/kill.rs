@@ -10,6 +10,10 @@ use crate::{
 };
 use std::{io, path::Path};
 
+/// Somebody who comes to a project while a command runs, at the first call at which it is time; tells
+/// whether it was.
+pub type Visitor = fn(&Project) -> bool;
+
 /// Which calls are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
@@ -59,8 +63,11 @@ pub fn run(
 /// Counts the calls of one whole run.
 pub fn count(scenario: &Scenario, place: &Path) -> io::Result<Calls> {
     let project = Project { showing: Showing::Nothing, ..scenario.fresh(place)? };
-    let mut calls = Calls { all: 0, changing: 0 };
+    let (mut calls, mut visitor) = (Calls { all: 0, changing: 0 }, scenario.visitor);
     project.traced(&scenario.words, &mut |point| {
+        if point.moment == Moment::Before && visitor.is_some_and(|visit| visit(&project)) {
+            visitor = None;
+        }
         if point.moment == Moment::Before {
             calls.all += 1;
             calls.changing += u32::from(is_changing(point));
@@ -100,7 +107,7 @@ fn one(
 ) -> io::Result<Verdict> {
     let project = scenario.fresh(place)?;
     let (counted, nth) = pick(calls, seed, trial);
-    let ended = kill_at(&project, &scenario.words, counted, nth)?;
+    let ended = kill_at(&project, &scenario.words, scenario.visitor, (counted, nth))?;
     let choice = chance(seed, trial, 2);
     let mut again = 0;
     if ended.code.is_none() && !choice.is_multiple_of(4) {
@@ -110,7 +117,7 @@ fn one(
             _ => "recover",
         };
         again = 1 + (chance(seed, trial, 3) % 60) as u32;
-        kill_at(&project, words, Counted::Changing, again)?;
+        kill_at(&project, words, scenario.visitor, (Counted::Changing, again))?;
     }
     Ok(match judge.judge(scenario, &project, &ended, choice >> 8) {
         Ok(outcome) if ended.code.is_some() => Verdict::Held(format!("{} (ran)", outcome.word())),
@@ -123,9 +130,17 @@ fn one(
 }
 
 /// Runs a command and kills it before its n-th call.
-pub fn kill_at(project: &Project, words: &str, counted: Counted, nth: u32) -> io::Result<Ended> {
+fn kill_at(
+    project: &Project,
+    words: &str,
+    mut visitor: Option<Visitor>,
+    (counted, nth): (Counted, u32),
+) -> io::Result<Ended> {
     let mut left = nth;
     project.traced(words, &mut |point| {
+        if point.moment == Moment::Before && visitor.is_some_and(|visit| visit(project)) {
+            visitor = None;
+        }
         let counts = counted == Counted::All || is_changing(point);
         if point.moment != Moment::Before || !counts {
             return Then::Go;

@@ -109,7 +109,15 @@ fn one(campaign: &str, tally: &mut Tally, scenarios: &[Scenario], plain: &Projec
         options.trials.unwrap_or(default)
     };
     match campaign {
-        "kill" => kill::run(tally, scenarios, trials(20_000, 96), folder)?,
+        "kill" => {
+            let count = trials(20_000, 96);
+            kill::run(tally, scenarios, count, folder)?;
+            // A trial of these takes seconds.
+            if options.length == Length::Long && tally.wants_some("kill backup-large") {
+                let large = scenario::large(plain, &folder.join("templates"))?;
+                kill::run(tally, &large, count / 40, folder)?;
+            }
+        }
         "cut" => cut::run(tally, scenarios, trials(9_000, 108), folder)?,
         "errors" => errors::run(tally, scenarios, trials(12_000, 96), folder)?,
         "full" => full::run(tally, scenarios, trials(2_000, 36), folder)?,

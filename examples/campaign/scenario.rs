@@ -4,15 +4,18 @@ use crate::{
     archive,
     calls::is_changing,
     files::{copy_folder, names},
+    kill::Visitor,
     project::Project,
     setup::{self, Made, Pending},
     state::State,
     tracer::{Moment, Then},
 };
+use piton::rusqlite::Connection;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
+    time::Duration,
 };
 
 /// What a command is held to.
@@ -47,6 +50,8 @@ pub struct Scenario {
     pub archived: Vec<BTreeMap<String, String>>,
     /// The backups that are left by a whole run.
     pub kept: BTreeSet<String>,
+    /// Who comes to the project while it is killed.
+    pub visitor: Option<Visitor>,
 }
 
 impl Scenario {
@@ -98,6 +103,30 @@ pub fn all(piton: &Project, folder: &Path) -> Made<Vec<Scenario>> {
     let many = with("prune", &setup::many_backups)?;
     all.push(make("prune", "prune", Kind::Prune, many)?);
     Ok(all)
+}
+
+/// Backups of a database that is archived where it lies: by itself, and with somebody who begins to
+/// write in the middle, for whom it is copied.
+pub fn large(piton: &Project, folder: &Path) -> Made<[Scenario; 2]> {
+    let project = piton.at(&folder.join("large"));
+    setup::large(&project)?;
+    let alone = make("backup-large", "backup", Kind::Backup, project.clone())?;
+    let written = make("backup-large-written", "backup", Kind::Backup, project)?;
+    Ok([alone, Scenario { visitor: Some(write_in_vain), ..written }])
+}
+
+/// Once there is a part of an archive, tries to write, is refused, and goes.
+fn write_in_vain(project: &Project) -> bool {
+    let is_time = names(&project.backups()).iter().any(|name| name.ends_with(".tar.gz.partial"));
+    if is_time {
+        let tried = Connection::open(project.data().join("app.db")).and_then(|connection| {
+            connection.busy_timeout(Duration::ZERO)?;
+            connection.execute_batch("BEGIN; UPDATE items SET text = 'in vain'; COMMIT")
+        });
+        // Whoever could write would be found: the data is held to what it was.
+        drop(tried);
+    }
+    is_time
 }
 
 /// Restores that were cut off after so many renames of the swap, by themselves or after one of
@@ -177,7 +206,8 @@ fn make(name: &'static str, words: &str, kind: Kind, template: Project) -> Made<
         .map(|name| archive::contents(&template.backups().join(name), scratch.path()))
         .collect::<Result<_, _>>()?;
     let words = words.into();
-    Ok(Scenario { name, words, kind, template, old, new, between, archived, kept })
+    let visitor = None;
+    Ok(Scenario { name, words, kind, template, old, new, between, archived, kept, visitor })
 }
 
 /// The names of the archives in a backups directory.

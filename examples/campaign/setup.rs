@@ -153,6 +153,17 @@ fn as_if_killed(path: &Path, connection: Connection) -> Made<()> {
     Ok(())
 }
 
+/// A project whose database is archived where it lies (32 MiB and more, with a rollback journal).
+pub fn large(project: &Project) -> Made<()> {
+    fs::create_dir_all(project.data())?;
+    Connection::open(project.data().join("app.db"))?.execute_batch(&format!(
+        "PRAGMA synchronous = OFF; {ITEMS} CREATE TABLE room (it BLOB);\n\
+         INSERT INTO room SELECT zeroblob(1048576) FROM json_each('[{}0]');",
+        "0,".repeat(32)
+    ))?;
+    Ok(project.write("data/more.txt", "more")?)
+}
+
 /// A project whose one backup is small enough that each of its bytes can be changed.
 pub fn small(project: &Project) -> Made<()> {
     project.write("data/uploads/a.txt", "first a")?;

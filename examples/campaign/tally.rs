@@ -64,6 +64,11 @@ impl Tally {
         self.options.only.as_ref().is_none_or(|only| only == name)
     }
 
+    /// Whether any row whose name begins so was asked for.
+    pub fn wants_some(&self, beginning: &str) -> bool {
+        self.options.only.as_ref().is_none_or(|only| only.starts_with(beginning))
+    }
+
     /// Runs the trials of one row, from the one at which it stopped.
     pub fn run(&mut self, name: &str, trials: u32, run: &mut dyn FnMut(u32) -> Verdict) {
         if !self.wants(name) {

@@ -128,17 +128,22 @@ impl Sandbox {
         self.finish(self.command(words))
     }
 
-    /// The binary in the background, its output kept for [`Sandbox::ended`]. It hears INT even where the
-    /// tests' own shell has that ignored, as of what runs in its background.
+    /// The binary in the background, its output kept for [`Sandbox::ended`]. It hears INT and HUP even
+    /// where whoever started the tests ignores them, as a shell for what runs in its background does,
+    /// and `nohup`.
     #[expect(unsafe_code, reason = "signal(2) is one of the calls that may be made there")]
     pub fn start(&self, words: &str) -> Child {
         use std::os::unix::process::CommandExt;
         let mut command = self.command(words);
-        // SAFETY: the function makes one system call and touches no memory.
+        // SAFETY: the functions make system calls alone and touch no memory.
         unsafe {
-            command.pre_exec(|| match libc::signal(libc::SIGINT, libc::SIG_DFL) {
-                libc::SIG_ERR => Err(std::io::Error::last_os_error()),
-                _ => Ok(()),
+            command.pre_exec(|| {
+                for signal in [libc::SIGINT, libc::SIGHUP] {
+                    if libc::signal(signal, libc::SIG_DFL) == libc::SIG_ERR {
+                        return Err(std::io::Error::last_os_error());
+                    }
+                }
+                Ok(())
             });
         }
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
