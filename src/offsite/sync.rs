@@ -333,7 +333,7 @@ fn description(store: &Store, backup: &Backup) -> Result<Vec<u8>> {
     let path = store.manifest_path(backup.id());
     if !path.exists() {
         // It was lost, and the archive told what was in it.
-        store.session()?.describe(backup)?;
+        store.session()?.describe(&store.load(backup.id())?)?;
     }
     let mut json = Vec::new();
     disk::open_to_read(&path)?.read_to_end(&mut json).map_err(disk::failed("read", &path))?;

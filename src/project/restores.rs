@@ -303,8 +303,11 @@ impl Project {
         let of_a_run = |backup: &Backup| {
             matches!(backup.manifest.reason, Reason::Run | Reason::Script | Reason::Deploy)
         };
-        let found = self.store().list()?.backups.into_iter().find(of_a_run);
-        found.ok_or_else(|| ProjectError::NothingToRollBack.into())
+        let store = self.store();
+        match store.list()?.backups.into_iter().find(of_a_run) {
+            Some(found) => store.load(found.id()),
+            None => Err(ProjectError::NothingToRollBack.into()),
+        }
     }
 
     pub(super) fn database_paths(&self) -> Vec<PathBuf> {

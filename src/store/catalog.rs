@@ -18,7 +18,7 @@ use std::{
 /// What a backups directory holds.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
-    /// The backups, newest first.
+    /// The backups, newest first, with manifests that have no files: [`Store::load`] gives these.
     pub backups: Vec<Backup>,
     /// What is there besides, and why it is not listed.
     pub strays: Vec<Stray>,
@@ -59,7 +59,9 @@ impl FromStr for Selector {
 }
 
 impl Store {
-    /// Lists the backups, newest first, and whatever else lies there.
+    /// Lists the backups, newest first, and whatever else lies there. Of their manifests it gives
+    /// all but the files, which many backups of many files would fill the memory with:
+    /// [`Store::load`] gives those of one.
     ///
     /// # Errors
     /// [`crate::error::DiskError`] where the directory cannot be read; a missing one is empty.
@@ -99,7 +101,10 @@ impl Store {
                     reason: self.damaged(&id, &damage).to_string(),
                     damaged: Some(id),
                 }),
-                Ok(backup) => catalog.backups.push(backup),
+                Ok(mut backup) => {
+                    backup.manifest.files = Vec::new();
+                    catalog.backups.push(backup);
+                }
                 // Its manifest is written before the archive has its name, and removed after.
                 Err(_) if self.is_in_between(&id) => {}
                 Err(error) => {

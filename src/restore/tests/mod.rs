@@ -158,6 +158,19 @@ fn rows(path: &Path) -> i64 {
 }
 
 #[test]
+fn a_listed_backup_has_no_files_and_is_not_restored_as_if_it_had_none() {
+    let (place, backup) = changed();
+    let before = state(&place.data);
+    let listed = place.store.list().unwrap().backups.remove(0);
+    assert_eq!(listed.id(), backup.id());
+    assert!(listed.manifest.files.is_empty() && !backup.manifest.files.is_empty());
+    assert_eq!(listed.manifest.databases, backup.manifest.databases);
+    restore(&place, &listed).unwrap_err();
+    assert_eq!(state(&place.data), before);
+    assert_eq!(place.store.load(listed.id()).unwrap().manifest, backup.manifest);
+}
+
+#[test]
 fn an_undo_takes_the_last_one_back_whatever_the_clock_says() {
     // Within one second chance would decide; and a clock may be set back.
     for later in [TimeDelta::zero(), TimeDelta::hours(-5), TimeDelta::seconds(1)] {
