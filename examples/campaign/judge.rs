@@ -5,6 +5,7 @@ use crate::{
     files::{copy_folder, names},
     project::{Ended, Project},
     scenario::{Kind, Scenario, archives},
+    setup::SCRIPTED,
     state::State,
 };
 use sha2::{Digest, Sha256};
@@ -291,6 +292,13 @@ fn states(scenario: &Scenario) -> impl Iterator<Item = &State> {
     [&scenario.old, &scenario.new].into_iter().chain(&scenario.between)
 }
 
+/// What a script was about to write when it was killed with the run: that it began is known, and that
+/// it ended is not.
+fn is_half_written(path: &str, content: &str, found: &State) -> bool {
+    let mut states = found.ledgers.values().flat_map(BTreeMap::values);
+    path == SCRIPTED && content == "file " && states.any(|state| state == "started")
+}
+
 fn outcome(scenario: &Scenario, found: &State) -> Judged<Outcome> {
     // What stays the same is acknowledged as what is new.
     if *found == scenario.new {
@@ -314,7 +322,7 @@ fn outcome(scenario: &Scenario, found: &State) -> Judged<Outcome> {
         let fits = |state: &State| {
             state.entries.get(path) == Some(entry) && applied(state) == applied(found)
         };
-        if !states(scenario).any(fits) {
+        if !states(scenario).any(fits) && !is_half_written(path, &entry.1, found) {
             let state = found.difference(&scenario.new).unwrap_or_default();
             return Err(format!("`{path}` stands within a migration: {state}"));
         }

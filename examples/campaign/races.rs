@@ -108,10 +108,12 @@ fn written_while_copied(mutant: &Project, folder: &Path) -> Made<Option<String>>
     fresh(&template)?;
     let template = deploys::deployable(&Builder { piton: mutant, folder }, name)?;
     let copy = template.backups().join(POINT).join("data/app.db");
+    // Before the service is stopped the copy is archived, and after it was started again.
+    let fence = template.data().join(".piton/fence");
     let mut written = None;
     template.traced("deploy --release b", &mut |point| {
         let reads = calls::name(point) == "pread64" && calls::is_about(point, &copy);
-        if written.is_none() && point.moment == Moment::Before && reads {
+        if written.is_none() && point.moment == Moment::Before && reads && fence.exists() {
             written = Some(write_at_once(&template.data().join("app.db")));
         }
         Then::Go

@@ -60,7 +60,7 @@ pub fn pending(project: &Project, with: Pending) -> Made<()> {
     if with == Pending::Script {
         project.write(
             "migrations/003_uploads.sh",
-            "#!/bin/sh\necho moved >\"$PITON_DATA_DIR/uploads/moved.txt\"\n",
+            &format!("#!/bin/sh\necho moved >\"$PITON_DATA_DIR/{SCRIPTED}\"\n"),
         )?;
     }
     project.write(
@@ -77,6 +77,9 @@ pub fn pending(project: &Project, with: Pending) -> Made<()> {
     }
     Ok(())
 }
+
+/// What the pending script writes.
+pub const SCRIPTED: &str = "uploads/moved.txt";
 
 /// What is pending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -237,9 +237,8 @@ impl Machine<'_> {
     }
 
     fn perform(&mut self, phase: Phase) -> Result<String> {
-        if self.entry == Entry::Resumed && self.record.is_fenced() {
-            // Whatever happened since: the service is down and nobody holds a database.
-            self.secure()?;
+        if self.entry == Entry::Resumed {
+            self.make_sure(phase)?;
         }
         match phase {
             Phase::Preflight => self.preflight(),
@@ -258,6 +257,27 @@ impl Machine<'_> {
             Phase::Health | Phase::HealthAgain => self.health(),
             Phase::Archive => self.archive(),
         }
+    }
+
+    /// Whatever happened since the process was gone that was in this phase: the service is down and
+    /// nobody holds a database, or it runs. A machine that started anew does not start everything.
+    fn make_sure(&self, phase: Phase) -> Result<()> {
+        match phase {
+            _ if self.record.is_fenced() => self.secure(),
+            Phase::Health | Phase::HealthAgain => self.start_unless_it_runs(),
+            Phase::Archive => {
+                // It was healthy, and what is missing is not about it.
+                self.warn_of(self.start_unless_it_runs());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn start_unless_it_runs(&self) -> Result<()> {
+        let running = self.record.running.clone().unwrap_or_default();
+        self.deploy.service.lift_fence()?;
+        self.deploy.service.start(&running)
     }
 
     /// The service is down, cannot be started, and no process holds a database.
