@@ -117,7 +117,7 @@ fn one(
             _ => "recover",
         };
         again = 1 + (chance(seed, trial, 3) % 60) as u32;
-        kill_at(&project, words, scenario.visitor, (Counted::Changing, again))?;
+        kill_at(&project, words, None, (Counted::Changing, again))?;
     }
     Ok(match judge.judge(scenario, &project, &ended, choice >> 8) {
         Ok(outcome) if ended.code.is_some() => Verdict::Held(format!("{} (ran)", outcome.word())),
