@@ -164,7 +164,7 @@ impl Runner<'_> {
 
     fn open(&self, access: Access) -> Result<Connection> {
         let path = &self.run.plan.path;
-        let is_new = access == Access::Create && !path.exists();
+        let is_new = access == Access::Create && !disk::exists(path)?;
         let connection = database::open_to_commit(path, access, self.run.busy)?;
         if is_new {
             disk::inherit_owner("database-owner", path)?;

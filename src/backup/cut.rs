@@ -155,7 +155,7 @@ fn pin(data: &Path, path: &StoredPath, deadline: Instant) -> Result<Pinned> {
 fn open_source(path: &Path, access: Access) -> Result<Connection> {
     let connection = database::open(path, access, Duration::ZERO)?;
     let log = database::side_file(path, "-wal");
-    if std::fs::metadata(log).is_ok_and(|found| found.len() > 0) {
+    if disk::find(&log)?.is_some_and(|found| found.len() > 0) {
         // The last one that closes folds the log; a look leaves it as it was found, because a crash
         // may have left it, and nobody has said yet that it belongs to this database.
         connection

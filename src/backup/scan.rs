@@ -215,7 +215,7 @@ impl Tree {
             }
             let name = base.as_path().file_name().unwrap_or_default();
             let beside = path.with_file_name(name);
-            if let Ok(found) = std::fs::symlink_metadata(&beside) {
+            if let Some(found) = disk::find(&beside)? {
                 let empty = found.len() == 0;
                 return Ok(found.is_file() && (empty || database::sniff(&beside)?));
             }

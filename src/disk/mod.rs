@@ -376,6 +376,14 @@ pub fn is_folder(path: &Path) -> Result<bool> {
     Ok(look(path, fs::metadata(path))?.is_some_and(|found| found.is_dir()))
 }
 
+/// Whether an ordinary file has this name, or what it leads to is one.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn is_file(path: &Path) -> Result<bool> {
+    Ok(look(path, fs::metadata(path))?.is_some_and(|found| found.is_file()))
+}
+
 /// What has this name, itself and not what it leads to; nothing where the name is not there.
 ///
 /// # Errors

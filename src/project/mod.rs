@@ -86,7 +86,8 @@ impl Project {
     /// # Errors
     /// Those of [`Config::load`].
     pub fn at(folder: &std::path::Path, command: &str) -> Result<Self> {
-        let config = Some(folder.join(config::FILE)).filter(|path| path.exists());
+        let file = folder.join(config::FILE);
+        let config = crate::disk::exists(&file)?.then_some(file);
         let below = |name: &str| config.is_none().then(|| folder.join(name));
         let overrides = Overrides {
             data: below("data"),

@@ -182,7 +182,7 @@ impl Target {
                 disk::failed("read", &place)(error.into())
             })?;
             // By content: a text file that happens to match is no tenant.
-            if path.is_file() && (database::sniff(&path)? || is_empty(&path)) {
+            if disk::is_file(&path)? && (database::sniff(&path)? || is_empty(&path)) {
                 found.push(path.strip_prefix(data).unwrap_or(&path).to_path_buf());
             }
         }

@@ -80,7 +80,7 @@ impl Hold {
         for (path, is_placed) in databases() {
             let new = path.below(&staged);
             // After an interruption, what is live may be the new one already.
-            let waits = is_placed && std::fs::symlink_metadata(&new).is_ok();
+            let waits = is_placed && disk::find(&new)?.is_some();
             let waits = waits && !pair::is_between(area, journal, path)?;
             let live = if waits || !is_placed { Age::Old } else { Age::New };
             hold.lock(&path.below(&area.data), path, live)?;
@@ -93,9 +93,8 @@ impl Hold {
     }
 
     fn lock(&mut self, file: &Path, path: &StoredPath, age: Age) -> Result<()> {
-        match std::fs::symlink_metadata(file) {
-            Ok(found) if found.is_file() => {}
-            _ => return Ok(()),
+        if !disk::find(file)?.is_some_and(|found| found.is_file()) {
+            return Ok(());
         }
         let opened = match disk::open_to_lock(file) {
             Err(error) if is_absent(&error) => return Ok(()),

@@ -61,20 +61,26 @@ impl Found {
 }
 
 /// These databases and their logs.
-pub(crate) fn wanted<'a>(data: &Path, databases: impl Iterator<Item = &'a StoredPath>) -> Wanted {
+///
+/// # Errors
+/// The system's, with the path.
+pub(crate) fn wanted<'a>(
+    data: &Path,
+    databases: impl Iterator<Item = &'a StoredPath>,
+) -> Result<Wanted> {
     let mut wanted = Wanted::default();
     let real = fs::canonicalize(data).unwrap_or_else(|_| data.into());
     for path in databases {
         let main = path.below(data);
         let sides = SIDE_SUFFIXES.iter().map(|suffix| side_file(&main, suffix));
         for file in [main.clone()].into_iter().chain(sides) {
-            if let Ok(found) = fs::metadata(file) {
+            if let Some(found) = disk::find(&file)? {
                 wanted.files.insert((found.dev(), found.ino()), path.as_path().into());
             }
         }
         wanted.names.insert(path.below(&real), path.as_path().into());
     }
-    wanted
+    Ok(wanted)
 }
 
 /// The processes that hold one of these files, this one included, but for descriptors of its own
@@ -232,12 +238,12 @@ fn command_of(pid: u32) -> String {
 /// # Errors
 /// The system's, with the path.
 pub fn holders_of(data: &Path, excluded: &Filter) -> Result<Vec<FileHolder>> {
-    if !data.exists() {
+    if !disk::exists(data)? {
         return Ok(Vec::new());
     }
     let scope = scan::Scope { data, excluded, left_out: &[] };
     let tree = scan::scan(scope)?;
-    let mut found = holders(&wanted(data, tree.databases.keys()), &[]).holders;
+    let mut found = holders(&wanted(data, tree.databases.keys())?, &[]).holders;
     found.retain(|holder| holder.pid != std::process::id());
     Ok(found)
 }

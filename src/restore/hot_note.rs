@@ -116,9 +116,12 @@ pub(super) fn needed(area: &Area) -> Result<Vec<BackupId>> {
 /// [`RestoreError::HalfHot`], which says what is where; [`RestoreError::BadHotNote`].
 pub fn require_whole(data: &Path) -> Result<()> {
     let area = Area::new(data);
-    // Whoever may not look into the private folder may look at the data all the same.
-    if !path(&area).exists() {
-        return Ok(());
+    match disk::exists(&path(&area)) {
+        Ok(true) => {}
+        Ok(false) => return Ok(()),
+        // Whoever may not look into the private folder may look at the data all the same.
+        Err(error) if error.source.kind() == ErrorKind::PermissionDenied => return Ok(()),
+        Err(error) => return Err(error.into()),
     }
     match read(&area)? {
         None => Ok(()),

@@ -209,7 +209,7 @@ pub(super) fn require_idle(data: &Path, journal: &Journal) -> Result<()> {
     if disk::fault::is_left_out("gate", "look") {
         return Ok(());
     }
-    let holders = holders::holders(&holders::wanted(data, databases), &[]).holders;
+    let holders = holders::holders(&holders::wanted(data, databases)?, &[]).holders;
     match holders.is_empty() {
         true => Ok(()),
         false => Err(RestoreError::InUse { holders }.into()),

@@ -10,6 +10,7 @@ use crate::{
     Result,
     backup::scan::{self, Tree},
     database::{self, Access, SIDE_SUFFIXES},
+    disk,
     error::{FileHolder, Limit},
     store::{self, BackupId, DatabaseRecord, FileKind, Item, StoredPath},
 };
@@ -112,7 +113,7 @@ pub fn plan(
         | Action::Place { path, what: What::Database } => Some(path),
         _ => None,
     });
-    let found = holders::holders(&holders::wanted(request.data, affected), &[]);
+    let found = holders::holders(&holders::wanted(request.data, affected)?, &[]);
     let displaced = |wanted: What| {
         actions.iter().filter_map(move |action| match action {
             Action::Displace { path, what } if *what == wanted => Some(path),
@@ -202,12 +203,14 @@ type Live = (BTreeMap<String, u64>, Option<String>, Option<String>);
 fn read_live(request: &Request<'_>, path: &StoredPath, look: &Look<'_>) -> Live {
     let absolute = path.below(request.data);
     // Without logs the file alone is the database, and reading it leaves nothing beside it.
-    let alone = !SIDE_SUFFIXES.iter().any(|suffix| database::side_file(&absolute, suffix).exists());
+    let is_absent =
+        |suffix: &&str| matches!(disk::exists(&database::side_file(&absolute, suffix)), Ok(false));
+    let alone = SIDE_SUFFIXES.iter().all(is_absent);
     let access = if alone { Access::Immutable } else { Access::Read };
     // What a process has open is in order; what a crash has left may be of another database.
     let left = match look.held.contains(path.as_path()) {
         true => Left::Nothing,
-        false => raw::left(&absolute).unwrap_or(Left::Nothing),
+        false => raw::left(&absolute).unwrap_or(Left::Journal),
     };
     if left == Left::Journal {
         let reason = "a journal that a crash has left lies beside it";

@@ -16,7 +16,7 @@ use crate::{
     disk,
     store::{self, Bare, StoredPath, dress},
 };
-use std::{fs, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 /// The first bytes of a rollback journal that has not been played back (SQLite file format, 3).
 const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
@@ -40,8 +40,8 @@ pub(super) fn left(main: &Path) -> Result<Left> {
     if is_to_play_back(&journal)? {
         return Ok(Left::Journal);
     }
-    match fs::symlink_metadata(&log) {
-        Ok(found) if found.len() > 0 => Ok(Left::Log),
+    match disk::find(&log)? {
+        Some(found) if found.len() > 0 => Ok(Left::Log),
         _ => Ok(Left::Nothing),
     }
 }
@@ -72,7 +72,7 @@ pub(super) fn is_to_play_back(journal: &Path) -> Result<bool> {
 /// The system's, with the path.
 pub(super) fn keep(area: &Area, path: &StoredPath) -> Result<Left> {
     let main = path.below(&area.data);
-    let is_file = fs::symlink_metadata(&main).is_ok_and(|found| found.is_file());
+    let is_file = disk::find(&main)?.is_some_and(|found| found.is_file());
     if !is_file || !database::sniff(&main)? {
         return Ok(Left::Nothing);
     }
@@ -95,8 +95,8 @@ pub(super) fn keep(area: &Area, path: &StoredPath) -> Result<Left> {
 pub(super) fn copy_pair(point: &'static str, main: &Path, copy: &Path) -> Result<()> {
     for suffix in ["", "-wal", "-journal"] {
         let (from, to) = (side_file(main, suffix), side_file(copy, suffix));
-        match fs::symlink_metadata(&from) {
-            Ok(found) if found.is_file() => {
+        match disk::find(&from)? {
+            Some(found) if found.is_file() => {
                 let file = disk::copy_file(point, &from, &to)?;
                 dress(&to, &backup::dressed(&scan::Found::from(&found), &from)?, Bare::File)?;
                 disk::sync_file(point, &to, &file)?;

@@ -46,7 +46,7 @@ impl<'a> Fence<'a> {
     /// The system's, with the path.
     pub(super) fn lift(&self) -> Result<()> {
         let path = self.path();
-        if !self.data.join(PRIVATE_FOLDER).exists() {
+        if !disk::exists(&self.data.join(PRIVATE_FOLDER))? {
             return Ok(());
         }
         disk::remove_file("fence-lift", &path)?;

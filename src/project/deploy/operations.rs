@@ -77,7 +77,7 @@ impl Operations for Project {
             let warnings = plan.findings.iter().filter(|it| it.severity == Severity::Warning);
             found.warnings.extend(warnings.map(|finding| described(plan, finding)));
         }
-        if !found.pending.is_empty() && self.config.data.exists() {
+        if !found.pending.is_empty() && disk::exists(&self.config.data)? {
             self.require_room()?;
         }
         Ok(found)
