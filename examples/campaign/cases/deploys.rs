@@ -19,15 +19,16 @@ use std::{
 
 /// A project that can be deployed.
 pub fn deployable(builder: &Builder<'_>, name: &str) -> Made<Project> {
-    template(builder, name, Before::Release, GOOD)
+    template(builder, name, Before::Release, Second::Good)
 }
 
 pub(super) fn all<'a>(builder: &Builder<'_>) -> Made<Vec<Case<'a>>> {
     Ok(vec![
-        deploying(builder, "deploy", Before::Release, (GOOD, 0))?,
-        deploying(builder, "deploy-back", Before::Release, (BAD, 11))?,
-        deploying(builder, "deploy-first-back", Before::Nothing, (BAD, 11))?,
-        deploying(builder, "deploy-changed-back", Before::Busy, (BAD, 11))?,
+        deploying(builder, "deploy", Before::Release, Second::Good)?,
+        deploying(builder, "deploy-back", Before::Release, Second::Bad)?,
+        deploying(builder, "deploy-first-back", Before::Nothing, Second::Bad)?,
+        deploying(builder, "deploy-changed-back", Before::Busy, Second::Bad)?,
+        deploying(builder, "deploy-sick-back", Before::Busy, Second::Sick)?,
         lifting(builder)?,
     ])
 }
@@ -38,11 +39,22 @@ const BAD: &str = "#!/bin/sh\ntouch \"$PITON_DATA_DIR/bad\"\n";
 /// A service that is a file, and does not start behind the fence.
 const CONFIG: &str = "[deploy]\nreleases = \"releases\"\n\
     [deploy.service]\nmanager = \"command\"\nstop = \"rm -f running\"\n\
-    start = \"test ! -e data/.piton/fence -a ! -e data/bad && touch running\"\n\
+    start = \"test ! -e data/.piton/fence -a ! -e data/bad -a ! -e current/sick && touch running\"\n\
     status = \"test -e running || exit 3\"\n\
     [deploy.health]\ndeadline = \"20s\"\nwindow = \"1ms\"\ninterval = \"1ms\"\n\
     [[deploy.health.query]]\ndatabase = \"app.db\"\nsql = \"SELECT count(*) > 0 FROM items\"\n";
 const ITEMS: &str = "CREATE TABLE items (id INTEGER PRIMARY KEY);\nINSERT INTO items VALUES (1);\n";
+
+/// What is deployed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Second {
+    Good,
+    /// A script makes what the service does not start with. The rollback point is archived before it
+    /// runs, for it to find.
+    Bad,
+    /// The service itself does not start. There is no archive of the rollback point yet.
+    Sick,
+}
 
 /// Which release is current before the deploy.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,7 +65,7 @@ enum Before {
     Busy,
 }
 
-fn template(builder: &Builder<'_>, name: &str, before: Before, second: &str) -> Made<Project> {
+fn template(builder: &Builder<'_>, name: &str, before: Before, second: Second) -> Made<Project> {
     let template = builder.template(name)?;
     template.write("piton.toml", CONFIG)?;
     template.write("migrations/001_items.sql", ITEMS)?;
@@ -68,8 +80,13 @@ fn template(builder: &Builder<'_>, name: &str, before: Before, second: &str) -> 
     if before != Before::Nothing {
         std::os::unix::fs::symlink("releases/a", template.folder.join("current"))?;
     }
-    let extension = if second.starts_with("#!") { "sh" } else { "sql" };
-    template.write(&format!("migrations/002_more.{extension}"), second)?;
+    match second {
+        Second::Bad => template.write("migrations/002_more.sh", BAD)?,
+        Second::Good | Second::Sick => template.write("migrations/002_more.sql", GOOD)?,
+    }
+    if second == Second::Sick {
+        template.write("releases/b/sick", "")?;
+    }
     Ok(template)
 }
 
@@ -127,9 +144,10 @@ fn deploying<'a>(
     builder: &Builder<'_>,
     name: &str,
     before: Before,
-    (second, code): (&str, i32),
+    second: Second,
 ) -> Made<Case<'a>> {
     let template = template(builder, name, before, second)?;
+    let code = if second == Second::Good { 0 } else { 11 };
     let words = "deploy --release b";
     let old = stopped(builder, &template, before)?;
     let new = builder.state(&builder.whole(&template, words, code)?);
@@ -209,7 +227,7 @@ fn given_up(place: &Project, scratch: &Path) -> Judged {
 
 /// A hold that was lifted does not come back.
 fn lifting<'a>(builder: &Builder<'_>) -> Made<Case<'a>> {
-    let before = template(builder, "lift-before", Before::Release, BAD)?;
+    let before = template(builder, "lift-before", Before::Release, Second::Bad)?;
     let held = builder.whole(&before, "deploy --release b", 11)?;
     let template = builder.template("lift")?;
     copy_folder(&held.folder, &template.folder)?;
