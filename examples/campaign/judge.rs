@@ -283,8 +283,10 @@ fn is_known(scenario: &Scenario, contents: &BTreeMap<String, String>) -> bool {
     known
         || (scenario.kind == Kind::Up
             && contents.iter().all(|(path, content)| {
-                states(scenario)
-                    .any(|state| state.contents().get(path.as_str()) == Some(&content.as_str()))
+                let is_of =
+                    |state: &State| state.contents().get(path.as_str()) == Some(&content.as_str());
+                // A backup may be of what a killed script had left.
+                is_begun(path, content) || states(scenario).any(is_of)
             }))
 }
 
@@ -296,7 +298,12 @@ fn states(scenario: &Scenario) -> impl Iterator<Item = &State> {
 /// it ended is not.
 fn is_half_written(path: &str, content: &str, found: &State) -> bool {
     let mut states = found.ledgers.values().flat_map(BTreeMap::values);
-    path == SCRIPTED && content == "file " && states.any(|state| state == "started")
+    is_begun(path, content) && states.any(|state| state == "started")
+}
+
+/// Whether it is the file that the script writes, with nothing in it yet.
+fn is_begun(path: &str, content: &str) -> bool {
+    path == SCRIPTED && content == "file "
 }
 
 fn outcome(scenario: &Scenario, found: &State) -> Judged<Outcome> {

@@ -26,6 +26,7 @@ impl Listed {
 }
 
 const WORTH_NOTHING: &str = "every copying compares the note with what lies there";
+const WITHOUT_POINT: &str = "without it the rollback point is archived while the service is down";
 const IN_RUN: &str = "the drop-in lies in `/run`, which a power cut empties";
 
 pub const ALL: &[Listed] = &[
@@ -38,6 +39,10 @@ pub const ALL: &[Listed] = &[
     promises_nothing("offsite-note", WORTH_NOTHING),
     promises_nothing("offsite-note.sync", WORTH_NOTHING),
     promises_nothing("offsite-note.sync-folder", WORTH_NOTHING),
+    promises_nothing("point-files", WITHOUT_POINT),
+    promises_nothing("point-files.sync", WITHOUT_POINT),
+    promises_nothing("point-files.sync-folder", WITHOUT_POINT),
+    promises_nothing("point-note", WITHOUT_POINT),
     covered(
         "point-note-sync@sync",
         "`deploy-record`: nobody waits for what is removed, and the next deploy removes it first",

@@ -37,6 +37,7 @@ const CALLS: &[(&str, &[(&str, Step)])] = &[
     ("give_link(", &[("@link", Step::Act)]),
     ("disk::write_atomic(", WRITE),
     ("disk::write_atomic_with(", WRITE),
+    ("write_json(", WRITE),
     ("disk::lock_range(", &[(".take", Step::Act)]),
 ];
 const WRITE: &[(&str, Step)] =
