@@ -264,20 +264,14 @@ impl Machine<'_> {
     fn make_sure(&self, phase: Phase) -> Result<()> {
         match phase {
             _ if self.record.is_fenced() => self.secure(),
-            Phase::Health | Phase::HealthAgain => self.start_unless_it_runs(),
+            Phase::Health | Phase::HealthAgain => self.start_as_it_ran(),
             Phase::Archive => {
                 // It was healthy, and what is missing is not about it.
-                self.warn_of(self.start_unless_it_runs());
+                self.warn_of(self.start_as_it_ran());
                 Ok(())
             }
             _ => Ok(()),
         }
-    }
-
-    fn start_unless_it_runs(&self) -> Result<()> {
-        let running = self.record.running.clone().unwrap_or_default();
-        self.deploy.service.lift_fence()?;
-        self.deploy.service.start(&running)
     }
 
     /// The service is down, cannot be started, and no process holds a database.

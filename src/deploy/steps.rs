@@ -59,12 +59,8 @@ impl Machine<'_> {
             self.record.running = Some(service.running()?);
             super::state::write(self.deploy.data, self.record)?;
         }
-        let running = self.record.running.clone().unwrap_or_default();
         match self.record.work {
-            Work::Migrate => {
-                service.lift_fence()?;
-                service.start(&running)?;
-            }
+            Work::Migrate => self.start_as_it_ran()?,
             Work::Restart | Work::Nothing => service.restart()?,
         }
         Ok(service.name())
@@ -112,10 +108,14 @@ impl Machine<'_> {
     }
 
     pub(super) fn start_again(&mut self) -> Result<String> {
-        let service = self.deploy.service;
-        service.lift_fence()?;
+        self.start_as_it_ran()?;
+        Ok(self.deploy.service.name())
+    }
+
+    /// Starts what ran before the deploy, unless it runs.
+    pub(super) fn start_as_it_ran(&self) -> Result<()> {
         let running = self.record.running.clone().unwrap_or_default();
-        service.start(&running)?;
-        Ok(service.name())
+        self.deploy.service.lift_fence()?;
+        self.deploy.service.start(&running)
     }
 }

@@ -170,12 +170,15 @@ impl Transaction<'_> {
             if disk::find(&places.live)?.is_none() {
                 continue;
             }
-            if disk::find(&places.staged)?.is_none() {
+            // Its logs come before a pair and go after it. They alone tell that it is in place where
+            // an interrupted way back has copied it.
+            let waits = disk::find(&places.staged)?.is_some();
+            let is_placed =
+                !waits || are_one(&places.live, &places.staged)? || !has_logs(&places.staged)?;
+            if !waits {
                 self.second_name(["pair-keep", "pair-keep-copy"], &places.live, &places.staged)?;
             }
-            // Its logs come before a pair and go after it, so they tell where it is; its second name
-            // may be a copy.
-            if !has_logs(&places.staged)? || self.is_between(path)? {
+            if is_placed || self.is_between(path)? {
                 pairs.push((path, places));
             }
         }

@@ -1,7 +1,7 @@
 //! Deploys that go well and that go back, cut off anywhere: resumed or given up, each comes to its
 //! end, and what it said stays.
 
-use super::{Builder, Judged, as_it_is, require, run, text};
+use super::{Builder, Judged, plain, require, run, text};
 use crate::{
     files::copy_folder,
     hunt::Case,
@@ -205,13 +205,7 @@ fn deploying<'a>(
         let ran = place.run(words).map_err(text)?;
         end(place, &scratch, ran.code).map_err(|what| format!("again: {what}: {}", ran.shown()))
     };
-    Ok(Case {
-        name: name.into(),
-        template,
-        words: words.into(),
-        settle: as_it_is,
-        judge: Box::new(judge),
-    })
+    Ok(plain(name, template, words, judge))
 }
 
 /// One that is given up leaves the state before, or where it had come to its end the one after.
@@ -242,11 +236,5 @@ fn lifting<'a>(builder: &Builder<'_>) -> Made<Case<'a>> {
             _ => run(place, "up --lift-hold", 0).map(drop),
         }
     };
-    Ok(Case {
-        name: "lift-hold".into(),
-        template,
-        words: "up --lift-hold".into(),
-        settle: as_it_is,
-        judge: Box::new(judge),
-    })
+    Ok(plain("lift-hold", template, "up --lift-hold", judge))
 }

@@ -1,6 +1,6 @@
 //! Commands that make files where nothing was: whole or not there, and there once they said so.
 
-use super::{Builder, Judged, as_it_is, require, run, text};
+use super::{Builder, Judged, plain, require, run, text};
 use crate::{
     files::names,
     hunt::Case,
@@ -34,23 +34,18 @@ fn made<'a>(
     below: &'static str,
 ) -> Made<Case<'a>> {
     let whole = contents(&builder.whole(&template, words, 0)?.folder.join(below));
-    Ok(Case {
-        name: name.into(),
-        template,
-        words: words.into(),
-        settle: as_it_is,
-        judge: Box::new(move |place, ended| {
-            let found = contents(&place.folder.join(below));
-            let named = |name: &&String| !name.ends_with(".partial");
-            if let Some(name) = found.keys().filter(named).find(|it| found[*it] != whole[*it]) {
-                return Err(format!("`{name}` is half a file"));
-            }
-            match (ended.code, whole.keys().find(|name| !found.contains_key(*name))) {
-                (Some(0), Some(name)) => Err(format!("`{name}` was made and is not there")),
-                _ => Ok(()),
-            }
-        }),
-    })
+    let judge = move |place: &Project, ended: &Ended| -> Judged {
+        let found = contents(&place.folder.join(below));
+        let named = |name: &&String| !name.ends_with(".partial");
+        if let Some(name) = found.keys().filter(named).find(|it| found[*it] != whole[*it]) {
+            return Err(format!("`{name}` is half a file"));
+        }
+        match (ended.code, whole.keys().find(|name| !found.contains_key(*name))) {
+            (Some(0), Some(name)) => Err(format!("`{name}` was made and is not there")),
+            _ => Ok(()),
+        }
+    };
+    Ok(plain(name, template, words, judge))
 }
 
 /// A backup that is unpacked elsewhere appears there as a whole.
@@ -61,22 +56,18 @@ fn look<'a>(builder: &Builder<'_>) -> Made<Case<'a>> {
     let read = |place: &Project, scratch: &Path| State::read(&place.folder.join("out"), scratch);
     let scratch = builder.scratch();
     let whole = read(&builder.whole(&template, &words, 0)?, &scratch);
-    Ok(Case {
-        name: "look".into(),
-        template,
-        words: words.clone(),
-        settle: as_it_is,
-        judge: Box::new(move |place, ended| {
-            let is_there = || place.folder.join("out").exists();
-            if ended.code == Some(0) && !is_there() {
-                return Err("it was unpacked and is not there".into());
-            }
-            if !is_there() {
-                run(place, &words, 0)?;
-            }
-            require(&read(place, &scratch), &whole, "what was unpacked")
-        }),
-    })
+    let again = words.clone();
+    let judge = move |place: &Project, ended: &Ended| -> Judged {
+        let is_there = || place.folder.join("out").exists();
+        if ended.code == Some(0) && !is_there() {
+            return Err("it was unpacked and is not there".into());
+        }
+        if !is_there() {
+            run(place, &again, 0)?;
+        }
+        require(&read(place, &scratch), &whole, "what was unpacked")
+    };
+    Ok(plain("look", template, words, judge))
 }
 
 /// Nobody has the identity to it.

@@ -1,7 +1,7 @@
 //! Databases with logs that a crash has left: none without its own, none beside another's, at no
 //! moment of a restore, an undo, or the way back from either.
 
-use super::{Builder, Judged, as_it_is, require, restores::UNDO, run};
+use super::{Builder, Judged, plain, require, restores::UNDO, run};
 use crate::{
     files::{copy_folder, names},
     hunt::Case,
@@ -50,13 +50,7 @@ fn orphaned<'a>(builder: &Builder<'_>, lived: &Project, id: &str) -> Made<Case<'
             _ => Err("an old log lies beside the new database".into()),
         }
     };
-    Ok(Case {
-        name: "orphan".into(),
-        template,
-        words: "recover".into(),
-        settle: as_it_is,
-        judge: Box::new(judge),
-    })
+    Ok(plain("orphan", template, "recover", judge))
 }
 
 /// An undo that goes back when a database and its log are in place again: whoever opens the database
@@ -92,13 +86,7 @@ fn undo_back<'a>(
         run(place, UNDO, 0)?;
         require(&State::read(&place.data(), &scratch), &new, "undone after all")
     };
-    Ok(Case {
-        name: name.into(),
-        template,
-        words: "recover".into(),
-        settle: as_it_is,
-        judge: Box::new(judge),
-    })
+    Ok(plain(name, template, "recover", judge))
 }
 
 /// A database and its log that are put back are the very files that were kept.
@@ -124,13 +112,7 @@ fn undo_exactly<'a>(builder: &Builder<'_>, undo: &'a Scenario) -> Made<Case<'a>>
             _ => run(place, "recover", 0).map(drop),
         }
     };
-    Ok(Case {
-        name: "undo-exactly".into(),
-        template,
-        words: UNDO.into(),
-        settle: as_it_is,
-        judge: Box::new(judge),
-    })
+    Ok(plain("undo-exactly", template, UNDO, judge))
 }
 
 /// A log in which there is nothing for the database beside it: to open the two together writes
@@ -155,13 +137,7 @@ fn undo_stale<'a>(builder: &Builder<'_>, lived: &Project, id: &str) -> Made<Case
             found => require(&found, &new, "after the recovery"),
         }
     };
-    Ok(Case {
-        name: "undo-stale-log".into(),
-        template,
-        words: UNDO.into(),
-        settle: as_it_is,
-        judge: Box::new(judge),
-    })
+    Ok(plain("undo-stale-log", template, UNDO, judge))
 }
 
 /// A log that somebody has left beside a new file does not lie beside the old one that comes back.
@@ -180,13 +156,7 @@ fn served<'a>(builder: &Builder<'_>, lived: &Project, id: &str) -> Made<Case<'a>
         }
         require(&State::read(&place.data(), &scratch), &old, "after the recovery")
     };
-    Ok(Case {
-        name: "back-served".into(),
-        template,
-        words: "recover".into(),
-        settle: as_it_is,
-        judge: Box::new(judge),
-    })
+    Ok(plain("back-served", template, "recover", judge))
 }
 
 /// A restore that fails at its very end: whoever opens a database on its way back meets the one of
@@ -211,13 +181,7 @@ fn going_back<'a>(builder: &Builder<'_>, restore: &'a Scenario) -> Made<Case<'a>
             found => require(&found, &old, "after the recovery"),
         }
     };
-    Ok(Case {
-        name: "restore-goes-back".into(),
-        template,
-        words: restore.words.clone(),
-        settle: as_it_is,
-        judge: Box::new(judge),
-    })
+    Ok(plain("restore-goes-back", template, restore.words.clone(), judge))
 }
 
 /// Requires that every database that is there is the one of before or the one of after.

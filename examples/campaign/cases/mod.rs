@@ -16,7 +16,7 @@ use crate::{
     state::State,
 };
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -105,7 +105,13 @@ fn require(found: &State, wanted: &State, what: &str) -> Judged {
     }
 }
 
-/// Nothing need be made fit.
-fn as_it_is(_: &Project) -> io::Result<()> {
-    Ok(())
+/// A case whose template is fit for any folder.
+fn plain<'a>(
+    name: impl Into<String>,
+    template: Project,
+    words: impl Into<String>,
+    judge: impl FnMut(&Project, &Ended) -> Judged + 'a,
+) -> Case<'a> {
+    let settle = |_: &Project| Ok(());
+    Case { name: name.into(), template, words: words.into(), settle, judge: Box::new(judge) }
 }

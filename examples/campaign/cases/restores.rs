@@ -1,7 +1,7 @@
 //! Restores that do more than put everything back: rows saved, open databases written into, files
 //! that somebody replaced meanwhile, a file system without links.
 
-use super::{Builder, Judged, as_it_is, logs, of_scenario, require, run};
+use super::{Builder, Judged, logs, of_scenario, plain, require, run};
 use crate::{
     files::{copy_folder, names},
     hunt::Case,
@@ -97,13 +97,7 @@ fn saving<'a>(
             _ => Ok(()),
         }
     };
-    Ok(Case {
-        name: name.into(),
-        template: template.clone(),
-        words,
-        settle: as_it_is,
-        judge: Box::new(judge),
-    })
+    Ok(plain(name, template.clone(), words, judge))
 }
 
 /// Where only some of the open databases are new, every command says so until it is put right.
@@ -138,13 +132,7 @@ fn hot<'a>(builder: &Builder<'_>, template: &Project, id: &str) -> Made<Case<'a>
         run(place, "status", 0)?;
         require(&State::read(&place.data(), &scratch), &new, "the restore run again")
     };
-    Ok(Case {
-        name: "hot".into(),
-        template: template.clone(),
-        words,
-        settle: as_it_is,
-        judge: Box::new(judge),
-    })
+    Ok(plain("hot", template.clone(), words, judge))
 }
 
 /// Databases that cannot be opened, and what lies beside them: one that the backup has as well, one
@@ -217,8 +205,7 @@ fn damaged<'a>(builder: &Builder<'_>, lived: &Project, id: &str) -> Made<Vec<Cas
             run(place, UNDO, 0)?;
             as_it_was(&read(place), &old)
         };
-        let judge = Box::new(judge);
-        all.push(Case { name: name.into(), template, words, settle: as_it_is, judge });
+        all.push(plain(name, template, words, judge));
     }
     Ok(all)
 }
@@ -290,11 +277,5 @@ fn replaced_meanwhile<'a>(
             false => Err(format!("after the recovery it is `{}`, kept {:?}", live(), kept(place))),
         }
     };
-    Ok(Case {
-        name: name.into(),
-        template,
-        words: "recover".into(),
-        settle: as_it_is,
-        judge: Box::new(judge),
-    })
+    Ok(plain(name, template, "recover", judge))
 }
