@@ -120,7 +120,7 @@ fn dump(connection: &Connection) -> piton::rusqlite::Result<String> {
     }
     let mut schema = connection.prepare(
         "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' \
-         AND tbl_name <> '_piton_ledger' ORDER BY name",
+         AND tbl_name NOT LIKE '\\_piton\\_%' ESCAPE '\\' ORDER BY name",
     )?;
     let objects = schema
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?

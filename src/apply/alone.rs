@@ -45,7 +45,7 @@ impl Runner<'_> {
             row.state = EntryState::Recorded;
             row.witness = Witness::Guard;
             row.schema_hash = schema_hash(connection).map_err(self.failed("read"))?;
-            ledger::create(connection).map_err(self.failed("write the ledger of"))?;
+            self.prepare_ledger(connection)?;
             self.write_row(connection, assessment, &row)?;
             self.finish(migration, "recorded", clock);
             return Ok(());
@@ -104,7 +104,7 @@ impl Runner<'_> {
             row.state = EntryState::Recorded;
             row.witness = Witness::Guard;
             row.schema_hash = schema_hash(&connection).map_err(self.failed("read"))?;
-            ledger::create(&connection).map_err(self.failed("write the ledger of"))?;
+            self.prepare_ledger(&connection)?;
             self.write_row(&connection, assessment, &row)?;
             self.finish(migration, "recorded", clock);
             return Ok(());
@@ -161,7 +161,7 @@ impl Runner<'_> {
         row: &mut ledger::Entry,
     ) -> Result<i64> {
         let failed = || self.failed("write the ledger of");
-        ledger::create(connection).map_err(failed())?;
+        self.prepare_ledger(connection)?;
         row.state = EntryState::Started;
         let begun = assessment.entry.as_ref().filter(|entry| entry.state == EntryState::Started);
         let id = match begun {

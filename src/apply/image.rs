@@ -27,7 +27,7 @@ impl Runner<'_> {
             .map_err(self.failed("make"))?;
         let failed = || self.failed("write the ledger of");
         let transaction = copy.transaction().map_err(failed())?;
-        ledger::create(&transaction).map_err(failed())?;
+        self.prepare_ledger(&transaction)?;
         for (at, (_, migration)) in items.iter().enumerate() {
             let mut row = self.row(migration);
             if at + 1 == items.len() {

@@ -192,6 +192,12 @@ impl Runner<'_> {
         |error| failed(error).into()
     }
 
+    /// Creates the ledger, or gives an older one the format of today, in the transaction of the run.
+    pub(super) fn prepare_ledger(&self, connection: &Connection) -> Result<()> {
+        let failed = ledger::failed("write the ledger of", &self.run.plan.path);
+        Ok(ledger::create(connection).map_err(failed)?)
+    }
+
     /// Between plan and run another process may have changed the schema.
     fn refuse_changed(&self, connection: &Connection) -> Result<()> {
         let hash = schema_hash(connection).map_err(self.failed("read"))?;
@@ -229,7 +235,7 @@ impl Runner<'_> {
 
     fn shared_inside(&mut self, connection: &Connection, stage: &[Item<'_>]) -> Result<Vec<Done>> {
         let failed = || self.failed("run migrations on");
-        ledger::create(connection).map_err(failed())?;
+        self.prepare_ledger(connection)?;
         let mut live = Live::open(connection, &self.run.plan.database)?;
         let before = live.schema.clone();
         let runs = stage.iter().any(|(found, _)| matches!(found.action, Action::Statements(_)));

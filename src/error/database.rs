@@ -31,6 +31,29 @@ pub enum DatabaseError {
         #[source]
         source: rusqlite::Error,
     },
+    /// A newer piton wrote the ledger.
+    #[error(
+        "the ledger of `{}` was made by a newer piton: it has format {format}, this piton reads up to {known}",
+        path.display()
+    )]
+    NewerLedger {
+        /// The database file.
+        path: PathBuf,
+        /// The format of the ledger.
+        format: i64,
+        /// The newest format that this piton reads.
+        known: i64,
+    },
+    /// An object has the name of the ledger, and piton did not make it.
+    #[error("`{}` has an object `{name}` ({kind}) that piton did not make", path.display())]
+    ForeignLedger {
+        /// The database file.
+        path: PathBuf,
+        /// Its kind: `table`, `view` or `index`.
+        kind: String,
+        /// Its name as it is written in the schema.
+        name: String,
+    },
     /// `integrity_check` or `foreign_key_check` found something.
     #[error("`{}` is damaged: {findings}", path.display())]
     Damaged {
@@ -48,6 +71,7 @@ impl DatabaseError {
         match self {
             Self::NotADatabase { .. } | Self::Damaged { .. } => Kind::Damaged,
             Self::Missing { .. } => Kind::Usage,
+            Self::NewerLedger { .. } | Self::ForeignLedger { .. } => Kind::Refused,
             Self::Sqlite { source, .. } => match source.sqlite_error_code() {
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Kind::Damaged,
                 _ => Kind::Failed,
@@ -69,6 +93,18 @@ impl DatabaseError {
             Self::Damaged { .. } => {
                 Some("`piton backups` lists what can be put back, `piton restore` does it".into())
             }
+            Self::NewerLedger { .. } => {
+                Some("update piton on this machine, then run the command again".into())
+            }
+            Self::ForeignLedger { path, kind, name } if kind == "table" => Some(format!(
+                "piton keeps its record in a table of this name: give yours another one, such as \
+                 `sqlite3 {} 'ALTER TABLE {name} RENAME TO other{name}'`, then run the command again",
+                path.display()
+            )),
+            Self::ForeignLedger { kind, .. } => Some(format!(
+                "piton keeps its record in a table of this name: create your {kind} under another \
+                 name, drop this one, then run the command again"
+            )),
             Self::Sqlite { source, path, .. } => match source.sqlite_error_code() {
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Some(format!(
                     "another process is writing: `fuser {}` names it; try again when it is done",

@@ -1,64 +1,65 @@
 //! Reads and writes the ledger's table.
 
-use super::row::{Entry, EntryKind, EntryState, Witness};
-use crate::history::{Migration, Version};
-use rusqlite::{Connection, OptionalExtension, Result, Row, named_params};
-use std::sync::Arc;
+use super::{
+    format::{CREATE, FORMAT, Format, TABLE, find},
+    row::{Entry, EntryKind, EntryState, Witness},
+};
+use crate::{
+    error::{DatabaseError, LedgerError},
+    history::{Migration, Version},
+};
+use rusqlite::{Connection, Row, named_params};
+use std::{path::Path, sync::Arc};
 
-/// The table's name.
-pub const TABLE: &str = "_piton_ledger";
-
-const COLUMNS: &str = "id, version, name, kind, state, witness, checksum, forgiving, started, \
-     milliseconds, statements, schema_hash, backup, piton, output, objects";
-
-/// Whether the database has a ledger.
-///
-/// # Errors
-/// SQLite's.
-pub fn exists(connection: &Connection) -> Result<bool> {
-    let found = connection
-        .prepare_cached("SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = ?1")?
-        .query_row([TABLE], |_| Ok(()))
-        .optional()?;
-    Ok(found.is_some())
+/// Makes a closure that gives an error of the ledger its file.
+pub fn failed(
+    action: &'static str,
+    path: &Path,
+) -> impl FnOnce(LedgerError) -> DatabaseError + use<> {
+    let path = path.to_path_buf();
+    move |error| error.at(action, &path)
 }
 
-/// Creates the ledger where there is none; inside the caller's transaction.
+/// Creates the ledger where there is none, and gives an older one the format that is written now:
+/// the same rows with the same numbers.
+///
+/// Inside the caller's transaction if there is one, and else in one of its own.
 ///
 /// # Errors
-/// SQLite's.
-pub fn create(connection: &Connection) -> Result<()> {
-    if exists(connection)? {
-        return Ok(());
+/// [`LedgerError`].
+pub fn create(connection: &Connection) -> Result<(), LedgerError> {
+    match find(connection)? {
+        Some(Format::Second) => Ok(()),
+        None => Ok(connection.execute_batch(CREATE)?),
+        Some(Format::First) => {
+            connection.execute_batch("SAVEPOINT piton_ledger")?;
+            let upgraded = upgrade(connection);
+            let end = match upgraded {
+                Ok(()) => "RELEASE piton_ledger",
+                Err(_) => "ROLLBACK TO piton_ledger; RELEASE piton_ledger",
+            };
+            connection.execute_batch(end).map_err(LedgerError::from).and(upgraded)
+        }
     }
-    connection.execute_batch(
-        "CREATE TABLE main._piton_ledger (
-           id INTEGER PRIMARY KEY,
-           version TEXT NOT NULL,
-           name TEXT NOT NULL,
-           kind TEXT NOT NULL,
-           state TEXT NOT NULL,
-           witness TEXT NOT NULL,
-           checksum TEXT NOT NULL,
-           forgiving TEXT NOT NULL,
-           text TEXT NOT NULL,
-           started TEXT NOT NULL,
-           milliseconds INTEGER NOT NULL,
-           statements INTEGER NOT NULL,
-           schema_hash TEXT NOT NULL,
-           backup TEXT,
-           piton TEXT NOT NULL,
-           output TEXT,
-           objects TEXT NOT NULL
-         )",
-    )
+}
+
+/// Not by ALTER TABLE, which looks at every view and trigger of the database and fails at one that
+/// is broken.
+fn upgrade(connection: &Connection) -> Result<(), LedgerError> {
+    let entries = read(connection)?;
+    connection.execute_batch("DROP TABLE main._piton_ledger")?;
+    connection.execute_batch(CREATE)?;
+    for entry in &entries {
+        add(connection, Some(entry.id), entry)?;
+    }
+    Ok(())
 }
 
 /// All rows in their order, with their texts; none where there is no ledger.
 ///
 /// # Errors
-/// SQLite's; a row that piton did not write is a conversion failure.
-pub fn read(connection: &Connection) -> Result<Vec<Entry>> {
+/// [`LedgerError`]; a row that piton did not write is a conversion failure.
+pub fn read(connection: &Connection) -> Result<Vec<Entry>, LedgerError> {
     select(connection, "text")
 }
 
@@ -66,7 +67,7 @@ pub fn read(connection: &Connection) -> Result<Vec<Entry>> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_brief(connection: &Connection) -> Result<Vec<Entry>> {
+pub fn read_brief(connection: &Connection) -> Result<Vec<Entry>, LedgerError> {
     select(connection, "''")
 }
 
@@ -76,25 +77,24 @@ pub fn read_brief(connection: &Connection) -> Result<Vec<Entry>> {
 /// Nothing is kept of the rows, so that thousands of databases can be looked at cheaply.
 ///
 /// # Errors
-/// SQLite's.
+/// [`LedgerError`].
 pub fn settled_hash(
     connection: &Connection,
     migrations: &[Arc<Migration>],
-) -> Result<Option<String>> {
-    if !exists(connection)? {
-        return Ok(None);
-    }
-    let mut statement = connection.prepare_cached(
-        "SELECT version, checksum, forgiving, schema_hash FROM main._piton_ledger \
-         WHERE kind <> 'operation' AND state = 'applied' AND witness = 'run' \
-           AND (SELECT count(*) FROM main._piton_ledger WHERE state <> 'applied' OR witness <> 'run') = 0 \
+) -> Result<Option<String>, LedgerError> {
+    let Some(format) = find(connection)? else { return Ok(None) };
+    let [known_by, file, text] = format.evidence();
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT version, {file}, {text}, schema_hash FROM main.{TABLE} \
+         WHERE kind <> 'operation' AND state = 'applied' AND {known_by} = 'run' \
+           AND NOT EXISTS (SELECT 1 FROM main.{TABLE} WHERE state <> 'applied' OR {known_by} <> 'run') \
          ORDER BY id",
-    )?;
+    ))?;
     let mut rows = statement.query([])?;
     let mut hash = None;
     for migration in migrations {
         let Some(row) = rows.next()? else { return Ok(None) };
-        let text = |at: usize| -> Result<&str> { Ok(row.get_ref(at)?.as_str()?) };
+        let text = |at: usize| -> rusqlite::Result<&str> { Ok(row.get_ref(at)?.as_str()?) };
         // The ledger has the version as the file name spelled it.
         let same = Version::same_digits(text(0)?, migration.version.digits())
             && (text(1)? == migration.checksum.exact || text(2)? == migration.checksum.forgiving);
@@ -112,17 +112,16 @@ pub fn settled_hash(
     Ok(hash)
 }
 
-fn select(connection: &Connection, text: &str) -> Result<Vec<Entry>> {
-    if !exists(connection)? {
-        return Ok(Vec::new());
-    }
-    let sql = format!("SELECT {COLUMNS}, {text} FROM main.{TABLE} ORDER BY id");
+fn select(connection: &Connection, text: &str) -> Result<Vec<Entry>, LedgerError> {
+    let Some(format) = find(connection)? else { return Ok(Vec::new()) };
+    let columns = format.columns();
+    let sql = format!("SELECT {columns}, {text} FROM main.{TABLE} ORDER BY id");
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map([], entry)?;
-    rows.collect()
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn entry(row: &Row<'_>) -> Result<Entry> {
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     Ok(Entry {
         id: row.get(0)?,
         version: word(row, 1, Version::parse)?,
@@ -144,7 +143,7 @@ fn entry(row: &Row<'_>) -> Result<Entry> {
     })
 }
 
-fn word<T>(row: &Row<'_>, at: usize, read: impl Fn(&str) -> Option<T>) -> Result<T> {
+fn word<T>(row: &Row<'_>, at: usize, read: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
     let text: String = row.get(at)?;
     read(&text).ok_or_else(|| {
         let reason = format!("the ledger holds `{text}`, which piton does not know");
@@ -156,31 +155,39 @@ fn word<T>(row: &Row<'_>, at: usize, read: impl Fn(&str) -> Option<T>) -> Result
 ///
 /// # Errors
 /// SQLite's.
-pub fn insert(connection: &Connection, entry: &Entry) -> Result<i64> {
+pub fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<i64> {
+    add(connection, None, entry)
+}
+
+fn add(connection: &Connection, id: Option<i64>, entry: &Entry) -> rusqlite::Result<i64> {
     connection
         .prepare_cached(
-            "INSERT INTO main._piton_ledger (version, name, kind, state, witness, checksum, \
-             forgiving, text, started, milliseconds, statements, schema_hash, backup, piton, output, objects) \
-             VALUES (:version, :name, :kind, :state, :witness, :checksum, :forgiving, :text, \
-             :started, :milliseconds, :statements, :schema_hash, :backup, :piton, :output, :objects)",
+            "INSERT INTO main._piton_ledger (id, format, kind, version, name, state, known_by, \
+             started_at, duration_ms, statements_done, file_sha256, text_sha256, schema_hash, \
+             backup, piton_version, changed_objects, output, text) \
+             VALUES (:id, :format, :kind, :version, :name, :state, :known_by, \
+             :started_at, :duration_ms, :statements_done, :file_sha256, :text_sha256, :schema_hash, \
+             :backup, :piton_version, :changed_objects, :output, :text)",
         )?
         .insert(named_params! {
+            ":id": id,
+            ":format": FORMAT,
+            ":kind": entry.kind.word(),
             ":version": entry.version.to_string(),
             ":name": entry.name,
-            ":kind": entry.kind.word(),
             ":state": entry.state.word(),
-            ":witness": entry.witness.word(),
-            ":checksum": entry.checksum,
-            ":forgiving": entry.forgiving,
-            ":text": entry.text,
-            ":started": entry.started,
-            ":milliseconds": entry.milliseconds,
-            ":statements": entry.statements,
+            ":known_by": entry.witness.word(),
+            ":started_at": entry.started,
+            ":duration_ms": entry.milliseconds,
+            ":statements_done": entry.statements,
+            ":file_sha256": entry.checksum,
+            ":text_sha256": entry.forgiving,
             ":schema_hash": entry.schema_hash,
             ":backup": entry.backup,
-            ":piton": entry.piton,
+            ":piton_version": entry.piton,
+            ":changed_objects": entry.objects,
             ":output": entry.output,
-            ":objects": entry.objects,
+            ":text": entry.text,
         })
 }
 
@@ -188,11 +195,11 @@ pub fn insert(connection: &Connection, entry: &Entry) -> Result<i64> {
 ///
 /// # Errors
 /// SQLite's.
-pub fn complete(connection: &Connection, id: i64, entry: &Entry) -> Result<()> {
+pub fn complete(connection: &Connection, id: i64, entry: &Entry) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE main._piton_ledger SET state = ?2, milliseconds = ?3, statements = ?4, \
-             schema_hash = ?5, output = ?6, witness = ?7, objects = ?8 WHERE id = ?1",
+            "UPDATE main._piton_ledger SET state = ?2, duration_ms = ?3, statements_done = ?4, \
+             schema_hash = ?5, output = ?6, known_by = ?7, changed_objects = ?8 WHERE id = ?1",
         )?
         .execute((
             id,
@@ -211,9 +218,13 @@ pub fn complete(connection: &Connection, id: i64, entry: &Entry) -> Result<()> {
 ///
 /// # Errors
 /// SQLite's.
-pub fn set_progress(connection: &Connection, id: i64, statements: i64) -> Result<()> {
+pub fn set_progress(connection: &Connection, id: i64, statements: i64) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("UPDATE main._piton_ledger SET statements = ?2 WHERE id = ?1")?
+        .prepare_cached("UPDATE main._piton_ledger SET statements_done = ?2 WHERE id = ?1")?
         .execute((id, statements))?;
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

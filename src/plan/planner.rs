@@ -79,7 +79,8 @@ pub fn plan_database(request: &Request<'_>, live: Option<&Connection>) -> Result
     };
     // One read transaction, so that schema, ledger and guards are of the same moment.
     let transaction = connection.unchecked_transaction().map_err(failed)?;
-    let brief = ledger::read_brief(connection).map_err(failed)?;
+    let brief = ledger::read_brief(connection)
+        .map_err(ledger::failed("read the ledger of", request.path))?;
     let hash = schema_hash(connection).map_err(failed)?;
     if let Some(plan) = unchanged(request, &brief, &hash) {
         return Ok(plan);
@@ -186,7 +187,8 @@ fn plan_absent(request: &Request<'_>, empty: &Connection) -> Result<DatabasePlan
 
 fn plan_open(request: &Request<'_>, connection: &Connection, new: Newness) -> Result<DatabasePlan> {
     let failed = |error| database::failed("read", request.path)(error);
-    let entries = ledger::read(connection).map_err(failed)?;
+    let entries =
+        ledger::read(connection).map_err(ledger::failed("read the ledger of", request.path))?;
     let live = Introspector::default().read(connection).map_err(failed)?;
     let units = units(request.migrations, &entries)?;
     let timeline = replay(&units, &live)?;

@@ -39,7 +39,8 @@ impl Settled {
     ) -> Result<Option<DatabasePlan>> {
         let failed = |error| database::failed("read", request.path)(error);
         let transaction = connection.unchecked_transaction().map_err(failed)?;
-        let Some(left) = ledger::settled_hash(connection, request.migrations).map_err(failed)?
+        let Some(left) = ledger::settled_hash(connection, request.migrations)
+            .map_err(ledger::failed("read the ledger of", request.path))?
         else {
             return Ok(None);
         };

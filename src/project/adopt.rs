@@ -119,8 +119,9 @@ impl Project {
         let transaction = connection
             .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
             .map_err(failed())?;
-        ledger::create(&transaction).map_err(failed())?;
-        let entries = ledger::read(&transaction).map_err(failed())?;
+        ledger::create(&transaction).map_err(ledger::failed("write the ledger of", path))?;
+        let entries =
+            ledger::read(&transaction).map_err(ledger::failed("read the ledger of", path))?;
         let current = |migration: &Arc<Migration>| {
             entries.iter().rev().find(|entry| {
                 entry.version == migration.version && entry.kind != ledger::EntryKind::Operation

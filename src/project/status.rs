@@ -2,7 +2,7 @@
 
 use super::{InterruptedRun, Project, Selection, databases};
 use crate::{
-    Result, database,
+    Result,
     event::Observer,
     history::Ignored,
     ledger::{self, Entry},
@@ -81,7 +81,7 @@ impl Project {
                     continue;
                 };
                 let entries = ledger::read(&connection)
-                    .map_err(database::failed("read the ledger of", &live))?;
+                    .map_err(ledger::failed("read the ledger of", &live))?;
                 rows.extend(
                     entries.into_iter().map(|entry| HistoryRow { database: path.clone(), entry }),
                 );

@@ -12,8 +12,8 @@ fn lists_what_ran() {
     sandbox.write("migrations/002_script.sh", "#!/bin/sh\necho moved\n");
     sandbox.run("up").success();
     sandbox.run("history").success().stderr("").stdout(
-        "app.db\n  [TIME]  applied  run     001 users ([DURATION], [ID])\n  \
-         [TIME]  applied  run     002 script ([DURATION], [ID])\n",
+        "app.db\n  [TIME] UTC  applied  run     001 users ([DURATION], [ID])\n  \
+         [TIME] UTC  applied  run     002 script ([DURATION], [ID])\n",
     );
 }
 

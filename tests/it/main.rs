@@ -33,6 +33,7 @@ mod diff;
 mod docs;
 #[cfg(feature = "encryption")]
 mod encryption;
+mod formats;
 mod full_disk;
 mod generated;
 mod history;

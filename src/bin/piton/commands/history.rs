@@ -47,7 +47,7 @@ fn line(row: &HistoryRow) -> String {
     let time = u64::try_from(entry.milliseconds).unwrap_or(0);
     format!(
         "  {}  {:<8} {:<7} {name} ({}, {backup})\n",
-        entry.started.get(..19).unwrap_or(&entry.started),
+        text::time(&entry.started),
         entry.state.word(),
         entry.witness.word(),
         text::duration(time),

@@ -44,6 +44,14 @@ pub fn next(command: &str) -> String {
     format!("{} {command}\n", styled(STRONG, "next:"))
 }
 
+/// A time of a record with its zone; one that cannot be read stays as it is.
+pub fn time(recorded: &str) -> String {
+    DateTime::parse_from_rfc3339(recorded).map_or_else(
+        |_| recorded.into(),
+        |time| time.with_timezone(&Utc).format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    )
+}
+
 /// How long ago something was.
 pub fn ago(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let seconds = (now - then).num_seconds().max(0);

@@ -1,0 +1,42 @@
+//! Errors of the ledger, before it is known which file it is in.
+
+use super::DatabaseError;
+use std::path::Path;
+
+/// A ledger that could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// SQLite reported an error.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// A newer piton wrote it.
+    #[error("the ledger has format {format}")]
+    Newer {
+        /// The format that its newest row has.
+        format: i64,
+        /// The newest format that this piton reads.
+        known: i64,
+    },
+    /// An object of this name exists, and piton did not make it.
+    #[error("`{name}` is not piton's")]
+    Foreign {
+        /// Its kind: `table`, `view` or `index`.
+        kind: String,
+        /// Its name as it is written in the schema.
+        name: String,
+    },
+}
+
+impl LedgerError {
+    /// The same with its file; `action` is a verb phrase such as `read the ledger of`.
+    #[must_use]
+    pub fn at(self, action: &'static str, path: &Path) -> DatabaseError {
+        let path = path.to_path_buf();
+        match self {
+            Self::Sqlite(source) => DatabaseError::Sqlite { action, path, source },
+            Self::Newer { format, known } => DatabaseError::NewerLedger { path, format, known },
+            Self::Foreign { kind, name } => DatabaseError::ForeignLedger { path, kind, name },
+        }
+    }
+}
