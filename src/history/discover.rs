@@ -69,7 +69,7 @@ fn folder(files: Vec<PathBuf>, name: Option<String>) -> Result<Folder> {
         }
     }
     let mut by_version: BTreeMap<Version, Arc<Migration>> = BTreeMap::new();
-    for migration in read_all(&found)? {
+    for migration in read_all(&without_down_parts(found, &mut ignored))? {
         let migration = Arc::new(migration);
         if let Some(other) = by_version.insert(migration.version.clone(), migration.clone()) {
             let (first, second) = (other.path.clone(), migration.path.clone());
@@ -79,11 +79,30 @@ fn folder(files: Vec<PathBuf>, name: Option<String>) -> Result<Folder> {
     Ok(Folder { name, migrations: by_version.into_values().collect(), ignored })
 }
 
+type Numbered = (Version, String, PathBuf);
+
+/// `3_x_up.sql` and `3_x_down.sql` have one number, and the second is no migration.
+fn without_down_parts(found: Vec<Numbered>, ignored: &mut Vec<Ignored>) -> Vec<Numbered> {
+    let shares = |one: &Numbered| {
+        found.iter().any(|other| other.0 == one.0 && other.2 != one.2 && !goes_back(&other.1))
+    };
+    let (down, up): (Vec<_>, Vec<_>) =
+        found.iter().cloned().partition(|one| goes_back(&one.1) && shares(one));
+    ignored.extend(down.into_iter().map(|(.., path)| Ignored { path, reason: DOWN_PART }));
+    up
+}
+
+/// Whether a migration's name ends like that of a way back.
+fn goes_back(name: &str) -> bool {
+    let last = name.rsplit(['_', '-', '.']).next().unwrap_or_default();
+    ["down", "undo", "rollback", "revert"].iter().any(|word| last.eq_ignore_ascii_case(word))
+}
+
 /// Reads files in their order, many of them on several threads: most of the time goes into opening
 /// them.
-fn read_all(found: &[(Version, String, PathBuf)]) -> Result<Vec<Migration>> {
+fn read_all(found: &[Numbered]) -> Result<Vec<Migration>> {
     const MANY: usize = 200;
-    let read_some = |some: &[(Version, String, PathBuf)]| -> Result<Vec<Migration>> {
+    let read_some = |some: &[Numbered]| -> Result<Vec<Migration>> {
         some.iter().map(|(version, name, path)| read(version.clone(), name, path)).collect()
     };
     let threads = thread::available_parallelism().map_or(1, usize::from).min(4);
@@ -101,6 +120,8 @@ fn read_all(found: &[(Version, String, PathBuf)]) -> Result<Vec<Migration>> {
     })
 }
 
+const DOWN_PART: &str = "for going back: piton never runs it, it restores a backup";
+
 enum Meaning<'a> {
     Migration(Version, &'a str),
     Ignored(&'static str),
@@ -113,6 +134,9 @@ fn meaning(title: &str) -> Meaning<'_> {
     }
     let (stem, extension) = title.rsplit_once('.').unwrap_or((title, ""));
     let extension = extension.to_ascii_lowercase();
+    if is_down_part(stem) {
+        return Meaning::Ignored(DOWN_PART);
+    }
     let digits = stem.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(stem.len());
     let prose = matches!(extension.as_str(), "md" | "txt" | "rst" | "orig" | "rej" | "bak" | "swp");
     let Some(version) = Version::parse(&stem[..digits]) else {
@@ -125,10 +149,18 @@ fn meaning(title: &str) -> Meaning<'_> {
         return Meaning::Nothing;
     }
     let name = stem[digits..].trim_start_matches(['_', '-', '.']);
-    if extension == "sql" && name.ends_with(".down") {
-        return Meaning::Ignored("a down migration: piton goes back by restoring a backup");
-    }
     Meaning::Migration(version, name.trim_end_matches('.').trim_end_matches(".up"))
+}
+
+/// `x.down.sql`, `x.rollback.sql`, `x.undo.sql`, and `U3__x.sql`, without the extension.
+fn is_down_part(stem: &str) -> bool {
+    let end = stem.rsplit_once('.').map_or("", |(_, end)| end);
+    let undo = stem.strip_prefix(['U', 'u']).and_then(|rest| rest.split_once("__"));
+    ["down", "undo", "rollback"].iter().any(|word| end.eq_ignore_ascii_case(word))
+        || undo.is_some_and(|(version, _)| {
+            !version.is_empty()
+                && version.bytes().all(|byte| byte.is_ascii_digit() || b"._".contains(&byte))
+        })
 }
 
 /// The files and the folders in a folder, each sorted.
@@ -173,7 +205,12 @@ mod tests {
         assert_eq!(migration("3_x.up.sql"), pair("3", "x"));
         assert_eq!(migration("3_x.up..sql"), pair("3", "x"));
         assert_eq!(migration("3_notes.md"), None);
-        assert!(matches!(meaning("3_x.down.sql"), Meaning::Ignored(_)));
+        assert_eq!(migration("3_scale_down.sql"), pair("3", "scale_down"));
+        for down in ["3_x.down.sql", "3_x.DOWN.sql", "3_x.rollback.sql", "x.undo.sql", "U3__x.sql"]
+        {
+            assert!(matches!(meaning(down), Meaning::Ignored(DOWN_PART)), "{down}");
+        }
+        assert!(!matches!(meaning("Users__x.sql"), Meaning::Ignored(DOWN_PART)));
         assert!(matches!(meaning("users.sql"), Meaning::Ignored(_)));
         assert!(matches!(meaning("README.md"), Meaning::Nothing));
     }

@@ -1,6 +1,7 @@
 //! One migration: a file with its version, header, statements and checksums.
 
 use super::{
+    down::{DownHalf, down_half},
     header::{Header, Transaction},
     version::Version,
 };
@@ -77,6 +78,13 @@ impl Migration {
     #[must_use]
     pub fn is_script(&self) -> bool {
         matches!(self.body, Body::Script { .. })
+    }
+
+    /// What another tool would run only when it goes back; `allow: down-half` says that it is none.
+    #[must_use]
+    pub fn down_half(&self) -> Option<DownHalf> {
+        let is_allowed = self.header.allow.iter().any(|allow| allow.code == "down-half");
+        if is_allowed { None } else { down_half(&self.text, self.statements()) }
     }
 
     /// Whether it is SQL that declares nothing about how or whether it runs.

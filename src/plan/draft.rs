@@ -46,6 +46,7 @@ impl Draft<'_> {
             .into_iter()
             .map(|((at, unit), verdict)| {
                 let late = newest_done.as_ref().is_some_and(|newest| unit.version < *newest);
+                self.findings.extend(inspect::down_half(unit));
                 let (state, witness, action) = self.judge(at, unit, verdict, late);
                 if !matches!(action, Action::None | Action::Record(_)) {
                     self.inspect(at, unit, &action, connection);

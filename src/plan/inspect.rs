@@ -74,6 +74,24 @@ pub fn statement(unit: &Unit, step: &Step, stand_ins: &BTreeSet<String>) -> Vec<
     found
 }
 
+/// A file that has not run and holds a down half of another tool: all of it would run.
+pub fn down_half(unit: &Unit) -> Option<Finding> {
+    let migration = &unit.replayed;
+    let half = migration.down_half().filter(|_| !unit.is_in_ledger())?;
+    let message = format!(
+        "what follows `{}` is for going back ({}), and piton would run the whole file",
+        half.mark, half.tool
+    );
+    let place = Place::of(&migration.path, &migration.text, half.offset);
+    let stem = migration.path.file_stem().unwrap_or_default().to_string_lossy();
+    let hint = format!(
+        "move that line and what is for going back to `{stem}.down.sql`, which piton never runs: it goes back by \
+         restoring a backup; if all of it is to run, write `-- allow: down-half REASON` at the top"
+    );
+    let finding = Finding::new("down-half", Severity::Denied, message);
+    Some(finding.about(&unit.title).at(place).hint(hint))
+}
+
 /// Where SQLite found the problem; where it does not say, the first mention of the name that it
 /// complains about.
 fn offset(problem: &Problem, text: &str) -> usize {

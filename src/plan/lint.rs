@@ -63,7 +63,7 @@ struct Linter<'a> {
 
 impl Linter<'_> {
     fn findings(&self) -> Vec<Finding> {
-        let mut found = Vec::new();
+        let mut found: Vec<Finding> = inspect::down_half(self.unit).into_iter().collect();
         for step in self.steps.iter().filter(|step| step.kind != StepKind::Script) {
             found.extend(self.statement(step));
             found.extend(self.destructive(step));

@@ -31,6 +31,7 @@ mod deploy;
 mod deploying;
 mod diff;
 mod docs;
+mod down_halves;
 #[cfg(feature = "encryption")]
 mod encryption;
 mod formats;
