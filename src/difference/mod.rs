@@ -6,6 +6,7 @@
 mod files;
 mod literal;
 mod lost;
+mod merge;
 mod rows;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,10 @@
 //! The rows of two copies of a database, compared by key. SQLite does the comparing, so nothing
 //! has to fit into memory.
 
-use super::{TableDifference, Value};
+use super::{
+    TableDifference, Value,
+    merge::{Tables, merge},
+};
 use crate::{
     Result,
     database::{self, failed},
@@ -11,6 +14,9 @@ use crate::{
 };
 use rusqlite::{Connection, types::ValueRef};
 use std::path::Path;
+
+/// How many bytes of each copy are mapped at most: SQLite's own limit is just below that.
+const MAPPED: i64 = 2 << 30;
 
 /// The two copies, under the names `first` and `second` of one connection.
 pub(super) struct Pair<'a> {
@@ -66,6 +72,9 @@ pub(super) fn connect(first: Option<&Path>, second: &Path) -> Result<Connection>
         database::attach_copy(&connection, first, "first")?;
     }
     database::attach_copy(&connection, second, "second")?;
+    // Rows are looked up by key in no order: from the small default cache that is a read for each.
+    // Nobody else changes or truncates the copies, so they can be mapped.
+    connection.pragma_update(None, "mmap_size", MAPPED).map_err(failed("map the copy", second))?;
     Ok(connection)
 }
 
@@ -100,6 +109,14 @@ impl Pair<'_> {
         let says = |error: rusqlite::Error| error.to_string();
         let (one, other) = keys(ours, theirs)?;
         let name = quote(&ours.name);
+        if let (Key::Rowid(_), [one], [other]) = (&ours.key, &one[..], &other[..]) {
+            let (columns, limit) = (&shared(ours, theirs)[..], self.limit);
+            let tables = Tables { name: &name, numbers: [one, other], columns, limit };
+            let found = merge(&self.connection, &tables).map_err(says)?;
+            (table.only_first, table.only_second) = (found.only_first, found.only_second);
+            (table.changed, table.keys) = (found.changed, found.keys);
+            return Ok(());
+        }
         let equal: Vec<String> =
             one.iter().zip(&other).map(|(a, b)| format!("a.{a} IS b.{b}")).collect();
         let equal = equal.join(" AND ");
@@ -159,15 +176,19 @@ pub(super) fn keys(ours: &Shape, theirs: &Shape) -> Result<(Vec<String>, Vec<Str
     }
 }
 
+/// The columns that both tables have, quoted.
+fn shared(ours: &Shape, theirs: &Shape) -> Vec<String> {
+    let folded: Vec<String> = theirs.columns.iter().map(|it| crate::sql::fold(it)).collect();
+    let is_shared = |column: &&String| folded.contains(&crate::sql::fold(column));
+    ours.columns.iter().filter(is_shared).map(|column| quote(column)).collect()
+}
+
 /// Whether a row that both have differs in a column that both have: byte for byte, whatever the
 /// collation, and 1 is not 1.0.
 pub(super) fn differs(ours: &Shape, theirs: &Shape) -> String {
-    let shared = ours.columns.iter().filter(|column| {
-        theirs.columns.iter().any(|other| crate::sql::fold(other) == crate::sql::fold(column))
-    });
-    let terms: Vec<String> = shared
+    let terms: Vec<String> = shared(ours, theirs)
+        .iter()
         .map(|column| {
-            let column = quote(column);
             format!(
                 "a.{column} IS NOT b.{column} COLLATE BINARY \
                  OR typeof(a.{column}) <> typeof(b.{column})"
@@ -177,7 +198,7 @@ pub(super) fn differs(ours: &Shape, theirs: &Shape) -> String {
     if terms.is_empty() { "0".into() } else { format!("({})", terms.join(" OR ")) }
 }
 
-fn value(found: ValueRef<'_>) -> Value {
+pub(super) fn value(found: ValueRef<'_>) -> Value {
     match found {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(number) => Value::Integer(number),

@@ -57,6 +57,43 @@ fn rows_are_compared_by_key() {
     }
 }
 
+/// The same rows under other numbers, at both ends of what a number can be, held against a plain join.
+#[test]
+fn rows_with_numbers_are_counted_as_a_join_counts_them() {
+    let fill = |seed: i64| {
+        format!(
+            "DELETE FROM t; WITH n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT 60)
+             INSERT INTO t SELECT CASE (i * {seed}) % 7 WHEN 0 THEN -9223372036854775808 + i WHEN 1 THEN
+                 9223372036854775807 - i ELSE (i * {seed}) % 61 - 30 END, i * {seed} % 4, 'x'
+             FROM n WHERE true ON CONFLICT DO NOTHING;"
+        )
+    };
+    for (one, other) in [(1, 1), (1, 2), (3, 5), (5, 3), (11, 4)] {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["first.db", "second.db"].map(|name| folder.path().join(name));
+        for (path, seed) in paths.iter().zip([one, other]) {
+            Connection::open(path)
+                .unwrap()
+                .execute_batch(&(BASE.to_string() + &fill(seed)))
+                .unwrap();
+        }
+        let found = rows::compare(Path::new("app.db"), &paths[0], &paths[1], 0).unwrap();
+        let judge = Connection::open(&paths[0]).unwrap();
+        judge.execute("ATTACH ?1 AS o", [paths[1].to_str().unwrap()]).unwrap();
+        let sql = "SELECT (SELECT count(*) FROM t WHERE id NOT IN (SELECT id FROM o.t)),
+            (SELECT count(*) FROM o.t WHERE id NOT IN (SELECT id FROM main.t)),
+            (SELECT count(*) FROM main.t AS a JOIN o.t AS b USING (id) WHERE a.a <> b.a)";
+        let expected: (u32, u32, u32) =
+            judge.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        let of = |table: &TableDifference| {
+            [table.only_first, table.only_second, table.changed]
+                .map(|count| u32::try_from(count).unwrap())
+        };
+        let (gone, new, changed) = expected;
+        assert_eq!(found.first().map_or([0; 3], of), [gone, new, changed], "{one} and {other}");
+    }
+}
+
 #[test]
 fn tables_of_one_side_and_other_keys_are_said() {
     let found = compared("DROP TABLE w; CREATE TABLE n (a); INSERT INTO n VALUES (1), (2)", 5);
