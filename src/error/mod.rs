@@ -23,7 +23,7 @@ pub use database::DatabaseError;
 pub use deploy::DeployError;
 pub use disk::DiskError;
 pub use health::{HealthError, ProbeFailure};
-pub use history::HistoryError;
+pub use history::{HistoryError, NotUnderstood};
 pub use ledger::LedgerError;
 pub use offsite::OffsiteError;
 pub use place::Place;

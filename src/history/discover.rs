@@ -1,10 +1,18 @@
 //! Finds the migrations of a folder: `<digits>_<name>.sql` and script files, in numeric order.
+//!
+//! What may be meant as a migration and is none that piton reads is kept apart: no run may start
+//! beside it.
 
 use super::{
+    foreign::{self, Likeness},
     migration::{Migration, read},
+    sorting::{DOWN_PART, Head, Meaning, sort},
     version::Version,
 };
-use crate::{Result, disk, error::HistoryError};
+use crate::{
+    Result, disk,
+    error::{HistoryError, NotUnderstood},
+};
 use std::{
     collections::BTreeMap,
     fs,
@@ -30,41 +38,111 @@ pub struct Folder {
     pub name: Option<String>,
     /// Its migrations by version.
     pub migrations: Vec<Arc<Migration>>,
-    /// Files that look as if they were meant to be migrations but are not.
+    /// Files that take no part, where that is worth a line.
     pub ignored: Vec<Ignored>,
+    /// Files and folders that may be meant as migrations and are not read.
+    pub not_understood: Vec<NotUnderstood>,
+}
+
+/// Patterns of what lies in a migrations folder and stops nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Ignore(Vec<glob::Pattern>);
+
+impl Ignore {
+    /// Patterns, each compared with a name and with the path from the migrations folder on.
+    ///
+    /// # Errors
+    /// A sentence that says which pattern is wrong.
+    pub fn new(patterns: &[String]) -> Result<Self, String> {
+        let compile = |text: &String| {
+            let pattern = glob::Pattern::new(text.trim_end_matches('/'));
+            pattern.map_err(|error| format!("the pattern `{text}` is wrong: {error}"))
+        };
+        patterns.iter().map(compile).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn matches(&self, root: &Path, path: &Path) -> bool {
+        let name = Path::new(path.file_name().unwrap_or_default());
+        let whole = path.strip_prefix(root).unwrap_or(path);
+        let mut patterns = self.0.iter();
+        patterns.any(|pattern| pattern.matches_path(name) || pattern.matches_path(whole))
+    }
 }
 
 /// Reads the migrations folder and its direct subfolders, in the order of their names.
 ///
 /// # Errors
 /// [`HistoryError`] with the file, or two files where they have the same number.
-pub fn discover(root: &Path) -> Result<Vec<Folder>> {
-    let (files, subfolders) = entries(root)?;
-    let mut folders = vec![folder(files, None)?];
-    for path in subfolders {
+pub fn discover(root: &Path, ignore: &Ignore) -> Result<Vec<Folder>> {
+    let listed = entries(root, (root, ignore))?;
+    let mut helpers = Vec::new();
+    let mut folders = vec![folder(&listed, None, &mut helpers)?];
+    for path in listed.folders {
         let name = name_of(&path)?;
-        if name.starts_with(['.', '_']) {
+        if is_skipped(name) {
             continue;
         }
-        folders.push(folder(entries(&path)?.0, Some(name.into()))?);
+        let inner = entries(&path, (root, ignore))?;
+        let names = inner.files.iter().filter_map(|file| file.file_name()?.to_str());
+        if let Some(likeness) = foreign::folder(name, &names.collect::<Vec<_>>()) {
+            folders[0].not_understood.push(not_understood(path, likeness));
+            continue;
+        }
+        let mut found = folder(&inner, Some(name.into()), &mut helpers)?;
+        for deeper in inner.folders {
+            if !is_skipped(name_of(&deeper)?) && holds_migrations(&deeper, (root, ignore))? {
+                found.not_understood.push(not_understood(deeper, foreign::too_deep()));
+            }
+        }
+        folders.push(found);
+    }
+    let any = folders.iter().any(|folder| !folder.migrations.is_empty());
+    for (path, likeness) in helpers {
+        if any {
+            folders[0].ignored.push(Ignored { path, reason: "a helper beside the migrations" });
+        } else {
+            folders[0].not_understood.push(not_understood(path, likeness));
+        }
     }
     Ok(folders)
+}
+
+/// Folders of caches and tools, and those that are out of use by their names.
+fn is_skipped(name: &str) -> bool {
+    name.starts_with(['.', '_']) || name == "node_modules"
+}
+
+fn holds_migrations(path: &Path, rules: (&Path, &Ignore)) -> Result<bool> {
+    let listed = entries(path, rules)?;
+    let sql = |file: &PathBuf| file.extension().is_some_and(|it| it.eq_ignore_ascii_case("sql"));
+    Ok(listed.files.iter().any(sql))
+}
+
+fn not_understood(path: PathBuf, likeness: Likeness) -> NotUnderstood {
+    NotUnderstood { path, looks_like: likeness.what, advice: likeness.advice }
 }
 
 /// Reads the migrations among the files of one folder.
 ///
 /// # Errors
 /// As [`discover`].
-fn folder(files: Vec<PathBuf>, name: Option<String>) -> Result<Folder> {
+fn folder(
+    listed: &Listed,
+    name: Option<String>,
+    helpers: &mut Vec<(PathBuf, Likeness)>,
+) -> Result<Folder> {
     let mut found = Vec::new();
     let mut ignored = Vec::new();
-    for file in files {
-        match meaning(name_of(&file)?) {
-            Meaning::Migration(version, name) => {
-                let name = name.to_string();
-                found.push((version, name, file));
-            }
-            Meaning::Ignored(reason) => ignored.push(Ignored { path: file, reason }),
+    let special = listed.special.iter().cloned();
+    let mut unknown: Vec<NotUnderstood> =
+        special.map(|path| not_understood(path, foreign::special())).collect();
+    for file in &listed.files {
+        let path = file.clone();
+        match sort(name_of(file)?, || Head::read(file))? {
+            Meaning::Migration(version, name) => found.push((version, name, path)),
+            Meaning::Ignored(reason) => ignored.push(Ignored { path, reason }),
+            Meaning::Helper(likeness) => helpers.push((path, likeness)),
+            Meaning::NotUnderstood(likeness) => unknown.push(not_understood(path, likeness)),
             Meaning::Nothing => {}
         }
     }
@@ -76,19 +154,22 @@ fn folder(files: Vec<PathBuf>, name: Option<String>) -> Result<Folder> {
             return Err(HistoryError::SameVersion { first, second }.into());
         }
     }
-    Ok(Folder { name, migrations: by_version.into_values().collect(), ignored })
+    let migrations = by_version.into_values().collect();
+    Ok(Folder { name, migrations, ignored, not_understood: unknown })
 }
 
 type Numbered = (Version, String, PathBuf);
 
 /// `3_x_up.sql` and `3_x_down.sql` have one number, and the second is no migration.
 fn without_down_parts(found: Vec<Numbered>, ignored: &mut Vec<Ignored>) -> Vec<Numbered> {
-    let shares = |one: &Numbered| {
-        found.iter().any(|other| other.0 == one.0 && other.2 != one.2 && !goes_back(&other.1))
-    };
-    let (down, up): (Vec<_>, Vec<_>) =
-        found.iter().cloned().partition(|one| goes_back(&one.1) && shares(one));
-    ignored.extend(down.into_iter().map(|(.., path)| Ignored { path, reason: DOWN_PART }));
+    let down: Vec<PathBuf> = found
+        .iter()
+        .filter(|one| goes_back(&one.1))
+        .filter(|one| found.iter().any(|other| other.0 == one.0 && !goes_back(&other.1)))
+        .map(|(.., path)| path.clone())
+        .collect();
+    let up = found.into_iter().filter(|(.., path)| !down.contains(path)).collect();
+    ignored.extend(down.into_iter().map(|path| Ignored { path, reason: DOWN_PART }));
     up
 }
 
@@ -120,98 +201,46 @@ fn read_all(found: &[Numbered]) -> Result<Vec<Migration>> {
     })
 }
 
-const DOWN_PART: &str = "for going back: piton never runs it, it restores a backup";
-
-enum Meaning<'a> {
-    Migration(Version, &'a str),
-    Ignored(&'static str),
-    Nothing,
+/// What a folder holds, each kind sorted.
+#[derive(Default)]
+struct Listed {
+    files: Vec<PathBuf>,
+    folders: Vec<PathBuf>,
+    /// Pipes, sockets and devices: reading one may wait for ever.
+    special: Vec<PathBuf>,
 }
 
-fn meaning(title: &str) -> Meaning<'_> {
-    if title.starts_with('.') || title.ends_with('~') {
-        return Meaning::Nothing;
-    }
-    let (stem, extension) = title.rsplit_once('.').unwrap_or((title, ""));
-    let extension = extension.to_ascii_lowercase();
-    if is_down_part(stem) {
-        return Meaning::Ignored(DOWN_PART);
-    }
-    let digits = stem.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(stem.len());
-    let prose = matches!(extension.as_str(), "md" | "txt" | "rst" | "orig" | "rej" | "bak" | "swp");
-    let Some(version) = Version::parse(&stem[..digits]) else {
-        return match extension.as_str() {
-            "sql" => Meaning::Ignored("its name does not start with a number"),
-            _ => Meaning::Nothing,
-        };
-    };
-    if prose {
-        return Meaning::Nothing;
-    }
-    let name = stem[digits..].trim_start_matches(['_', '-', '.']);
-    Meaning::Migration(version, name.trim_end_matches('.').trim_end_matches(".up"))
-}
-
-/// `x.down.sql`, `x.rollback.sql`, `x.undo.sql`, and `U3__x.sql`, without the extension.
-fn is_down_part(stem: &str) -> bool {
-    let end = stem.rsplit_once('.').map_or("", |(_, end)| end);
-    let undo = stem.strip_prefix(['U', 'u']).and_then(|rest| rest.split_once("__"));
-    ["down", "undo", "rollback"].iter().any(|word| end.eq_ignore_ascii_case(word))
-        || undo.is_some_and(|(version, _)| {
-            !version.is_empty()
-                && version.bytes().all(|byte| byte.is_ascii_digit() || b"._".contains(&byte))
-        })
-}
-
-/// The files and the folders in a folder, each sorted.
-fn entries(path: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+fn entries(path: &Path, (root, ignore): (&Path, &Ignore)) -> Result<Listed> {
     let failed = || disk::failed("list the folder", path);
-    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    let mut listed = Listed::default();
     for entry in fs::read_dir(path).map_err(failed())? {
         let entry = entry.map_err(failed())?;
-        let kind = entry.file_type().map_err(failed())?;
+        let mut kind = entry.file_type().map_err(failed())?;
         let entry = entry.path();
-        // A link is what it leads to.
-        let is_folder = kind.is_dir() || (kind.is_symlink() && entry.is_dir());
-        if is_folder { folders.push(entry) } else { files.push(entry) }
+        if ignore.matches(root, &entry) {
+            continue;
+        }
+        // A link is what it leads to; one that leads nowhere is reported when it is read.
+        if kind.is_symlink()
+            && let Ok(metadata) = entry.metadata()
+        {
+            kind = metadata.file_type();
+        }
+        let list = match kind {
+            _ if kind.is_dir() => &mut listed.folders,
+            _ if kind.is_file() || kind.is_symlink() => &mut listed.files,
+            _ => &mut listed.special,
+        };
+        list.push(entry);
     }
     // By bytes: comparing paths part by part costs more and orders no better.
-    files.sort_unstable_by(|one, other| one.as_os_str().cmp(other.as_os_str()));
-    folders.sort_unstable();
-    Ok((files, folders))
+    listed.files.sort_unstable_by(|one, other| one.as_os_str().cmp(other.as_os_str()));
+    listed.folders.sort_unstable();
+    listed.special.sort_unstable();
+    Ok(listed)
 }
 
 fn name_of(path: &Path) -> Result<&str> {
     let name = path.file_name().unwrap_or_default();
     Ok(name.to_str().ok_or_else(|| HistoryError::NameNotText { path: path.into() })?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names() {
-        let migration = |title: &str| match meaning(title) {
-            Meaning::Migration(version, name) => Some((version.to_string(), name.to_string())),
-            _ => None,
-        };
-        let pair = |version: &str, name: &str| Some((version.to_string(), name.to_string()));
-        assert_eq!(migration("001_users.sql"), pair("001", "users"));
-        assert_eq!(migration("20260101120000-add-x.sql"), pair("20260101120000", "add-x"));
-        assert_eq!(migration("7.sql"), pair("7", ""));
-        assert_eq!(migration("3_backfill.py"), pair("3", "backfill"));
-        assert_eq!(migration("3_backfill"), pair("3", "backfill"));
-        assert_eq!(migration("3_x.up.sql"), pair("3", "x"));
-        assert_eq!(migration("3_x.up..sql"), pair("3", "x"));
-        assert_eq!(migration("3_notes.md"), None);
-        assert_eq!(migration("3_scale_down.sql"), pair("3", "scale_down"));
-        for down in ["3_x.down.sql", "3_x.DOWN.sql", "3_x.rollback.sql", "x.undo.sql", "U3__x.sql"]
-        {
-            assert!(matches!(meaning(down), Meaning::Ignored(DOWN_PART)), "{down}");
-        }
-        assert!(!matches!(meaning("Users__x.sql"), Meaning::Ignored(DOWN_PART)));
-        assert!(matches!(meaning("users.sql"), Meaning::Ignored(_)));
-        assert!(matches!(meaning("README.md"), Meaning::Nothing));
-    }
 }

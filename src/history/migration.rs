@@ -3,6 +3,7 @@
 use super::{
     down::{DownHalf, down_half},
     header::{Header, Transaction},
+    sorting::is_machine_code,
     version::Version,
 };
 use crate::{
@@ -136,12 +137,19 @@ pub fn read(version: Version, name: &str, path: &Path) -> Result<Migration> {
         return Ok(Migration { checksum, ..Migration::from_sql(version, name, path, text)? });
     }
     let checksum = checksum(&bytes);
+    let binary = is_machine_code(&bytes);
     let text = String::from_utf8(bytes).unwrap_or_default();
     let mode = fs::metadata(path).map_err(disk::failed("read", path))?.permissions().mode();
-    let interpreter = match (mode & 0o111 != 0, text.strip_prefix("#!")) {
-        (true, _) => None,
-        (false, Some(rest)) => Some(words(rest)),
-        (false, None) => return Err(HistoryError::NotExecutable { path: path.into() }.into()),
+    let executable = mode & 0o111 != 0;
+    let interpreter = match text.strip_prefix("#!") {
+        Some(rest) if !executable => Some(words(rest)),
+        Some(rest) if rest.split('\n').next().is_some_and(|line| line.ends_with('\r')) => {
+            return Err(HistoryError::CarriageReturn { path: path.into() }.into());
+        }
+        Some(_) => None,
+        None if executable && binary => None,
+        // The system would hand such a file to a shell, whatever language it is in.
+        None => return Err(HistoryError::NoProgram { path: path.into() }.into()),
     };
     let header = Header::read(path, &text)?;
     let body = Body::Script { interpreter };

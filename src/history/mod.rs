@@ -2,11 +2,13 @@
 
 mod discover;
 mod down;
+mod foreign;
 mod header;
 mod migration;
+mod sorting;
 mod version;
 
-pub use discover::{Folder, Ignored, discover};
+pub use discover::{Folder, Ignore, Ignored, discover};
 pub use down::DownHalf;
 pub use header::{Allowance, Header, Transaction, duration};
 pub use migration::{Body, Checksum, Migration, read};

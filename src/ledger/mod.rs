@@ -5,11 +5,13 @@
 //! here deletes one. Every format that piton ever wrote is read; see `docs/formats.md`.
 
 mod base;
+mod foreign;
 mod format;
 mod row;
 mod table;
 
 pub use base::{BaseObject, read_base, write_base};
+pub use foreign::{ForeignLedger, foreign};
 pub use format::{FORMAT, TABLE};
 pub use row::{BASELINE, Entry, EntryKind, EntryState, Witness};
 pub use table::{complete, create, failed, insert, read, read_brief, set_progress, settled_hash};

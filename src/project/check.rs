@@ -41,7 +41,7 @@ impl Project {
     ) -> Result<(Outcome, Vec<CheckedTarget>)> {
         let rule = if self.config.schema_only { HouseRule::SchemaOnly } else { HouseRule::Free };
         let mut checked = Vec::new();
-        for target in self.selected(selection)?.targets {
+        for target in self.planned(selection)?.targets {
             let mut live = Schema::default();
             if let Some(first) = target.paths(&self.config.data)?.first() {
                 let path = self.config.data.join(first);

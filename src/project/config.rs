@@ -17,7 +17,7 @@ use crate::{
     deploy::Settings as DeployKeys,
     disk,
     error::{Place, ProjectError},
-    history::duration,
+    history::{Ignore, duration},
     offsite,
     store::{Compression, Filter, Keys, RESERVE, Retention},
 };
@@ -52,6 +52,8 @@ pub struct File {
     pub exclude: Option<Spanned<Vec<String>>>,
     /// Patterns of what a backup holds, where that is not everything.
     pub include: Option<Spanned<Vec<String>>>,
+    /// Patterns of what lies in the migrations folder and is no migration.
+    pub ignore: Option<Spanned<Vec<String>>>,
     /// `gzip`, `zstd` or `none`.
     pub compression: Option<Spanned<String>>,
     /// How long to wait for other writers.
@@ -151,6 +153,8 @@ pub struct Config {
     pub exclude: Vec<String>,
     /// Patterns of what a backup holds; with none, everything.
     pub include: Vec<String>,
+    /// What lies in the migrations folder and is no migration.
+    pub ignore: Ignore,
     /// How archives are compressed.
     pub compression: Compression,
     /// How long to wait for other writers.
@@ -256,6 +260,11 @@ impl Reader<'_> {
         };
         let exclude = patterns(&over.exclude, file.exclude.as_ref());
         let include = patterns(&over.include, file.include.as_ref());
+        let ignore = match &file.ignore {
+            Some(patterns) => Ignore::new(patterns.get_ref())
+                .map_err(|reason| self.wrong(patterns.span(), format!("`ignore`: {reason}")))?,
+            None => Ignore::default(),
+        };
         let retention = file.retention.rules();
         let retention = retention.map_err(|(span, reason)| self.wrong(span, reason))?;
         let offsite = self.offsite(&file, parent)?;
@@ -288,6 +297,7 @@ impl Reader<'_> {
             database,
             exclude,
             include,
+            ignore,
             compression: self.compression(file.compression.as_ref())?,
             busy_timeout: self.time(
                 "busy-timeout",

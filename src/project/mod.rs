@@ -161,6 +161,13 @@ impl Project {
         Ok(all)
     }
 
+    /// The targets that a selection names, where everything in their folders is understood.
+    fn planned(&self, selection: &Selection) -> Result<Targets> {
+        let targets = self.selected(selection)?;
+        targets.require_understood(&self.config.migrations)?;
+        Ok(targets)
+    }
+
     /// The plans of all selected databases, in the order of their targets.
     ///
     /// # Errors
@@ -171,7 +178,7 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<Vec<DatabasePlan>> {
         self.settle(observer)?;
-        let targets = self.selected(selection)?;
+        let targets = self.planned(selection)?;
         databases::plan_all(&self.config, &targets, &selection.settings)
     }
 }

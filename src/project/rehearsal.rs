@@ -52,7 +52,7 @@ impl Project {
         patience: Patience,
         observer: &dyn Observer,
     ) -> Result<RehearsalReport> {
-        let targets = self.selected(selection)?;
+        let targets = self.planned(selection)?;
         let _lock = self.begin(patience, observer)?;
         let plans = databases::plan_all(&self.config, &targets, &selection.settings)?;
         let mut report = RehearsalReport {

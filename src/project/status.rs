@@ -1,11 +1,12 @@
 //! `status` and `history`: where things stand, and what ran when.
 
-use super::{InterruptedRun, Project, Selection, databases};
+use super::{InterruptedRun, Project, Selection, Targets, databases};
 use crate::{
-    Result,
+    Result, database,
+    error::NotUnderstood,
     event::Observer,
     history::Ignored,
-    ledger::{self, Entry},
+    ledger::{self, Entry, ForeignLedger},
     offsite::Standing,
     plan::DatabasePlan,
     store::Backup,
@@ -20,6 +21,10 @@ pub struct Status {
     pub plans: Vec<DatabasePlan>,
     /// Files in the migrations folder that are no migrations.
     pub ignored: Vec<Ignored>,
+    /// Files and folders there that may be meant as migrations: `up` would refuse to run.
+    pub not_understood: Vec<NotUnderstood>,
+    /// Ledgers of other tools, by database.
+    pub foreign_ledgers: Vec<(PathBuf, ForeignLedger)>,
     /// The last run, where it was cut off.
     pub interrupted: Option<InterruptedRun>,
     /// The newest backup.
@@ -55,12 +60,27 @@ impl Project {
         let backups = catalog.backups;
         Ok(Status {
             plans,
+            foreign_ledgers: self.foreign_ledgers(&targets)?,
             ignored: targets.ignored,
+            not_understood: targets.not_understood,
             interrupted: self.interrupted_run(),
             backups: backups.len(),
             offsite,
             newest_backup: backups.into_iter().next(),
         })
+    }
+
+    /// The ledgers of other tools in the databases, of a pattern those in its first one.
+    fn foreign_ledgers(&self, targets: &Targets) -> Result<Vec<(PathBuf, ForeignLedger)>> {
+        let mut found = Vec::new();
+        for target in &targets.targets {
+            let Some(path) = target.paths(&self.config.data)?.into_iter().next() else { continue };
+            let live = self.config.data.join(&path);
+            let Some(connection) = databases::open_to_read(&live, &self.config)? else { continue };
+            let ledgers = ledger::foreign(&connection).map_err(database::failed("read", &live))?;
+            found.extend(ledgers.into_iter().map(|ledger| (path.clone(), ledger)));
+        }
+        Ok(found)
     }
 
     /// What ran on every selected database, oldest first.

@@ -6,7 +6,7 @@
 use super::config::Config;
 use crate::{
     Result, database, disk,
-    error::{HistoryError, ProjectError},
+    error::{HistoryError, NotUnderstood, ProjectError},
     history::{Folder, Ignored, Migration, discover},
 };
 use std::{
@@ -42,6 +42,8 @@ pub struct Targets {
     pub targets: Vec<Target>,
     /// Files left out, with the reason.
     pub ignored: Vec<Ignored>,
+    /// Files and folders that may be meant as migrations and are not read: nothing runs beside them.
+    pub not_understood: Vec<NotUnderstood>,
 }
 
 /// Reads the migrations and gives each to its target.
@@ -59,9 +61,10 @@ pub fn read(config: &Config) -> Result<Targets> {
     for (name, (pattern, _)) in &config.targets {
         declared.insert(name.clone(), databases(pattern));
     }
-    for folder in discover(&config.migrations)? {
-        let Folder { name, migrations, ignored } = folder;
+    for folder in discover(&config.migrations, &config.ignore)? {
+        let Folder { name, migrations, ignored, not_understood } = folder;
         found.ignored.extend(ignored);
+        found.not_understood.extend(not_understood);
         let (name, databases) = match name {
             None => (default.clone(), named(&config.database)),
             Some(name) => {
@@ -79,8 +82,10 @@ pub fn read(config: &Config) -> Result<Targets> {
     for (name, (pattern, folder)) in &config.targets {
         match folder {
             Some(folder) => {
-                let only = discover(folder)?.into_iter().next().unwrap_or_default();
+                let mut only = discover(folder, &config.ignore)?.into_iter();
+                let only = only.next().unwrap_or_default();
                 found.ignored.extend(only.ignored);
+                found.not_understood.extend(only.not_understood);
                 let (databases, migrations) = (databases(pattern), only.migrations);
                 join(&mut found.targets, Target { name: name.clone(), databases, migrations })?;
             }
@@ -148,6 +153,18 @@ fn join(targets: &mut Vec<Target>, added: Target) -> Result<()> {
 }
 
 impl Targets {
+    /// Refuses to go on beside files that may be meant as migrations.
+    ///
+    /// # Errors
+    /// [`HistoryError::NotUnderstood`].
+    pub fn require_understood(&self, folder: &Path) -> Result<()> {
+        if self.not_understood.is_empty() {
+            return Ok(());
+        }
+        let (folder, files) = (folder.into(), self.not_understood.clone());
+        Err(HistoryError::NotUnderstood { folder, files }.into())
+    }
+
     /// Whether a target of this name is a pattern: one failing database leaves the others.
     #[must_use]
     pub fn is_matching(&self, name: &str) -> bool {

@@ -113,7 +113,7 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<UpReport> {
         let config = &self.config;
-        let targets = self.selected(&options.selection)?;
+        let targets = self.planned(&options.selection)?;
         let planned = || databases::plan_all(config, &targets, &options.selection.settings);
         let mut early = None;
         if !disk::exists(&config.data)? {

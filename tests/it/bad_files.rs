@@ -108,8 +108,8 @@ fn a_header_that_leaves_the_data_directory() {
 fn a_script_that_is_not_executable() {
     refused(
         &with("002_tool", "echo hello\n"),
-        2,
-        &["`migrations/002_tool`", "hint: chmod +x migrations/002_tool"],
+        4,
+        &["`002_tool`", "as its first line, such as `#!/bin/sh`"],
     );
     let sandbox = with("002_fine.py", "#!/bin/sh\necho runs by its first line\n");
     let path = sandbox.path("migrations/002_fine.py");

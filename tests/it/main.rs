@@ -34,6 +34,7 @@ mod docs;
 mod down_halves;
 #[cfg(feature = "encryption")]
 mod encryption;
+mod foreign_files;
 mod formats;
 mod full_disk;
 mod generated;

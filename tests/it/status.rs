@@ -26,11 +26,11 @@ fn follows_a_project() {
 #[test]
 fn names_files_that_are_no_migrations() {
     let sandbox = Sandbox::with_users()
-        .migration("users.sql", "SELECT 1;")
+        .migration("lib.sh", "# helper")
         .migration("002_x.down.sql", "DROP TABLE users;")
         .migration("README.md", "prose");
     let ran = sandbox.run("status").success();
-    ran.says("not a migration: migrations/users.sql")
+    ran.says("not a migration: migrations/lib.sh")
         .says("not a migration: migrations/002_x.down.sql")
         .never_says("README");
 }

@@ -19,6 +19,7 @@ mod remark;
 mod restore;
 mod run;
 mod status;
+mod surroundings;
 mod up;
 mod verify;
 

@@ -1,6 +1,6 @@
 //! `status`: where things stand, and what to type next.
 
-use super::{Context, offsite};
+use super::{Context, offsite, surroundings};
 use crate::{
     args::Look,
     render::{Report, plan as shown, text},
@@ -17,19 +17,13 @@ use serde_json::json;
 /// Looks, and changes nothing.
 pub fn run(context: &Context, look: &Look) -> Result<Report> {
     let status = context.project.status(&super::looked_at(look)?, &context.teller)?;
-    let state = overall(&status.plans);
+    let state = surroundings::outcome(&status, overall(&status.plans));
     let details = |plan: &DatabasePlan| shown::states(plan) + &shown::findings(plan);
     let mut human = shown::overview(&status.plans, &details);
     if status.plans.is_empty() {
         human.push_str("no database, and no migration that would make one\n");
     }
-    for ignored in &status.ignored {
-        human.push_str(&format!(
-            "not a migration: {} ({})\n",
-            ignored.path.display(),
-            ignored.reason
-        ));
-    }
+    human.push_str(&surroundings::lines(&status, &context.project.config().migrations));
     if let Some(run) = &status.interrupted {
         human.push_str(&cut_off(run));
     }
@@ -44,13 +38,16 @@ pub fn run(context: &Context, look: &Look) -> Result<Report> {
         json!({
             "databases": status.plans.iter().map(shown::to_json).collect::<Vec<_>>(),
             "ignored": status.ignored.iter().map(|ignored| json!({ "path": ignored.path, "reason": ignored.reason })).collect::<Vec<_>>(),
+            "not_understood": status.not_understood,
+            "foreign_ledgers": surroundings::ledgers(&status),
             "interrupted": status.interrupted,
             "backups": status.backups,
             "offsite": status.offsite.as_ref().map(offsite::standing_to_json),
             "newest_backup": status.newest_backup.as_ref().map(|backup| backup.id().to_string()),
         })
     };
-    let outcome = if look.exit_code { state } else { Outcome::Done };
+    let unread = surroundings::outcome(&status, Outcome::Done);
+    let outcome = if look.exit_code { state } else { unread };
     Ok(Report::lazily(context.screen, outcome, fields, human))
 }
 
