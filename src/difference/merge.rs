@@ -56,11 +56,11 @@ pub(super) fn merge(connection: &Connection, tables: &Tables<'_>) -> Result<Merg
                 merged.only_second += 1;
                 list(&mut keys.only_second, *number, limit);
             }
-            (_, Some((number, one)), Some((_, other))) => {
-                if !is_same(one, other, tables.columns.len())? {
-                    merged.changed += 1;
-                    list(&mut keys.changed, *number, limit);
-                }
+            (_, Some((number, one)), Some((_, other)))
+                if !is_same(one, other, tables.columns.len())? =>
+            {
+                merged.changed += 1;
+                list(&mut keys.changed, *number, limit);
             }
             _ => {}
         }
