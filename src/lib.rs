@@ -37,6 +37,7 @@ pub mod clock;
 pub mod disk;
 pub mod error;
 pub mod event;
+pub mod format;
 pub mod lock;
 
 pub use error::{Error, Kind, Result};

@@ -4,7 +4,7 @@
 //! next deploy lifts it.
 
 use super::Record;
-use crate::{Result, disk, lock::PRIVATE_FOLDER, store::BackupId};
+use crate::{Result, disk, error::DeployError, format, lock::PRIVATE_FOLDER, store::BackupId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -12,9 +12,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The newest format of the marker.
+const FORMAT: u32 = 1;
+
 /// Why migrations are held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
+    /// The format of the marker.
+    #[serde(default = "format::first")]
+    pub format: u32,
     /// The deploy that was rolled back.
     pub deploy: BackupId,
     /// Its release, where releases are kept.
@@ -33,7 +39,9 @@ fn path(data: &Path) -> PathBuf {
 #[must_use]
 pub fn read(data: &Path) -> Option<Hold> {
     let text = fs::read(path(data)).ok()?;
-    Some(serde_json::from_slice(&text).unwrap_or_else(|error| Hold {
+    let bad = |reason| DeployError::Record { path: path(data), reason }.into();
+    Some(format::parse(&text, FORMAT, &path(data), bad).unwrap_or_else(|error| Hold {
+        format: FORMAT,
         deploy: BackupId::new(DateTime::UNIX_EPOCH, [0; 3]),
         release: None,
         since: DateTime::UNIX_EPOCH,
@@ -48,6 +56,7 @@ pub fn read(data: &Path) -> Option<Hold> {
 pub fn set(data: &Path, record: &Record, now: DateTime<Utc>) -> Result<()> {
     let reason = record.failure.as_ref().map_or("it was taken back", |failure| &failure.message);
     let hold = Hold {
+        format: FORMAT,
         deploy: record.id.clone(),
         release: record.release.clone(),
         since: now,

@@ -10,7 +10,7 @@ use super::{
     phase::{Course, DataState, Phase, Reach, Rehearsal, Work},
     service::Running,
 };
-use crate::{Result, disk, error::DeployError, lock::PRIVATE_FOLDER, store::BackupId};
+use crate::{Result, disk, error::DeployError, format, lock::PRIVATE_FOLDER, store::BackupId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -25,6 +25,7 @@ const FORMAT: u32 = 1;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
     /// The format of this file.
+    #[serde(default = "format::first")]
     pub format: u32,
     /// The deploy's id, formed like that of a backup.
     pub id: BackupId,
@@ -204,11 +205,7 @@ pub fn read(data: &Path) -> Result<Option<Record>> {
         other => other.map_err(disk::failed("read", &path))?,
     };
     let wrong = |reason: String| DeployError::Record { path: path.clone(), reason };
-    let record: Record = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
-    if record.format > FORMAT {
-        return Err(wrong(format!("its format {} is newer than this piton", record.format)).into());
-    }
-    Ok(Some(record))
+    format::parse(&text, FORMAT, &path, |reason| wrong(reason).into()).map(Some)
 }
 
 /// Writes the record, durably.

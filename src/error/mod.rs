@@ -85,6 +85,19 @@ pub enum Error {
         /// Who holds the lock: pid, host and command.
         holder: String,
     },
+    /// A newer piton wrote a record.
+    #[error(
+        "`{}` was made by a newer piton: its format is {format}, this piton reads up to {known}",
+        path.display()
+    )]
+    Newer {
+        /// The record.
+        path: PathBuf,
+        /// Its format.
+        format: u32,
+        /// The newest format that this piton reads.
+        known: u32,
+    },
     /// A signal ended it before it had changed anything, or after it had taken everything back.
     #[error("interrupted; everything is as before")]
     Interrupted,
@@ -197,6 +210,7 @@ impl Error {
             Self::Service(error) => error.kind(),
             Self::Health(error) => error.kind(),
             Self::Locked { .. } => Kind::Locked,
+            Self::Newer { .. } => Kind::Refused,
             Self::Interrupted => Kind::Interrupted,
             Self::Internal(_) => Kind::Internal,
         }
@@ -231,6 +245,9 @@ impl Error {
             Self::Health(error) => error.hint(),
             Self::Locked { .. } => {
                 Some("wait for it to end, or let this command wait: add `--wait`".into())
+            }
+            Self::Newer { .. } => {
+                Some("update piton on this machine, then run the command again".into())
             }
             Self::Interrupted => Some("type the same again when you want it done".into()),
             Self::Internal(_) => Some("please report this as a defect of piton".into()),

@@ -58,7 +58,10 @@ pub enum StoreError {
         reason: String,
     },
     /// The backup was written by a newer piton.
-    #[error("the backup `{}` has format {format}, and this piton reads up to {known}", archive.display())]
+    #[error(
+        "the backup `{}` was made by a newer piton: its format is {format}, this piton reads up to {known}",
+        archive.display()
+    )]
     NewerFormat {
         /// The archive or the manifest file.
         archive: PathBuf,

@@ -4,7 +4,7 @@
 //! the place lists, and losing it loses nothing.
 
 use crate::{
-    Result, disk,
+    Error, Result, disk, format,
     store::{BackupId, Digest, Store},
 };
 use chrono::{DateTime, Utc};
@@ -13,9 +13,14 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 
 const NAME: &str = ".offsite.json";
 
+/// The newest format of the note.
+const FORMAT: u32 = 1;
+
 /// What is known here about the copies there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Note {
+    #[serde(default = "format::first")]
+    format: u32,
     /// The place that it is about.
     pub(super) place: String,
     /// The backups that nothing need be done about.
@@ -50,9 +55,11 @@ pub struct Failure {
 impl Note {
     /// Reads what is known about a place; nothing where the file is about another, or is none.
     pub(crate) fn read(store: &Store, place: &str) -> Self {
-        let read = || serde_json::from_slice::<Self>(&fs::read(path(store)).ok()?).ok();
-        let fresh = || Self { place: place.into(), ..Self::default() };
-        read().filter(|note| note.place == place).unwrap_or_else(fresh)
+        // One of a later piton is not understood, and is worth nothing by itself.
+        let parse = |json: Vec<u8>| format::parse(&json, FORMAT, &path(store), Error::Internal);
+        let read = || parse(fs::read(path(store)).ok()?).ok();
+        let fresh = || Self { format: FORMAT, place: place.into(), ..Self::default() };
+        read().filter(|note: &Self| note.place == place).unwrap_or_else(fresh)
     }
 
     /// Writes it; the caller holds the lock of the copying.
@@ -64,4 +71,22 @@ impl Note {
 
 fn path(store: &Store) -> PathBuf {
     store.root().join(NAME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Note;
+    use crate::store::Store;
+
+    #[test]
+    fn a_note_of_the_first_piton_is_read_and_a_later_one_says_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path().into());
+        let first = include_bytes!("../../tests/data/formats/0.1/records/offsite.json");
+        crate::disk::write_atomic("test", &super::path(&store), 0o600, first).unwrap();
+        assert_eq!(Note::read(&store, "file:///srv/copies").settled.len(), 2);
+        let later = br#"{"format": 9, "place": "file:///srv/copies"}"#;
+        crate::disk::write_atomic("test", &super::path(&store), 0o600, later).unwrap();
+        assert!(Note::read(&store, "file:///srv/copies").settled.is_empty());
+    }
 }

@@ -8,6 +8,7 @@ use super::Outcome;
 use crate::{
     Kind, Result, disk,
     event::{Event, Observer},
+    format,
     lock::PRIVATE_FOLDER,
     store::BackupId,
 };
@@ -44,9 +45,15 @@ impl Ending {
     }
 }
 
+/// The newest format of the note.
+const FORMAT: u32 = 1;
+
 /// The last run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRun {
+    /// The format of the note.
+    #[serde(default = "format::first")]
+    pub format: u32,
     /// The backup that it took.
     pub backup: Option<BackupId>,
     /// When it began.
@@ -66,7 +73,7 @@ impl LastRun {
             Ending::Done => run.backup.or(run.last_done),
             _ => run.last_done,
         });
-        Self { backup, started, ending: Ending::Open, last_done }
+        Self { format: FORMAT, backup, started, ending: Ending::Open, last_done }
     }
 }
 
@@ -78,6 +85,19 @@ fn path(data: &Path) -> PathBuf {
 #[must_use]
 pub fn read(data: &Path) -> Option<LastRun> {
     serde_json::from_slice(&fs::read(path(data)).ok()?).ok()
+}
+
+/// Refuses a note that a later piton wrote; one that is malformed says nothing.
+///
+/// # Errors
+/// [`crate::Error::Newer`].
+pub fn require_known(data: &Path) -> Result<()> {
+    let path = path(data);
+    let Ok(json) = fs::read(&path) else { return Ok(()) };
+    match format::parse::<LastRun>(&json, FORMAT, &path, crate::Error::Internal) {
+        Err(newer @ crate::Error::Newer { .. }) => Err(newer),
+        _ => Ok(()),
+    }
 }
 
 /// Writes how a run ended. The run itself has ended: a note that cannot be written is said, and

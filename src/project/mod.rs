@@ -131,6 +131,7 @@ impl Project {
         }
         let lock = lock::acquire(&data, lock::Scope::Data, &self.world.holder, patience, observer)?;
         restore::recover(&data, observer)?;
+        last_run::require_known(&data)?;
         Ok(lock)
     }
 
@@ -140,6 +141,7 @@ impl Project {
         if restore::is_interrupted(&self.config.data) {
             drop(self.begin_restore(Patience::Wait, observer)?);
         }
+        last_run::require_known(&self.config.data)?;
         restore::require_whole(&self.config.data)
     }
 

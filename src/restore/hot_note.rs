@@ -8,6 +8,7 @@ use super::journal::{Area, Journal};
 use crate::{
     Error, Result, disk,
     error::{HotParts, RestoreError},
+    format,
     store::{BackupId, StoredPath},
 };
 use serde::{Deserialize, Serialize};
@@ -17,9 +18,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The newest format of the note.
+const FORMAT: u32 = 1;
+
 /// How far it has come.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct HotNote {
+    #[serde(default = "format::first")]
+    format: u32,
     backup: BackupId,
     safety: Option<BackupId>,
     /// The patterns that the restore was limited to.
@@ -43,6 +49,7 @@ pub struct HotUndo {
 impl HotNote {
     pub(super) fn new(journal: &Journal) -> Self {
         Self {
+            format: FORMAT,
             backup: journal.backup.clone(),
             safety: journal.safety.clone(),
             only: journal.only.clone(),
@@ -149,9 +156,10 @@ fn read(area: &Area) -> Result<Option<HotNote>> {
             Ok(None)
         }
         Err(error) => Err(disk::failed("read", &path)(error).into()),
-        Ok(json) => serde_json::from_slice(&json)
-            .map(Some)
-            .map_err(|error| RestoreError::BadHotNote { path, reason: error.to_string() }.into()),
+        Ok(json) => {
+            let bad = |reason| RestoreError::BadHotNote { path: path.clone(), reason }.into();
+            format::parse(&json, FORMAT, &path, bad).map(Some)
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::{
     Result, disk,
     error::RestoreError,
+    format,
     lock::PRIVATE_FOLDER,
     store::{Attributes, BackupId, StoredPath},
 };
@@ -17,12 +18,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The only format so far.
+/// The newest format; see `docs/formats.md`.
 const FORMAT: u32 = 1;
 
 /// What a restore does, and which way it is going.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Journal {
+    #[serde(default = "format::first")]
     pub(crate) format: u32,
     /// Names the undo area.
     pub(crate) id: BackupId,
@@ -306,13 +308,6 @@ fn read(path: &Path, bad: fn(PathBuf, String) -> RestoreError) -> Result<Option<
     match fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(disk::failed("read", path)(error).into()),
-        Ok(json) => {
-            let journal: Journal =
-                serde_json::from_slice(&json).map_err(|error| bad(error.to_string()))?;
-            if journal.format != FORMAT {
-                return Err(bad(format!("its format is {}", journal.format)).into());
-            }
-            Ok(Some(journal))
-        }
+        Ok(json) => format::parse(&json, FORMAT, path, |reason| bad(reason).into()).map(Some),
     }
 }

@@ -256,7 +256,28 @@ pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
 }
 
 fn from_json<T: DeserializeOwned>(json: &[u8], path: &Path) -> Result<T> {
-    serde_json::from_slice(json).map_err(|error| malformed(error, path))
+    serde_json::from_slice(json)
+        .map_err(|error| newer(json, path).unwrap_or_else(|| malformed(error, path)))
+}
+
+/// What is known of a manifest, or of the file beside an archive, that cannot be read: a later one may
+/// have another shape, and is not damaged.
+#[derive(Deserialize)]
+struct Head {
+    format: Option<u32>,
+    manifest: Option<Inner>,
+}
+
+#[derive(Deserialize)]
+struct Inner {
+    format: u32,
+}
+
+fn newer(json: impl Read, path: &Path) -> Option<Error> {
+    let head: Head = serde_json::from_reader(json).ok()?;
+    let format = head.format.or(head.manifest.map(|inner| inner.format))?;
+    (format > FORMAT)
+        .then(|| StoreError::NewerFormat { archive: path.into(), format, known: FORMAT }.into())
 }
 
 /// Reads a file of JSON that piton keeps for itself in the backups directory.
@@ -273,9 +294,14 @@ pub(crate) fn read_private_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
 
 /// Reads a manifest file; its text, which is long where there are many files, is never held whole.
 fn read_beside<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let file = disk::open_to_read(path)?.take(reader::MAX_MANIFEST);
-    serde_json::from_reader(BufReader::with_capacity(64 * 1024, file))
-        .map_err(|error| malformed(error, path))
+    let open = || -> Result<_> {
+        let file = disk::open_to_read(path)?.take(reader::MAX_MANIFEST);
+        Ok(BufReader::with_capacity(64 * 1024, file))
+    };
+    serde_json::from_reader(open()?).map_err(|error| {
+        let later = (!error.is_io()).then(|| newer(open().ok()?, path)).flatten();
+        later.unwrap_or_else(|| malformed(error, path))
+    })
 }
 
 fn malformed(error: serde_json::Error, path: &Path) -> Error {

@@ -1,6 +1,10 @@
 //! What an older piton wrote is read for ever, and what a later one wrote is refused in one sentence.
 
 use crate::sandbox::{Sandbox, USERS};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 const LEDGER: &str = include_str!("../data/formats/0.1/ledger.sql");
 
@@ -87,5 +91,154 @@ fn an_object_of_that_name_that_is_no_ledger_is_refused_and_left_alone() {
             sandbox.run(command).code(4).one_error().says(kind).says("of this name");
         }
         assert_eq!(sandbox.data(), before, "{sql}");
+    }
+}
+
+/// A folder of what piton 0.1 wrote.
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/formats/0.1").join(name)
+}
+
+/// Copies a folder of fixtures into the project.
+fn place(sandbox: &Sandbox, name: &str, to: &str) {
+    for entry in walkdir::WalkDir::new(fixture(name)).into_iter().map(Result::unwrap) {
+        let target = sandbox.path(to).join(entry.path().strip_prefix(fixture(name)).unwrap());
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(target).unwrap();
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn record(sandbox: &Sandbox, name: &str, to: &str) {
+    let to = sandbox.path(to);
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    fs::copy(fixture("records").join(name), to).unwrap();
+}
+
+fn rows(sandbox: &Sandbox) -> String {
+    sandbox.query("app.db", "SELECT group_concat(a) FROM t")
+}
+
+/// The ids of the backups of the fixtures, oldest first: of a run, by hand, by hand with a sparse file.
+fn ids() -> Vec<String> {
+    let entries = fs::read_dir(fixture("backups")).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = entries.filter_map(|name| name.to_str()?.strip_suffix(".json").map(String::from));
+    let mut ids: Vec<String> = names.collect();
+    ids.sort_by_key(|id| {
+        fs::metadata(fixture("backups").join(format!("{id}.json"))).unwrap().len()
+    });
+    ids
+}
+
+#[test]
+fn backups_of_the_first_piton_verify_and_restore() {
+    let sandbox = Sandbox::with_users();
+    place(&sandbox, "backups", "backups");
+    let [run, first, second] = &ids()[..] else { panic!("three backups") };
+    sandbox.run("backups").success().says(run).says(first).says(second);
+    for id in [run, first, second] {
+        sandbox.run(&format!("verify {id}")).success();
+    }
+    for (id, files) in [(first, vec!["note.txt"]), (second, vec!["note.txt", "sparse"])] {
+        sandbox.run(&format!("restore {id} --yes")).success();
+        assert_eq!(rows(&sandbox), "one");
+        files.iter().for_each(|name| assert!(sandbox.exists(&format!("data/{name}")), "{name}"));
+    }
+    sandbox.run("restore --undo --yes").success();
+    assert!(!sandbox.exists("data/sparse"));
+}
+
+#[test]
+fn a_restore_that_the_first_piton_did_not_finish_is_finished() {
+    let sandbox = Sandbox::new();
+    place(&sandbox, "interrupted-restore", "data");
+    place(&sandbox, "backups", "backups");
+    sandbox.run("recover").success();
+    assert_eq!(rows(&sandbox), "one");
+    assert_eq!(sandbox.read("data/note.txt"), "note\n");
+    assert!(!sandbox.exists("data/sparse") && !sandbox.exists("data/.piton/restore.json"));
+    sandbox.run("status").success();
+}
+
+#[test]
+fn a_restore_of_the_first_piton_is_undone() {
+    let sandbox = Sandbox::new();
+    place(&sandbox, "restored", "data");
+    place(&sandbox, "backups", "backups");
+    assert_eq!(rows(&sandbox), "one");
+    sandbox.run("restore --undo --yes").success();
+    assert_eq!(rows(&sandbox), "one,two");
+    assert!(sandbox.exists("data/sparse") && !sandbox.exists("data/note.txt"));
+}
+
+#[test]
+fn the_last_run_of_the_first_piton_is_rolled_back() {
+    let sandbox = Sandbox::new();
+    place(&sandbox, "restored", "data");
+    place(&sandbox, "backups", "backups");
+    record(&sandbox, "last-run.json", "data/.piton/last-run.json");
+    sandbox.run("rollback --yes").success();
+    assert!(!sandbox.exists("data/app.db"), "that run made the database");
+}
+
+#[test]
+fn notes_and_deploys_of_the_first_piton_are_understood() {
+    let sandbox = Sandbox::with_users();
+    record(&sandbox, "deploy.json", "data/.piton/deploy.json");
+    sandbox.run("deploy --status").success().says("health-again");
+    record(&sandbox, "deploy-open.json", "data/.piton/deploy.json");
+    sandbox.run("deploy --status").says("backup");
+    sandbox.remove("data/.piton/deploy.json");
+    record(&sandbox, "hold.json", "data/.piton/hold.json");
+    sandbox.write("migrations/002_more.sql", "ALTER TABLE users ADD COLUMN more TEXT;\n");
+    sandbox.run("up").code(4).says("migrations are held").says("test ! -f sick");
+    sandbox.remove("data/.piton/hold.json");
+    record(&sandbox, "hot.json", "data/.piton/hot.json");
+    sandbox.run("status").code(7).says("other.db");
+}
+
+#[test]
+fn a_record_of_a_later_piton_is_refused_in_one_sentence_and_left_alone() {
+    const RECORDS: [(&str, &str); 5] = [
+        ("restore.json", "status"),
+        ("hot.json", "status"),
+        ("last-run.json", "up"),
+        ("last-run.json", "rollback --yes"),
+        ("deploy.json", "deploy --status"),
+    ];
+    for (name, command) in RECORDS {
+        let sandbox = Sandbox::with_users();
+        let path = format!("data/.piton/{name}");
+        sandbox.write(&path, r#"{"format": 9, "of": ["another", "shape"]}"#);
+        let before = (sandbox.data(), sandbox.backups());
+        sandbox.run(command).code(4).one_error().says("made by a newer piton").says("update piton");
+        assert!(sandbox.read(&path).contains("another"), "{name}");
+        sandbox.remove(&path);
+        assert_eq!((sandbox.data(), sandbox.backups()), before, "{name}");
+    }
+    let sandbox = Sandbox::with_users();
+    sandbox.write("data/.piton/hold.json", r#"{"format": 9}"#);
+    sandbox.write("migrations/002_more.sql", "ALTER TABLE users ADD COLUMN more TEXT;\n");
+    sandbox.run("up").code(4).says("made by a newer piton");
+}
+
+#[test]
+fn a_backup_of_a_later_piton_is_no_damaged_one() {
+    let sandbox = Sandbox::with_users();
+    let id = sandbox.back_up();
+    let path = format!("backups/{id}.json");
+    let text = sandbox.read(&path);
+    for (from, to) in [
+        (r#""format": 1"#, r#""format": 9"#),
+        (r#""reason": "manual""#, r#""reason": "a word of tomorrow", "format": 9"#),
+    ] {
+        sandbox.write(&path, text.replace(r#""format": 1,"#, "").replace(from, to));
+        if from.contains("format") {
+            sandbox.write(&path, text.replace(from, to));
+        }
+        let command = format!("restore {id} --yes");
+        sandbox.run(&command).code(4).says("made by a newer piton").says("update piton");
     }
 }

@@ -17,7 +17,7 @@ const LEVELS: [&[&str]; 14] = [
     &["schema"],
     &["sql"],
     &["database", "process"],
-    &["clock", "disk", "event", "lock"],
+    &["clock", "disk", "event", "format", "lock"],
     &["error"],
 ];
 

@@ -4,15 +4,18 @@ use super::{Sights, beside};
 use crate::{
     Error, Result,
     backup::Request,
-    disk,
+    disk, format,
     store::{BackupId, Cut, read_private_json},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::{fs, path::Path};
 
 const NOTE: &str = "point.json";
 const SIGHTS: &str = "files.json";
+
+/// The newest format of the note and of the list of files beside it.
+const FORMAT: u32 = 1;
 
 /// What the copy is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +38,8 @@ pub(super) enum State {
 /// The note.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Note {
+    #[serde(default = "format::first")]
+    format: u32,
     pub(super) state: State,
     /// When it was cut.
     pub(super) taken: DateTime<Utc>,
@@ -48,6 +53,7 @@ pub(super) struct Note {
 impl Note {
     pub(super) fn of(request: &Request<'_>, cut: Cut, notes: Vec<String>) -> Self {
         Self {
+            format: FORMAT,
             state: State::Between,
             taken: request.now,
             cut,
@@ -78,7 +84,9 @@ pub(super) fn read(folder: &Path) -> Result<Option<Note>> {
     if disk::find(&path)?.is_none() {
         return Ok(None);
     }
-    read_private_json(&path).map(Some)
+    let json = fs::read(&path).map_err(disk::failed("read", &path))?;
+    let bad = |reason| Error::Internal(format!("`{}` is malformed ({reason})", path.display()));
+    format::parse(&json, FORMAT, &path, bad).map(Some)
 }
 
 /// Writes the note, durably.
@@ -123,4 +131,20 @@ fn write_json(point: &'static str, path: &Path, value: &impl Serialize) -> Resul
     let text = serde_json::to_vec(value)
         .map_err(|error| Error::Internal(format!("cannot write JSON: {error}")))?;
     Ok(disk::write_atomic(point, path, disk::PRIVATE_FILE, &text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NOTE, State, read};
+
+    #[test]
+    fn a_note_of_the_first_piton_is_read_and_a_later_one_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NOTE);
+        let first = include_bytes!("../../../tests/data/formats/0.1/records/point.json");
+        crate::disk::write_atomic("test", &path, 0o600, first).unwrap();
+        assert!(matches!(read(folder.path()).unwrap().unwrap().state, State::Beside { .. }));
+        crate::disk::write_atomic("test", &path, 0o600, b"{\"format\": 9}").unwrap();
+        assert!(matches!(read(folder.path()), Err(crate::Error::Newer { format: 9, .. })));
+    }
 }
