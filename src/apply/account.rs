@@ -31,6 +31,8 @@ pub struct Account {
     lost: BTreeMap<ObjectName, (Place, String)>,
     /// Reasons to look away, by code.
     allowed: BTreeSet<String>,
+    /// The number of the last statement of this migration that was noted.
+    noted: Option<usize>,
 }
 
 impl Account {
@@ -47,11 +49,13 @@ impl Account {
             whole: BTreeMap::new(),
             lost: BTreeMap::new(),
             allowed: BTreeSet::new(),
+            noted: None,
         })
     }
 
     /// Notes what a migration declares.
     pub fn begin(&mut self, migration: &Migration) {
+        self.noted = None;
         self.allowed = migration.header.allow.iter().map(|allow| allow.code.clone()).collect();
     }
 
@@ -59,11 +63,18 @@ impl Account {
     pub fn note(
         &mut self,
         migration: &Migration,
-        place: &Place,
-        text: &str,
-        before: &Schema,
+        index: usize,
+        before: Option<&Schema>,
         after: &Schema,
     ) {
+        let statement = &migration.statements()[index];
+        if statement.repeats && self.noted.map(|noted| noted + 1) == Some(index) {
+            // The same statement with other values: it says nothing more.
+            self.noted = Some(index);
+            return;
+        }
+        self.noted = Some(index);
+        let text = statement.text(&migration.text);
         if self.allowed.contains("rows-lost") {
             self.may_shrink.extend(self.rows.keys().cloned());
         }
@@ -89,8 +100,10 @@ impl Account {
             self.dropped.extend(self.names.remove(&name));
         }
         self.note_copy(text);
-        for name in before.objects.keys().filter(|name| !after.objects.contains_key(*name)) {
-            self.lost.insert(name.clone(), (place.clone(), migration.title()));
+        let known = before.iter().flat_map(|before| before.objects.keys());
+        for name in known.filter(|name| !after.objects.contains_key(*name)) {
+            let place = Place::of(&migration.path, &migration.text, statement.span.start);
+            self.lost.insert(name.clone(), (place, migration.title()));
         }
         self.lost.retain(|name, _| !after.objects.contains_key(name));
         if let Some((_, dropped)) = class::defined_object(text).filter(|_| is_drop(text)) {

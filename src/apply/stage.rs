@@ -30,9 +30,14 @@ pub(super) fn mentioned(stage: &[Item<'_>]) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
     for (assessment, migration) in stage {
         if let Action::Statements(statements) = &assessment.action {
-            for statement in statements {
-                let text = migration.statements()[statement.index].text(&migration.text);
-                words.extend(class::mentions(text));
+            let mut last = None;
+            for planned in statements {
+                let statement = &migration.statements()[planned.index];
+                let is_same = statement.repeats && last.map(|last| last + 1) == Some(planned.index);
+                if !is_same {
+                    words.extend(class::mentions(statement.text(&migration.text)));
+                }
+                last = Some(planned.index);
             }
         }
     }

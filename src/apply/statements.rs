@@ -90,12 +90,20 @@ impl<'a> Live<'a> {
                 database: self.database.clone(),
             })
         })?;
-        let before = self.schema.clone();
-        self.refresh(&planned.class)?;
+        // Only what changes the schema is compared with what was before: a data file is long.
+        let before = if self.rereads(&planned.class) { Some(self.schema.clone()) } else { None };
+        if before.is_some() {
+            self.refresh(&planned.class)?;
+        }
         if let Some(account) = account {
-            account.note(migration, &place(0), text, &before, &self.schema);
+            account.note(migration, planned.index, before.as_ref(), &self.schema);
         }
         Ok(())
+    }
+
+    /// Whether a statement may have changed the schema.
+    fn rereads(&self, class: &Class) -> bool {
+        *class == Class::Definition || *class == Class::Data && self.writable
     }
 
     /// Whether a statement runs at all: the run has its own transaction and foreign key setting.

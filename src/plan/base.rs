@@ -197,7 +197,7 @@ impl Base {
 fn names(migrations: &[Arc<Migration>]) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut made, mut mentioned) = (BTreeSet::new(), BTreeSet::new());
     for migration in migrations {
-        for statement in migration.statements() {
+        for statement in migration.statements().iter().filter(|statement| !statement.repeats) {
             let text = statement.text(&migration.text);
             mentioned.extend(class::mentions(text));
             let folded = fold(text.get(..12).unwrap_or(text));
@@ -214,7 +214,7 @@ fn names(migrations: &[Arc<Migration>]) -> (BTreeSet<String>, BTreeSet<String>) 
 fn last_name(name: &str, migrations: &[Arc<Migration>]) -> String {
     let mut current = name.to_string();
     for migration in migrations {
-        for statement in migration.statements() {
+        for statement in migration.statements().iter().filter(|statement| !statement.repeats) {
             match class::renamed_table(statement.text(&migration.text)) {
                 Some((old, new)) if old == current => current = new,
                 _ => {}

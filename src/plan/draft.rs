@@ -211,10 +211,12 @@ impl Draft<'_> {
     /// Findings about a unit that would run.
     fn inspect(&mut self, at: usize, unit: &Unit, action: &Action, connection: &Connection) {
         let steps = self.timeline.of_unit(at);
-        let acting = |statement: usize| match action {
-            Action::Statements(planned) => planned.iter().any(|found| found.index == statement),
-            _ => true,
+        let planned: Option<BTreeSet<usize>> = match action {
+            Action::Statements(planned) => Some(planned.iter().map(|found| found.index).collect()),
+            _ => None,
         };
+        let acting =
+            |statement| planned.as_ref().is_none_or(|planned| planned.contains(&statement));
         for step in
             steps.iter().filter(|step| acting(step.statement) && step.kind != StepKind::Script)
         {

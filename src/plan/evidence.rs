@@ -11,9 +11,12 @@ use crate::{
     sql::{class, fold, rows},
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ops::{Range, RangeInclusive},
 };
+
+/// By folded table, how many data statements of a unit write to it.
+type Writers = BTreeMap<String, usize>;
 
 impl Witnesses<'_> {
     /// How many of a unit's data statements, in their order, need not run: they ran, or they would
@@ -22,9 +25,11 @@ impl Witnesses<'_> {
     /// Statements run in their order, so one that did not run means that none behind it did, and
     /// one that ran means that all before it did.
     pub(super) fn finished(&self, unit: usize, open: &[usize]) -> Option<usize> {
-        let evidence: Vec<Option<bool>> = open.iter().map(|&step| self.ran(unit, step)).collect();
+        let writers = self.writers(unit);
+        let evidence: Vec<Option<bool>> =
+            open.iter().map(|&step| self.ran(unit, step, &writers)).collect();
         let first_missing = evidence.iter().position(|ran| *ran == Some(false));
-        let filled = open.iter().rposition(|&step| self.filled(unit, step) == Some(true));
+        let filled = open.iter().rposition(|&step| self.filled(unit, step, &writers) == Some(true));
         let certain = filled.map_or(0, |at| at + 1);
         let end = first_missing.unwrap_or(open.len());
         if end < certain {
@@ -62,8 +67,26 @@ impl Witnesses<'_> {
         })
     }
 
+    /// How many data statements of a unit write to each table.
+    fn writers(&self, unit: usize) -> Writers {
+        let migration = &self.units[unit].replayed;
+        let mut writers = Writers::new();
+        let mut last = None;
+        let steps = self.timeline.of_unit(unit).iter();
+        for step in steps.filter(|step| step.kind == StepKind::Data) {
+            let statement = &migration.statements()[step.statement];
+            if !statement.repeats {
+                last = class::written_table(statement.text(&migration.text));
+            }
+            if let Some(table) = &last {
+                *writers.entry(table.clone()).or_default() += 1;
+            }
+        }
+        writers
+    }
+
     /// Whether a data statement need not run; none where nothing tells.
-    fn ran(&self, unit: usize, step: usize) -> Option<bool> {
+    fn ran(&self, unit: usize, step: usize, writers: &Writers) -> Option<bool> {
         let found = &self.timeline.steps[step];
         let migration = &self.units[unit].replayed;
         if found.kind == StepKind::Script {
@@ -73,12 +96,12 @@ impl Witnesses<'_> {
         if is_idle(self.connection, text) {
             return Some(true);
         }
-        self.filled(unit, step)
+        self.filled(unit, step, writers)
     }
 
     /// Whether a statement ran, by the rows of a table that its own migration made and that no
     /// other statement of it fills.
-    fn filled(&self, unit: usize, step: usize) -> Option<bool> {
+    fn filled(&self, unit: usize, step: usize, writers: &Writers) -> Option<bool> {
         let found = &self.timeline.steps[step];
         let migration = &self.units[unit].replayed;
         let text = |number: usize| migration.statements()[number].text(&migration.text);
@@ -86,6 +109,9 @@ impl Witnesses<'_> {
             return None;
         }
         let table = class::written_table(text(found.statement))?;
+        if writers.get(&table) != Some(&1) {
+            return None;
+        }
         let steps = self.timeline.of_unit(unit);
         let made_here = steps.iter().any(|other| {
             let made = text(other.statement);
@@ -100,11 +126,7 @@ impl Witnesses<'_> {
                         && change.before.is_none()
                 })
         });
-        let writers = steps.iter().filter(|other| {
-            other.kind == StepKind::Data
-                && class::written_table(text(other.statement)).as_deref() == Some(&*table)
-        });
-        if !made_here || writers.count() != 1 {
+        if !made_here {
             return None;
         }
         has_rows(self.connection, &table)
@@ -131,7 +153,8 @@ impl Witnesses<'_> {
         let rebuilds_base = made.iter().any(|name| self.timeline.first.objects.contains_key(*name));
         let open = (*first.start()..*first.end()).any(|at| {
             let lasts = matches!(self.timeline.steps[at].kind, StepKind::Data | StepKind::Script);
-            lasts && self.unit_of(at).is_none_or(|unit| self.ran(unit, at) != Some(true))
+            let ran = |unit| self.ran(unit, at, &self.writers(unit)) == Some(true);
+            lasts && !self.unit_of(at).is_some_and(ran)
         });
         open || between.clone().any(|at| match self.timeline.steps[at].kind {
             StepKind::Data if rebuilds_base => {
@@ -152,7 +175,7 @@ impl Witnesses<'_> {
 
     /// The unit of a step.
     fn unit_of(&self, at: usize) -> Option<usize> {
-        self.timeline.starts.iter().rposition(|&start| start <= at)
+        self.timeline.starts.partition_point(|&start| start <= at).checked_sub(1)
     }
 
     /// The text of a step's statement.

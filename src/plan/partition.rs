@@ -11,7 +11,7 @@ use super::{
     model::Image,
     replay::{kind, step},
     scratch::Scratch,
-    timeline::{StepKind, Timeline},
+    timeline::{Step, StepKind, Timeline},
 };
 use crate::{
     Result,
@@ -41,10 +41,14 @@ impl Partition {
             if migration.is_script() {
                 return None;
             }
-            let mut of_file = Vec::new();
+            let mut of_file: Vec<Arc<BTreeSet<String>>> = Vec::new();
             for statement in migration.statements() {
                 let text = statement.text(&migration.text);
-                let mentioned = mentioned(text)?;
+                if let (true, Some(same)) = (statement.repeats, of_file.last()) {
+                    of_file.push(same.clone());
+                    continue;
+                }
+                let mentioned = Arc::new(mentioned(text)?);
                 if is_creation(text) {
                     names.extend(class::defined_object(text).map(|(_, name)| name));
                 }
@@ -57,7 +61,11 @@ impl Partition {
         let mut firsts = Vec::with_capacity(words.len());
         for of_file in &words {
             let mut of_statements = Vec::new();
-            for mentioned in of_file {
+            for (at, mentioned) in of_file.iter().enumerate() {
+                if at > 0 && Arc::ptr_eq(mentioned, &of_file[at - 1]) {
+                    of_statements.push(of_statements[at - 1]);
+                    continue;
+                }
                 let mut own = mentioned.iter().filter(|word| names.contains(*word));
                 let first = own.next();
                 if first.is_none() && !mentioned.is_empty() {
@@ -83,7 +91,7 @@ impl Partition {
     /// Replays the statements, each in the database of its group; none at the first error.
     pub fn replay(&self, migrations: &[Arc<Migration>]) -> Result<Option<(Timeline, Apart)>> {
         let mut scratches: BTreeMap<usize, Scratch> = BTreeMap::new();
-        let (mut steps, mut starts) = (Vec::new(), Vec::new());
+        let (mut steps, mut starts): (Vec<Step>, _) = (Vec::new(), Vec::new());
         let (mut mentioned, mut stand_ins) = (BTreeSet::new(), BTreeSet::new());
         for (unit, (migration, groups)) in migrations.iter().zip(&self.groups).enumerate() {
             starts.push(steps.len());
@@ -104,6 +112,11 @@ impl Partition {
                     scratches.insert(*group, Scratch::new(&[])?);
                 }
                 let Some(scratch) = scratches.get_mut(group) else { return Ok(None) };
+                let repeated = steps.last().filter(|_| statement.repeats);
+                if let Some(repeated) = repeated.and_then(Step::repeated) {
+                    steps.push(repeated);
+                    continue;
+                }
                 let Ok(shown) = scratch.run(text)? else { return Ok(None) };
                 mentioned.extend(shown.effect.changes.iter().map(|change| change.object.clone()));
                 let kind = kind(&shown);

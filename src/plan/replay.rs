@@ -91,7 +91,7 @@ fn attempt(migrations: &[Arc<Migration>], base: &mut Base, live: &Schema) -> Res
     let mut scratch = Scratch::new(&base.sql())?;
     let first = scratch.schema().clone();
     let mut mentioned: BTreeSet<ObjectName> = first.objects.keys().cloned().collect();
-    let mut steps = Vec::new();
+    let mut steps: Vec<Step> = Vec::new();
     let mut starts = Vec::with_capacity(migrations.len() + 1);
     for (unit, migration) in migrations.iter().enumerate() {
         starts.push(steps.len());
@@ -104,6 +104,11 @@ fn attempt(migrations: &[Arc<Migration>], base: &mut Base, live: &Schema) -> Res
             let text = statement.text(&migration.text);
             if base.absorbed.contains(&place) {
                 steps.push(step(place, StepKind::Neutral, Class::Definition, Arc::default()));
+                continue;
+            }
+            let repeated = steps.last().filter(|_| statement.repeats);
+            if let Some(repeated) = repeated.and_then(Step::repeated) {
+                steps.push(repeated);
                 continue;
             }
             match scratch.run(text)? {

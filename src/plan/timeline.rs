@@ -53,6 +53,13 @@ pub struct Step {
 }
 
 impl Step {
+    /// The step of the statement after this one, where that only has other values; none where this
+    /// one is no data statement, or SQLite refused it.
+    pub fn repeated(&self) -> Option<Self> {
+        let same = self.kind == StepKind::Data && self.problem.is_none();
+        same.then(|| Self { statement: self.statement + 1, ..self.clone() })
+    }
+
     /// The step of a script.
     pub fn script() -> Self {
         Self {

@@ -5,7 +5,7 @@
 
 use super::{
     names::fold,
-    token::{Token, TokenKind, tokens},
+    token::{Token, TokenKind, scan, tokens},
 };
 use std::collections::BTreeSet;
 
@@ -44,8 +44,7 @@ pub enum Class {
 /// Tells what a statement is.
 #[must_use]
 pub fn classify(text: &str) -> Class {
-    let all = meaningful(text);
-    let Some(first) = all.first() else { return Class::Other };
+    let Some(first) = scan(text).find(|token| !token.is_blank()) else { return Class::Other };
     if first.kind == TokenKind::Dot {
         return Class::DotCommand;
     }
@@ -53,15 +52,14 @@ pub fn classify(text: &str) -> Class {
     match word.as_str() {
         "begin" | "commit" | "end" => Class::TransactionControl,
         "rollback" => Class::Rollback,
-        "pragma" => pragma(text, &all),
+        "pragma" => pragma(text, &meaningful(text)),
         "vacuum" => Class::Vacuum,
         "attach" | "detach" => Class::Attach,
         "create" | "alter" | "drop" => Class::Definition,
         "insert" | "update" | "delete" | "replace" => Class::Data,
         "with"
-            if all
-                .iter()
-                .any(|token| is_any(token, text, &["insert", "update", "delete", "replace"])) =>
+            if scan(text)
+                .any(|token| is_any(&token, text, &["insert", "update", "delete", "replace"])) =>
         {
             Class::Data
         }

@@ -5,6 +5,7 @@
 
 pub mod class;
 pub mod names;
+mod repeat;
 pub mod rows;
 pub mod split;
 pub mod token;

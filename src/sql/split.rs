@@ -4,7 +4,10 @@
 //! END that directly follows a semicolon. Columns named `begin` or `end` and CASE … END inside a
 //! trigger body are therefore no obstacle.
 
-use super::token::{Token, TokenKind, tokens};
+use super::{
+    repeat,
+    token::{Token, TokenKind, scan},
+};
 use std::ops::Range;
 
 /// One statement of a text: from its first meaningful token to its semicolon, if it has one.
@@ -12,6 +15,9 @@ use std::ops::Range;
 pub struct Statement {
     /// Byte offsets in the text.
     pub span: Range<usize>,
+    /// Whether it differs from the statement before it in the values of its VALUES list alone: what
+    /// was found out about that one holds for it too.
+    pub repeats: bool,
 }
 
 impl Statement {
@@ -45,7 +51,8 @@ pub fn split(text: &str) -> Vec<Statement> {
     let mut state = State::Start;
     let mut start = None;
     let mut end = 0;
-    for token in tokens(text) {
+    let (mut earlier, mut current) = (Vec::new(), Vec::new());
+    for token in scan(text) {
         if token.is_blank() {
             continue;
         }
@@ -57,15 +64,20 @@ pub fn split(text: &str) -> Vec<Statement> {
         let ends_here = token.kind == TokenKind::Semicolon
             && !matches!(state, State::Trigger | State::TriggerSemicolon);
         if ends_here {
-            found.push(Statement { span: first..end });
+            let repeats = repeat::differ_in_values_alone(text, &earlier, &current);
+            found.push(Statement { span: first..end, repeats });
+            (earlier, current) = (current, earlier);
+            current.clear();
             start = None;
             state = State::Start;
         } else {
             state = advance(state, &token, text);
+            current.push(token);
         }
     }
     if let Some(first) = start {
-        found.push(Statement { span: first..end });
+        let repeats = repeat::differ_in_values_alone(text, &earlier, &current);
+        found.push(Statement { span: first..end, repeats });
     }
     found
 }

@@ -74,15 +74,21 @@ impl Token {
 /// Cuts a text into tokens that cover it without gaps.
 #[must_use]
 pub fn tokens(text: &str) -> Vec<Token> {
+    scan(text).collect()
+}
+
+/// The same one after another: a large file has more tokens than memory should hold.
+pub fn scan(text: &str) -> impl Iterator<Item = Token> {
     let bytes = text.as_bytes();
-    let mut found = Vec::new();
     let mut start = 0;
-    while start < bytes.len() {
-        let (kind, end) = next(bytes, start);
-        found.push(Token { kind, span: start..end });
-        start = end;
-    }
-    found
+    std::iter::from_fn(move || {
+        (start < bytes.len()).then(|| {
+            let (kind, end) = next(bytes, start);
+            let token = Token { kind, span: start..end };
+            start = end;
+            token
+        })
+    })
 }
 
 fn next(bytes: &[u8], start: usize) -> (TokenKind, usize) {

@@ -44,6 +44,7 @@ mod hot;
 mod in_use;
 mod init;
 mod json;
+mod large;
 mod laws;
 mod layers;
 mod lock;
