@@ -71,8 +71,9 @@ pub fn read_brief(connection: &Connection) -> Result<Vec<Entry>, LedgerError> {
     select(connection, "''")
 }
 
-/// The schema hash of the last row, where the ledger holds exactly these migrations in this order,
-/// each run by piton from a file with this checksum; none where anything differs.
+/// How many of these migrations the ledger holds, from the first one on and in this order, each run
+/// by piton from a file with this checksum, and the schema hash of the last row; none where it holds
+/// anything else.
 ///
 /// Nothing is kept of the rows, so that thousands of databases can be looked at cheaply.
 ///
@@ -81,7 +82,7 @@ pub fn read_brief(connection: &Connection) -> Result<Vec<Entry>, LedgerError> {
 pub fn settled_hash(
     connection: &Connection,
     migrations: &[Arc<Migration>],
-) -> Result<Option<String>, LedgerError> {
+) -> Result<Option<(usize, String)>, LedgerError> {
     let Some(format) = find(connection)? else { return Ok(None) };
     let [known_by, file, text] = format.evidence();
     let mut statement = connection.prepare_cached(&format!(
@@ -91,9 +92,9 @@ pub fn settled_hash(
          ORDER BY id",
     ))?;
     let mut rows = statement.query([])?;
-    let mut hash = None;
-    for migration in migrations {
-        let Some(row) = rows.next()? else { return Ok(None) };
+    let mut settled = None;
+    for (at, migration) in migrations.iter().enumerate() {
+        let Some(row) = rows.next()? else { return Ok(settled) };
         let text = |at: usize| -> rusqlite::Result<&str> { Ok(row.get_ref(at)?.as_str()?) };
         // The ledger has the version as the file name spelled it.
         let same = Version::same_digits(text(0)?, migration.version.digits())
@@ -102,14 +103,16 @@ pub fn settled_hash(
             return Ok(None);
         }
         if !text(3)?.is_empty() {
-            hash = Some(text(3)?.to_string());
+            settled = Some((at + 1, text(3)?.to_string()));
+        } else if let Some((count, _)) = &mut settled {
+            *count = at + 1;
         }
     }
     if rows.next()?.is_some() {
         return Ok(None);
     }
     // A data operation that ran last leaves the schema as it was, and its own row.
-    Ok(hash)
+    Ok(settled)
 }
 
 fn select(connection: &Connection, text: &str) -> Result<Vec<Entry>, LedgerError> {

@@ -114,6 +114,9 @@ impl Witnesses<'_> {
                 }
             }
             let objects: BTreeSet<&str> = entry.objects.lines().collect();
+            if objects.is_empty() {
+                continue;
+            }
             for (name, object) in &self.live.objects {
                 if objects.contains(name.to_string().as_str()) {
                     ignored.extend(object.facts.keys().map(|part| (name.clone(), part.clone())));

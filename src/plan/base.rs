@@ -42,6 +42,14 @@ impl Base {
         base
     }
 
+    /// Everything that a database holds, as it is.
+    pub fn whole(live: &Schema) -> Self {
+        let objects = live.objects.iter();
+        let taken =
+            objects.map(|(name, object)| (name.kind, name.name.to_string(), object.sql.clone()));
+        Self { taken: taken.collect(), ..Self::default() }
+    }
+
     /// The SQL that makes the base.
     pub fn sql(&self) -> Vec<String> {
         let rank = |kind: &ObjectKind| match kind {

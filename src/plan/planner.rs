@@ -6,13 +6,13 @@ use super::{
     finding::Finding,
     model::{Action, Assessment, DatabasePlan, Position, State},
     order::{Unit, current_entries, units},
-    replay::{replay, replay_keeping},
+    replay::{replay, replay_keeping, replay_onward},
     timeline::Timeline,
 };
 use crate::{
     Result, database,
     history::{Migration, Version},
-    ledger::{self, Entry, EntryState},
+    ledger::{self, Entry, EntryState, Witness},
     schema::{Introspector, Schema, schema_hash},
 };
 use rusqlite::Connection;
@@ -83,6 +83,9 @@ pub fn plan_database(request: &Request<'_>, live: Option<&Connection>) -> Result
         .map_err(ledger::failed("read the ledger of", request.path))?;
     let hash = schema_hash(connection).map_err(failed)?;
     if let Some(plan) = unchanged(request, &brief, &hash) {
+        return Ok(plan);
+    }
+    if let Some(plan) = plan_onward(request, connection, &brief, &hash)? {
         return Ok(plan);
     }
     let new = if brief.is_empty() && is_empty(connection).map_err(failed)? {
@@ -193,6 +196,42 @@ fn plan_open(request: &Request<'_>, connection: &Connection, new: Newness) -> Re
     let units = units(request.migrations, &entries)?;
     let timeline = replay(&units, &live)?;
     plan_replayed(request, connection, new, &units, &timeline)
+}
+
+/// The plan of a database whose ledger and schema are as the last run left them: what is pending is
+/// replayed on its schema, and what ran is not replayed. None where that is not so, or where a
+/// pending statement does not work on the schema as it is: then the whole history is asked.
+fn plan_onward(
+    request: &Request<'_>,
+    connection: &Connection,
+    brief: &[Entry],
+    hash: &str,
+) -> Result<Option<DatabasePlan>> {
+    let failed = |error| database::failed("read", request.path)(error);
+    if brief.last().is_none_or(|last| last.schema_hash != hash) || !is_complete(request, brief) {
+        return Ok(None);
+    }
+    let units = units(request.migrations, brief)?;
+    let done = units.iter().filter(|unit| unit.is_in_ledger()).count();
+    let live = Introspector::default().read(connection).map_err(failed)?;
+    let Some(timeline) = replay_onward(done, &units, &live)? else { return Ok(None) };
+    plan_replayed(request, connection, Newness::Used, &units, &timeline).map(Some)
+}
+
+/// Whether everything that ran is among the files, unchanged, and its effect was seen and not only
+/// said.
+fn is_complete(request: &Request<'_>, entries: &[Entry]) -> bool {
+    let mut current = current_entries(entries);
+    for migration in request.migrations {
+        let Some(entry) = current.remove(&migration.version) else { continue };
+        let same = entry.checksum == migration.checksum.exact
+            || entry.forgiving == migration.checksum.forgiving;
+        let seen = !matches!(entry.witness, Witness::Adopted | Witness::Guard);
+        if entry.state == EntryState::Started || !same || !seen {
+            return false;
+        }
+    }
+    current.is_empty() && !entries.iter().any(Entry::is_baseline)
 }
 
 fn plan_replayed(

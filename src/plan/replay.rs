@@ -67,6 +67,30 @@ pub fn replay_keeping(units: &[Unit], live: &Schema) -> Result<(Timeline, Remain
     Ok((timeline, Remains::Whole(Box::new(scratch))))
 }
 
+/// Replays what comes after the first `done` units on the schema that these left, without replaying
+/// them. None where that schema cannot be made from its texts, or where a statement does not work.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_onward(done: usize, units: &[Unit], live: &Schema) -> Result<Option<Timeline>> {
+    let mut base = Base::whole(live);
+    if Scratch::new(&base.sql())?.schema() != live {
+        return Ok(None);
+    }
+    let pending: Vec<Arc<Migration>> =
+        units[done..].iter().map(|unit| unit.replayed.clone()).collect();
+    // A remedy would be a guess here: nothing of the base is missing.
+    let Attempt::Done(done_replay) = attempt(&pending, &mut base, &Schema::default())? else {
+        return Ok(None);
+    };
+    let (mut timeline, _) = *done_replay;
+    if timeline.steps.iter().any(|step| step.problem.is_some()) {
+        return Ok(None);
+    }
+    timeline.starts.splice(0..0, vec![0; done]);
+    Ok(Some(timeline))
+}
+
 /// Replays a history in one database.
 ///
 /// # Errors

@@ -45,3 +45,24 @@ fn a_file_that_adds_rows_twice_is_still_undecided_without_a_ledger() {
     sandbox.run("up").code(4).says("undecided");
     assert_eq!(sandbox.query("app.db", "SELECT count(*) FROM d"), "3000");
 }
+
+#[test]
+fn what_ran_is_not_replayed_while_nothing_changed() {
+    let sandbox = Sandbox::new()
+        .migration("1_a.sql", "CREATE TABLE a (x); CREATE INDEX i ON a (x);")
+        .migration("2_b.sql", "ALTER TABLE a ADD COLUMN y; CREATE VIEW v AS SELECT y FROM a;");
+    sandbox.run("up").success();
+    sandbox.write("migrations/3_c.sql", "ALTER TABLE a RENAME COLUMN y TO z;");
+    sandbox.run("plan").success().says("3_c.sql");
+    // A name that is not there is found all the same.
+    sandbox.write("migrations/4_d.sql", "ALTER TABLE a DROP COLUMN nope;");
+    sandbox.run("up").code(4).says("nope");
+    sandbox.write("migrations/4_d.sql", "CREATE INDEX j ON a (z);");
+    sandbox.run("up").success().says("done: 2 migrations");
+    sandbox.run("up").success().says("nothing to do");
+    assert_eq!(sandbox.query("app.db", "SELECT z FROM v"), "");
+    // Where the schema is not what the last run left, the whole history is asked.
+    sandbox.write("migrations/5_e.sql", "CREATE TABLE e (x);");
+    sandbox.execute("app.db", "DROP INDEX i");
+    sandbox.run("up").code(4).says("drift").says("1_a.sql");
+}

@@ -95,3 +95,30 @@ fn a_drifted_one_is_named() {
     ran.never_says("refused [drift] tenants/a.db").says("refused in part");
     sandbox.run("up").code(4).says("refused [drift] tenants/b.db").says("nothing was touched");
 }
+
+#[test]
+fn what_is_planned_once_is_right_for_each() {
+    let sandbox = tenants();
+    sandbox.write("migrations/tenants/002_more.sql", "CREATE TABLE more (x);");
+    // One that somebody changed, one that is behind, and one that has it already.
+    sandbox.execute("tenants/b.db", "ALTER TABLE notes ADD COLUMN own");
+    sandbox.execute("tenants/new.db", "PRAGMA user_version = 1");
+    sandbox.execute("tenants/ready.db", "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT)");
+    sandbox.execute("tenants/ready.db", "CREATE TABLE more (x)");
+    sandbox.run("up").code(4).says("tenants/b.db").says("drift");
+    for name in ["a", "c", "new", "ready"] {
+        let tables = "SELECT count(*) FROM sqlite_schema WHERE name IN ('notes', 'more')";
+        assert_eq!(sandbox.query(&format!("tenants/{name}.db"), tables), "2", "{name}");
+        let ran = "SELECT count(*) FROM _piton_ledger WHERE state IN ('applied', 'recorded')";
+        assert_eq!(sandbox.query(&format!("tenants/{name}.db"), ran), "2", "{name}");
+    }
+    // A declared query is asked in each database.
+    sandbox.execute("tenants/b.db", "ALTER TABLE notes DROP COLUMN own");
+    sandbox.run("up").success();
+    sandbox.execute("tenants/c.db", "INSERT INTO notes (text) VALUES ('x')");
+    let text = "-- skip-if: SELECT count(*) FROM notes\nINSERT INTO notes (text) VALUES ('first');";
+    sandbox.write("migrations/tenants/003_first.sql", text);
+    sandbox.run("up").success().says("tenants/a.db: 003").says("recorded");
+    assert_eq!(sandbox.query("tenants/a.db", "SELECT count(*) FROM notes"), "1");
+    assert_eq!(sandbox.query("tenants/c.db", "SELECT text FROM notes"), "x");
+}
