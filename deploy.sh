@@ -79,6 +79,8 @@ find_piton() {
         cargo build --release --locked --quiet || finish 2 "piton cannot be built: see above; nothing was touched"
     elif is_piton piton; then
         piton=$(command -v piton)
+    elif [ -n "${DEPLOY_PITON:-}" ] && is_piton "$DEPLOY_PITON"; then
+        piton=$DEPLOY_PITON
     else
         finish 2 "no piton here or in PATH: install it, or set PITON; nothing was touched"
     fi
@@ -96,21 +98,156 @@ host_look() {
     if [ ! -w "$place" ]; then echo forbidden && return 0; fi
     cd "$place" || return
     if [ -e .deploy/lock ] && ! flock -n .deploy/lock true; then echo running; fi
+    if [ -e piton ] && { [ ! -f piton ] || [ ! -x piton ]; }; then echo taken && return 0; fi
     if [ -x piton ]; then
         echo "piton $(sha256sum piton | cut -d ' ' -f 1)"
         ./piton deploy --status --exit-code >/dev/null 2>&1
         echo "last $?"
     fi
-    if grep -Eqs '^[[:space:]]*releases[[:space:]]*=' piton.toml; then echo releases; fi
-    if [ -e current ]; then echo current; fi
 }
 
 # Takes over a copied program: only what arrived whole and runs here gets the name.
 host_install() {
     cd "$1" || return
-    [ "$(sha256sum .piton.new | cut -d ' ' -f 1)" = "$2" ] || { echo "the copy differs" >&2 && return 1; }
-    ./.piton.new --version >/dev/null || { echo "it does not run on $(uname -sm)" >&2 && return 1; }
-    mv -f .piton.new piton
+    [ "$(sha256sum .deploy/piton.new | cut -d ' ' -f 1)" = "$2" ] || { echo "the copy differs" >&2 && return 1; }
+    ./.deploy/piton.new --version >/dev/null || { echo "it does not run on $(uname -sm)" >&2 && return 1; }
+    mv -fT .deploy/piton.new "$3"
+}
+
+# Asks piton, whose answer no variable of this host brings into another form.
+host_ask() { "$program" "$@" --json=false --quiet=false --color=never; }
+
+# What piton names as it is configured on this host.
+host_names() {
+    local program=$2 current
+    cd "$1" && host_ask status --paths || return
+    current=$(host_ask status --paths | sed -n 's/^current\t//p')
+    if [ -n "$current" ] && [ -e "$current" ]; then echo linked; fi
+}
+
+# What piton names as it is configured now, and as the release that comes will configure it. Sets `names`
+# (of both), `coming` (as it will be), `config` (its file in the release), and writes rules for rsync.
+host_know() {
+    local beside code=0
+    names=$(host_ask status --paths) && host_ask status --paths=rsync >.deploy/rules || return
+    coming=$names folder=$(host_path folder) config=$(host_path config)
+    config=${config#"$folder"/}
+    # One above the folder gives way to one in it.
+    case $config in '' | /*) config=piton.toml ;; esac
+    if [ ! -f "$incoming/$config" ]; then config= && return 0; fi
+    # Its paths are relative to its folder, so it is read there, under another name.
+    beside=$(dirname -- "$config")/.piton.toml.new
+    cp -- "$incoming/$config" "$beside" || return
+    if coming=$(host_ask --config "$beside" status --paths); then
+        names+=$'\n'$coming
+        host_ask --config "$beside" status --paths=rsync >>.deploy/rules || code=$?
+    else
+        code=$?
+    fi
+    rm -f -- "$beside"
+    return "$code"
+}
+
+# A path of the configuration that comes; of several the first.
+host_path() { sed -n "s/^$1\t//p" <<<"$coming" | head -n 1; }
+
+# Whether a file is a database, by its content or by what lies beside it; so is what cannot be read.
+host_is_sqlite() {
+    local head=
+    [ -f "$1" ] || return
+    [ -r "$1" ] || return 0
+    IFS= read -r -N 15 head <"$1" 2>/dev/null || true
+    [ "$head" = "SQLite format 3" ]
+}
+host_is_database() { host_is_sqlite "$1" || { [ -f "$1" ] && { [ -e "$1-wal" ] || [ -e "$1-shm" ] || [ -e "$1-journal" ]; }; }; }
+
+# Whether a database is as a deploy has copied it here, or as this release has it.
+host_is_copy() {
+    [ ! -L "$1" ] && [ ! -s "$1-wal" ] && [ ! -s "$1-journal" ] || return
+    cmp -s -- "$1" "$chosen/$1" || grep -Fqxs -e "$(sha256sum -- "$1")" .deploy/copied
+}
+
+# A name as a pattern for rsync beside a wildcard; elsewhere a backslash means itself.
+host_pattern() { printf '%s' "$1" | sed 's/[][*?\\]/\\&/g'; }
+
+# A name as a rule for rsync.
+host_rule() {
+    case $1 in
+    *$'\n'*) printf 'deploy: a database of the host has a line break in its name: %q\n' "$1" >&2 && return 4 ;;
+    *[*?[]*) printf -- '- /%s\n' "$(host_pattern "$1")" ;;
+    *) printf -- '- /%s\n' "$1" ;;
+    esac
+}
+
+# Keeps a database of this host, with its side files, from the release, and says so.
+host_keep() {
+    local end
+    for end in '' -wal -shm -journal; do host_rule "$1$end" >>.deploy/rules || return; done
+    kept=$((kept + 1))
+    [ "$kept" -gt 10 ] || printf 'deploy: not overwritten: %s, a database of the host that no deploy has copied there\n' "$1"
+}
+
+# What in the release would write over something of the host that is not the release's.
+host_compare() {
+    local name base
+    while IFS= read -r -d '' name; do
+        name=${name#./}
+        if [ -d "$chosen/$name" ] && [ ! -L "$chosen/$name" ]; then
+            if [ -L "$name" ] || { [ -e "$name" ] && [ ! -d "$name" ]; }; then
+                printf 'deploy: %s is a folder here, and a link or a file on the host\n' "$name" >&2 && return 4
+            fi
+        elif [ -d "$name" ] && [ ! -L "$name" ]; then
+            printf 'deploy: %s is a folder on the host, and none here\n' "$name" >&2 && return 4
+        elif host_is_database "$name" && ! host_is_copy "$name"; then
+            host_keep "$name" || return
+        elif [[ $name == *-wal || $name == *-shm || $name == *-journal ]]; then
+            base=${name%-*}
+            if host_is_database "$base" || host_is_sqlite "$chosen/$base"; then host_rule "$name" >>.deploy/rules || return; fi
+        fi
+    done < <(cd "$chosen" && find . -mindepth 1 -print0)
+}
+
+# Migrations and scripts that the release no longer has go, but no database does.
+host_outdated() {
+    local name file
+    while IFS= read -r name; do
+        name=${name#"$folder"/}
+        if [[ $name == /* ]] || [ ! -d "$chosen/$name" ] || [ ! -d "$name" ]; then continue; fi
+        outdated+=(--filter="R /$(host_pattern "$name")/**")
+        while IFS= read -r -d '' file; do
+            if [ -e "$chosen/$file" ] || ! host_is_database "$file" || host_is_copy "$file"; then continue; fi
+            host_keep "$file" || return
+        done < <(find "$name" -type f -print0)
+    done < <(sed -n 's/^\(migrations\|scripts\)\t//p' <<<"$coming" | sort -u)
+}
+
+# Puts a copied release in its place: all but what is data, backups or private by the host's own names, by
+# those that the release brings, or by those of the side that sent it (the rules of the fourth word).
+host_place() {
+    local program=$2 incoming=.deploy/$3 chosen=.deploy/chosen names coming folder config name file kept=0 outdated=()
+    cd "$1" && exec 9>.deploy/lock || return
+    flock -n 9 || return 8
+    host_know || return
+    printf '%s\n' "$4" >>.deploy/rules
+    rm -rf "$chosen"
+    rsync -rlpt --link-dest="$PWD/$incoming" --filter="merge .deploy/rules" "$incoming/" "$chosen/" || return 5
+    while IFS= read -r name; do
+        if [ -e "$incoming/$name" ] || [ -L "$incoming/$name" ]; then
+            printf 'deploy: not overwritten: %s, which belongs to the host\n' "$name"
+        fi
+    done < <(sed -n 's/^inside\t//p' <<<"$names" | sort -u)
+    host_compare && host_outdated || return
+    [ "$kept" -le 10 ] || echo "deploy: not overwritten: $((kept - 10)) more databases of the host"
+    # By content: two files of equal size and second need not be equal.
+    rsync -rlptc --delete --filter="merge .deploy/rules" "${outdated[@]}" --filter='P *' "$chosen/" ./ || return 5
+    {
+        cat .deploy/copied 2>/dev/null
+        # shellcheck disable=SC2030
+        while IFS= read -r -d '' file; do
+            if host_is_sqlite "$chosen/$file" && cmp -s "$file" "$chosen/$file"; then sha256sum -- "${file#./}"; fi
+        done < <(cd "$chosen" && find . -type f -print0)
+    } | sort -u >.deploy/copied.new && mv -f .deploy/copied.new .deploy/copied
+    rm -rf "$chosen" .deploy/incoming-*
 }
 
 # Starts a command in a session of its own, which no lost connection ends; not where one runs.
@@ -142,18 +279,29 @@ host_follow() {
 
 host_status() { cd "$1" && ./piton deploy --status --exit-code; }
 
-host_publish() { cd "$1/releases" && mv -T ".incoming-$2" "$2"; }
+host_publish() { cd "$1" && mv -T ".incoming-$2" "$2"; }
 
+# The plan with a copied release, in the folder of releases or still beside its place.
 host_plan() {
-    local place=$1 release=$2 code=0
-    cd "$place" || return
-    if [ -n "$release" ]; then
-        ./piton deploy --dry-run --release "$release" || code=$?
-        rm -rf "releases/$release"
-    else
-        ./piton --migrations .deploy/plan/migrations --scripts .deploy/plan/scripts deploy --dry-run || code=$?
-        rm -rf .deploy/plan
+    local program=$2 releases=$3 release=$4 incoming=.deploy/$4 names coming folder config name path words=() code=0
+    cd "$1" || return
+    if [ -n "$releases" ]; then
+        "$program" deploy --dry-run --release "$release" || code=$?
+        rm -rf -- "${releases:?}/$release"
+        return "$code"
     fi
+    host_know || code=$?
+    if [ "$code" -eq 0 ]; then
+        words=(--data "$(host_path data)" --backups "$(host_path backups)")
+        [ -z "$config" ] || words+=(--config "$incoming/$config")
+        for name in migrations scripts; do
+            path=$(host_path "$name")
+            path=$incoming/${path#"$folder"/}
+            [ ! -d "$path" ] || words+=("--$name" "$path")
+        done
+        "$program" "${words[@]}" deploy --dry-run || code=$?
+    fi
+    rm -rf .deploy/incoming-*
     return "$code"
 }
 
@@ -178,23 +326,24 @@ host_setup() {
 
 # ---- What runs here ----
 
-# Runs one of the functions above on the host. It is sent as input, so that it needs no quoting.
+# Runs one of the functions above on the host. All are sent as input, so that they need no quoting.
 there() {
-    local words
+    local words sent
+    mapfile -t sent < <(compgen -A function host_)
     printf -v words ' %q' "$@"
-    "${ssh[@]}" "$host" "${DEPLOY_SUDO:+$DEPLOY_SUDO }bash" <<<"$(declare -f "$1"); {$words; exit; } </dev/null"
+    "${ssh[@]}" "$host" "${DEPLOY_SUDO:+$DEPLOY_SUDO }bash" <<<"$(declare -f "${sent[@]}"); {$words; exit; } </dev/null"
 }
 
 connect() {
     # shellcheck disable=SC2206  # a command with its words
     ssh=(${DEPLOY_SSH:-ssh} -o ServerAliveInterval=10 -o ServerAliveCountMax=3)
     # One connection for everything, so that a password is asked for once.
-    scratch=$(mktemp -d) && trap 'rm -rf "$scratch"' EXIT
     ssh+=(-o ControlMaster=auto -o "ControlPath=$scratch/%C" -o ControlPersist=20)
     seen=$scratch/seen && : >"$seen"
     found=$(there host_look "$place") || finish 5 "no connection to $host, nothing was touched: see above, then $me"
     case $found in
     missing*) finish 4 "$host lacks ${found#missing }, nothing was touched: install it there, then $me" ;;
+    taken*) finish 4 "$place/piton on $host is no program, nothing was touched: give it another name there, then $me" ;;
     forbidden*) finish 4 "$place on $host cannot be written: connect as another user, or set DEPLOY_SUDO" ;;
     absent*) [ "$verb" = setup ] || finish 4 "there is no $place on $host: $me --setup prepares it" ;;
     esac
@@ -206,54 +355,88 @@ copy() {
     rsync -s -e "${ssh[*]@Q}" --rsync-path="${DEPLOY_SUDO:+$DEPLOY_SUDO }rsync" "$@"
 }
 
+# Brings piton to the host; for a look at the plan without taking the place of the one there.
 install_piton() {
-    local program=${DEPLOY_PITON:-} sum
-    [ -n "$program" ] || { find_piton && program=$piton; }
+    local program=${DEPLOY_PITON:-$piton} sum name=piton
     sum=$(sha256sum <"$program" | cut -d ' ' -f 1)
+    there_piton=./piton
     ! has "piton $sum" || return 0
-    { copy -z --chmod=755 "$program" "$host:$place/.piton.new" && there host_install "$place" "$sum"; } ||
+    [ "$verb" != dry-run ] || name=.deploy/piton
+    there_piton=./$name
+    { copy -z --chmod=755 --mkpath "$program" "$host:$place/.deploy/piton.new" && there host_install "$place" "$sum" "$name"; } ||
         finish 5 "piton could not be put on $host, nothing was touched: see above (DEPLOY_PITON names one built for it)"
-    say "piton on $host is now $("$program" --version 2>/dev/null || echo updated)"
+    [ "$verb" = dry-run ] || say "piton on $host is now $("$program" --version 2>/dev/null || echo updated)"
 }
 
-# A key of the file, where it is set to a path.
-named() { sed -n "s/^[[:space:]]*$1[[:space:]]*=[[:space:]]*\"\([^\"]*\)\".*/\1/p" piton.toml 2>/dev/null || true; }
+# What is data, backups or private here by piton's own words: rules for rsync.
+know_own_names() {
+    local code=0
+    find_piton
+    "$piton" status --paths=rsync --json=false --quiet=false --color=never >"$scratch/rules" || code=$?
+    [ "$code" -eq 0 ] ||
+        finish "$code" "piton cannot say what must not be copied from here, nothing was touched: correct what is said above (an older piton knows no --paths), then $me"
+    ! grep -qs '^!' .deployignore || finish 2 "a line of .deployignore begins with !, which rsync takes for an end of all rules: remove it; nothing was touched"
+}
 
 # Copies this folder; data, backups and what belongs to this machine never go along.
 sync_to() {
-    local folder=$1 name
+    local folder=$1 day='20[0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z-??????'
     shift
-    local leave=(--exclude=/.git --exclude=/data --exclude=/backups --exclude=/releases --exclude=/current
-        --exclude=/piton --exclude=/.deploy --exclude=/.deploy.env)
-    for name in "$(named data)" "$(named backups)"; do
-        [ -z "$name" ] || leave+=("--exclude=/${name#./}")
-    done
+    # The first rule that matches counts.
+    local leave=(--filter="merge $scratch/rules"
+        --exclude=/.git --exclude=/data --exclude=/backups --exclude=/releases --exclude=/current
+        --exclude=/piton --exclude=/.deploy --exclude=/.deploy.env --exclude="$day.tar*" --exclude="$day.json")
     [ ! -e target/CACHEDIR.TAG ] || leave+=(--exclude=/target)
     [ ! -e .deployignore ] || leave+=(--exclude-from=.deployignore)
-    copy -rlptz --chmod=go-w "${leave[@]}" "$@" ./ "$host:$folder/" ||
+    # By content: two files of equal size and second need not be equal.
+    copy -rlptzc --mkpath --chmod=go-w "${leave[@]}" "$@" ./ "$host:$folder/" ||
         finish 5 "the release could not be copied, the service and the data were not touched: then $me"
 }
 
-# Brings the release to the host; `release` is its name where releases are kept.
+# A path of the names on the host.
+path_of() { sed -n "s/^$1\t//p" <<<"$names"; }
+
+# Refuses where a name that deploy.sh itself writes is data on the host.
+require_own_names() {
+    local name path
+    for name in inside data backups private database; do
+        while IFS= read -r path; do
+            case $path/ in
+            piton/* | .deploy/* | "${releases:-//}"/*)
+                finish 4 "$path on $host is data or backups, where deploy.sh keeps its own: give it another name in piton.toml there; no release was copied" ;;
+            esac
+        done < <(path_of "$name")
+    done
+}
+
+# Brings the release to the host; `release` is its name, `releases` the folder where releases are kept.
 put_release() {
-    local revision link=()
-    release=
-    if has releases; then
-        revision=$(git rev-parse --short HEAD 2>/dev/null) || revision=
-        # Sorted by time; drawn by lot within a second.
-        release=$(date -u +%Y%m%dT%H%M%SZ)-$(printf %04x "$RANDOM")${revision:+-$revision}
+    local names revision code=0 link=()
+    names=$(there host_names "$place" "$there_piton") || code=$?
+    [ "$code" -eq 0 ] || finish "$code" "piton on $host cannot say what must not be overwritten, no release was copied: correct what is said above, then $me"
+    releases=$(path_of releases)
+    require_own_names
+    revision=$(git rev-parse --short HEAD 2>/dev/null) || revision=
+    # Sorted by time; drawn by lot within a second.
+    release=$(date -u +%Y%m%dT%H%M%SZ)-$(printf %04x "$RANDOM")${revision:+-$revision}
+    if [ -n "$releases" ]; then
         # What did not change is linked, not copied.
-        ! has current || link=(--link-dest=../../current/)
-        sync_to "$place/releases/.incoming-$release" --mkpath "${link[@]}"
-        there host_publish "$place" "$release"
-        say "release $release is on $host"
-    elif [ "$verb" = dry-run ]; then
-        sync_to "$place/.deploy/plan" --mkpath --delete
-    else
-        # Only migrations and scripts that the release no longer has are removed, never anything else.
-        sync_to "$place" --delete --filter='R /migrations/**' --filter='R /scripts/**' --filter='P *'
-        say "the release is on $host"
+        ! grep -qx linked <<<"$names" || link=(--link-dest="$(path_of current)/")
+        sync_to "$releases/.incoming-$release" "${link[@]}"
+        there host_publish "$releases" "$release"
+        [ "$verb" = dry-run ] || say "release $release is on $host"
+        return
     fi
+    release=incoming-$release
+    sync_to "$place/.deploy/$release" --link-dest=../../
+    [ "$verb" != dry-run ] || return 0
+    there host_place "$place" "$there_piton" "$release" "$(cat "$scratch/rules")" || code=$?
+    case $code in
+    0) say "the release is on $host" ;;
+    8) finish 8 "another deploy is at work on $host, nothing was touched: wait for it, then $me" ;;
+    2 | 4) finish "$code" "refused, no file of the release was put in its place: correct what is said above (.deployignore names what stays here), then $me" ;;
+    *) finish 5 "the release could not be put in its place, the service and the data were not touched: see above, then $me" ;;
+    esac
 }
 
 # Follows what runs on the host to its end, also over lost connections.
@@ -273,8 +456,13 @@ follow() {
 }
 
 on_host() {
+    local code=0 releases="" release=""
+    scratch=$(mktemp -d) && trap 'rm -rf "$scratch"' EXIT
+    case $verb in
+    deploy | dry-run) know_own_names ;;
+    setup) find_piton ;;
+    esac
     connect
-    local code=0
     case $verb in
     setup) setup ;;
     status)
@@ -292,14 +480,15 @@ on_host() {
     if [ "$verb" = deploy ] && has "last 14"; then ended 14; fi
     if [ "$verb" = dry-run ]; then
         has piton || finish 4 "there is no piton in $place on $host: $me --setup prepares it"
+        install_piton
         put_release
-        there host_plan "$place" "$release" || code=$?
+        there host_plan "$place" "$there_piton" "$releases" "$release" || code=$?
         ended "$code"
     fi
     if [ "$verb" = deploy ]; then
         install_piton
         put_release
-        words+=(${release:+--release "$release"})
+        [ -z "$releases" ] || words+=(--release "$release")
     fi
     there host_begin "$place" ./piton "${words[@]}" || finish 5 "it could not be started, nothing was touched: see above"
     follow
@@ -396,7 +585,7 @@ while [ $# -gt 0 ]; do
         ;;
     --restart) words+=(--restart "${2:-}") && shift ;;
     -h | --help) usage && exit 0 ;;
-    ?*:/*) target=$1 ;;
+    [!-]*:/*) target=$1 ;;
     *) usage >&2 && finish 2 "unknown argument $1; nothing was touched" ;;
     esac
     shift || true
@@ -404,6 +593,9 @@ done
 if [ -f .deploy.env ]; then
     # shellcheck source=/dev/null
     . ./.deploy.env || finish 2 "an error in .deploy.env, nothing was touched: correct it, then ./deploy.sh"
+    # Settings of piton are for piton, however they are written there.
+    # shellcheck disable=SC2031
+    for name in "${!PITON_@}"; do export "${name?}"; done
 fi
 me=./deploy.sh${target:+ $target}
 target=${target:-${DEPLOY_TARGET:-}}
@@ -411,7 +603,13 @@ case $verb in
 resume | abort | rollback) words+=("--$verb") ;;
 esac
 if [ -n "$target" ]; then
-    host=${target%%:*} place=${target#*:}
+    host=${target%%:/*} place=/${target#*:/}
+    # ssh and rsync would take it for an option.
+    case $target in
+    -* | *@-*:/*) finish 2 "$target is no host: its name begins with -; nothing was touched" ;;
+    ?*:/?*) ;;
+    *) finish 2 "$target is no host with a folder, as in root@app.example:/srv/app; nothing was touched" ;;
+    esac
     on_host
 fi
 

@@ -59,6 +59,28 @@ pub enum ProjectError {
         /// Why.
         reason: String,
     },
+    /// What must not be written over is the folder that would be copied, or holds it.
+    #[error("`{}` holds the whole folder `{}`", path.display(), folder.display())]
+    HoldsFolder {
+        /// The data or backups.
+        path: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Nobody can tell where a path of the configuration leads.
+    #[error("it cannot be found out where `{}` leads: {reason}", path.display())]
+    Unresolved {
+        /// The path, or the part of it that cannot be looked at.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// A path that no line of text can hold.
+    #[error("`{}` has a line break in its name, or is not UTF-8", path.to_string_lossy().escape_debug())]
+    Unspeakable {
+        /// The path.
+        path: PathBuf,
+    },
     /// A file that a command would create exists.
     #[error("`{}` exists already", path.display())]
     Exists {
@@ -92,6 +114,9 @@ impl ProjectError {
             Self::NotInBackups { .. }
             | Self::SchemaInScript { .. }
             | Self::NothingToRollBack
+            | Self::HoldsFolder { .. }
+            | Self::Unresolved { .. }
+            | Self::Unspeakable { .. }
             | Self::AlreadyBack { .. } => Kind::Refused,
             _ => Kind::Usage,
         }
@@ -128,6 +153,16 @@ impl ProjectError {
                 "move it into the data directory, or name its folder with `--data`; `exclude` is for other files"
                     .into(),
             ),
+            Self::HoldsFolder { .. } => Some(
+                "let data and backups have folders of their own, such as `data = \"data\"` and \
+                 `backups = \"backups\"` in `piton.toml`"
+                    .into(),
+            ),
+            Self::Unresolved { .. } => Some(
+                "correct the link or the rights there, or name another folder in `piton.toml`"
+                    .into(),
+            ),
+            Self::Unspeakable { .. } => Some("give it another name".into()),
             Self::Exists { .. } => Some("choose another name, or edit that file".into()),
             Self::AlreadyBack { .. } => {
                 Some("to go further back: `piton backups`, then `piton restore ID`".into())

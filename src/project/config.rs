@@ -137,6 +137,8 @@ pub struct Overrides {
 /// A checked configuration; every path is relative to the current folder or absolute.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The configuration file, where there is one.
+    pub path: Option<PathBuf>,
     /// The folder of the configuration file, where scripts run.
     pub root: PathBuf,
     /// The data directory.
@@ -195,19 +197,33 @@ impl Config {
     /// # Errors
     /// [`ProjectError::Config`] with the line, [`ProjectError::Setting`] for an override.
     pub fn load(overrides: &Overrides) -> Result<Self> {
+        Self::read(overrides, Folders::MustExist)
+    }
+
+    /// The same for a question about names alone, whose folders need not be there yet.
+    ///
+    /// # Errors
+    /// Those of [`Config::load`].
+    pub fn load_names(overrides: &Overrides) -> Result<Self> {
+        Self::read(overrides, Folders::MayCome)
+    }
+
+    fn read(overrides: &Overrides, folders: Folders) -> Result<Self> {
         let path = overrides.config.clone().unwrap_or_else(|| FILE.into());
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
+        let (text, there) = match fs::read_to_string(&path) {
+            Ok(text) => (text, true),
             Err(error)
                 if error.kind() == std::io::ErrorKind::NotFound && overrides.config.is_none() =>
             {
-                String::new()
+                (String::new(), false)
             }
             Err(error) => return Err(disk::failed("read", &path)(error).into()),
         };
         let file = parse(&path, &text)?;
         let (data, deploy) = (file.data.clone(), Some(file.deploy.clone()));
-        Reader { path: &path, text: &text, overrides, data, deploy }.config(file)
+        let reader = Reader { path: &path, text: &text, overrides, folders, data, deploy };
+        let config = reader.config(file)?;
+        Ok(Self { path: there.then_some(path), ..config })
     }
 }
 
@@ -240,10 +256,18 @@ fn nearest_key(message: &str) -> Option<String> {
     (near.0 <= 4).then(|| near.1.to_string())
 }
 
+/// Whether a folder that the file names must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Folders {
+    MustExist,
+    MayCome,
+}
+
 struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
     overrides: &'a Overrides,
+    folders: Folders,
     data: Option<Spanned<PathBuf>>,
     deploy: Option<DeployKeys>,
 }
@@ -286,6 +310,7 @@ impl Reader<'_> {
             return Err(self.wrong(color.span(), reason));
         }
         Ok(Config {
+            path: None,
             data: self.path_of(over.data.as_ref(), file.data.as_ref(), "data"),
             migrations: self.folder(
                 over.migrations.as_ref(),
@@ -370,7 +395,9 @@ impl Reader<'_> {
 
     fn existing(&self, key: &str, path: &Spanned<PathBuf>) -> Result<PathBuf> {
         let found = self.path.parent().unwrap_or(Path::new("")).join(path.get_ref());
-        if found.is_dir() || self.comes_with_a_release(path.get_ref()) {
+        let may_come =
+            self.folders == Folders::MayCome || self.comes_with_a_release(path.get_ref());
+        if may_come || found.is_dir() {
             return Ok(found);
         }
         let reason = format!("`{key}`: there is no folder `{}`", found.display());

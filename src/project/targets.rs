@@ -59,7 +59,7 @@ pub fn read(config: &Config) -> Result<Targets> {
     let default = config.database.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut declared: BTreeMap<String, Databases> = BTreeMap::new();
     for (name, (pattern, _)) in &config.targets {
-        declared.insert(name.clone(), databases(pattern));
+        declared.insert(name.clone(), Databases::parse(pattern));
     }
     for folder in discover(&config.migrations, &config.ignore)? {
         let Folder { name, migrations, ignored, not_understood } = folder;
@@ -86,7 +86,7 @@ pub fn read(config: &Config) -> Result<Targets> {
                 let only = only.next().unwrap_or_default();
                 found.ignored.extend(only.ignored);
                 found.not_understood.extend(only.not_understood);
-                let (databases, migrations) = (databases(pattern), only.migrations);
+                let (databases, migrations) = (Databases::parse(pattern), only.migrations);
                 join(&mut found.targets, Target { name: name.clone(), databases, migrations })?;
             }
             None if !config.migrations.join(name).is_dir() => {
@@ -98,14 +98,6 @@ pub fn read(config: &Config) -> Result<Targets> {
     }
     distribute(&mut found.targets)?;
     Ok(found)
-}
-
-fn databases(pattern: &str) -> Databases {
-    if pattern.contains(['*', '?', '[']) {
-        Databases::Matching(pattern.into())
-    } else {
-        named(pattern)
-    }
 }
 
 /// One database, however its path is spelt: `./logs.db` is `logs.db`.
@@ -152,6 +144,38 @@ fn join(targets: &mut Vec<Target>, added: Target) -> Result<()> {
     }
 }
 
+impl Databases {
+    /// What `databases = …` of a target says.
+    pub(super) fn parse(text: &str) -> Self {
+        if text.contains(['*', '?', '[']) { Self::Matching(text.into()) } else { named(text) }
+    }
+
+    /// The one that is named, or those that the pattern matches now, relative to the data directory,
+    /// sorted.
+    pub(super) fn paths(&self, target: &str, data: &Path) -> Result<Vec<PathBuf>> {
+        let pattern = match self {
+            Self::Named(path) => return Ok(vec![path.clone()]),
+            Self::Matching(pattern) => pattern,
+        };
+        let whole = format!("{}/{pattern}", glob::Pattern::escape(&data.to_string_lossy()));
+        let wrong =
+            |reason: String| ProjectError::Setting { name: format!("targets.{target}"), reason };
+        let mut found = Vec::new();
+        for path in glob::glob(&whole).map_err(|error| wrong(error.to_string()))? {
+            let path = path.map_err(|error| {
+                let place = error.path().to_path_buf();
+                disk::failed("read", &place)(error.into())
+            })?;
+            // By content: a text file that happens to match is no tenant.
+            if disk::is_file(&path)? && (database::sniff(&path)? || is_empty(&path)) {
+                found.push(path.strip_prefix(data).unwrap_or(&path).to_path_buf());
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
 impl Targets {
     /// Refuses to go on beside files that may be meant as migrations.
     ///
@@ -178,33 +202,15 @@ impl Target {
     /// # Errors
     /// A malformed pattern; the system's.
     pub fn paths(&self, data: &Path) -> Result<Vec<PathBuf>> {
-        let pattern = match &self.databases {
+        match &self.databases {
             // A target without migrations creates nothing.
-            Databases::Named(path) => {
-                let creates = !self.migrations.is_empty();
-                let there = creates || crate::disk::exists(&data.join(path))?;
-                return Ok(there.then(|| path.clone()).into_iter().collect());
+            Databases::Named(path)
+                if self.migrations.is_empty() && !disk::exists(&data.join(path))? =>
+            {
+                Ok(Vec::new())
             }
-            Databases::Matching(pattern) => pattern,
-        };
-        let whole = format!("{}/{pattern}", glob::Pattern::escape(&data.to_string_lossy()));
-        let wrong = |reason: String| ProjectError::Setting {
-            name: format!("targets.{}", self.name),
-            reason,
-        };
-        let mut found = Vec::new();
-        for path in glob::glob(&whole).map_err(|error| wrong(error.to_string()))? {
-            let path = path.map_err(|error| {
-                let place = error.path().to_path_buf();
-                disk::failed("read", &place)(error.into())
-            })?;
-            // By content: a text file that happens to match is no tenant.
-            if disk::is_file(&path)? && (database::sniff(&path)? || is_empty(&path)) {
-                found.push(path.strip_prefix(data).unwrap_or(&path).to_path_buf());
-            }
+            databases => databases.paths(&self.name, data),
         }
-        found.sort();
-        Ok(found)
     }
 
     /// Whether one failing database leaves the others to go on.

@@ -4,7 +4,7 @@ use crate::sandbox::{PITON, Ran, Sandbox};
 use std::path::Path;
 
 /// The worked example in a folder of its own.
-fn example() -> Sandbox {
+pub fn example() -> Sandbox {
     let sandbox = Sandbox::bare().variable("PITON", PITON);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for name in ["migrations", "scripts"] {
@@ -17,7 +17,7 @@ fn example() -> Sandbox {
     sandbox
 }
 
-fn deploy(sandbox: &Sandbox, words: &str) -> Ran {
+pub fn deploy(sandbox: &Sandbox, words: &str) -> Ran {
     let mut command = sandbox.program("./deploy.sh");
     command.args(words.split_whitespace());
     sandbox.finish(command)
@@ -87,13 +87,15 @@ fn wrong_words_and_wrong_settings() {
 
 /// Stands for `ssh`: leaves out options and host, and runs the command in a shell of its own.
 const WIRE: &str = "#!/bin/bash\n\
+    unset ${!PITON@}\n\
     while [[ $1 == -* ]]; do case $1 in -o | -l) shift 2 ;; *) shift ;; esac; done\n\
     shift\n\
     if [ -e \"$0.cut\" ]; then exit 255; fi\n\
+    if [ -e \"$0.env\" ]; then set -a; . \"$0.env\"; set +a; fi\n\
     exec bash -c \"$*\"\n";
 
 /// The example with a host that is a folder beside it; nothing where rsync is not installed.
-fn with_host(config: &str) -> Option<Sandbox> {
+pub fn with_host(config: &str) -> Option<Sandbox> {
     if crate::programs::lacks("rsync") {
         return None;
     }

@@ -28,6 +28,7 @@ mod counters;
 mod crash;
 mod damaged;
 mod deploy;
+mod deploy_names;
 mod deploying;
 mod diff;
 mod docs;

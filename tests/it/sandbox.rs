@@ -287,7 +287,7 @@ pub struct Ran {
     words: String,
     pub stdout: String,
     pub stderr: String,
-    status: Option<i32>,
+    pub status: Option<i32>,
 }
 
 impl Ran {

@@ -1,7 +1,27 @@
 //! Flags of commands that have many, or share them.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
+
+/// Flags of `status`.
+#[derive(Args, Debug)]
+pub struct Status {
+    /// What to look at.
+    #[command(flatten)]
+    pub look: Look,
+    /// Show what the configuration names, and open nothing: every path, or rules for rsync.
+    #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "lines", conflicts_with_all = ["target", "exit_code", "to", "out_of_order", "heal"])]
+    pub paths: Option<PathsForm>,
+}
+
+/// How `status --paths` is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PathsForm {
+    /// A name, a tab and a path on each line.
+    Lines,
+    /// Filter rules that keep a copy of the current folder away from data and backups.
+    Rsync,
+}
 
 /// Flags of `status` and `plan`.
 #[derive(Args, Debug)]

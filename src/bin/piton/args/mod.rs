@@ -5,7 +5,7 @@ mod flags;
 mod global;
 
 pub use deploy::{Deploy, When};
-pub use flags::{Back, Look, Rehearse, Restore, Up};
+pub use flags::{Back, Look, PathsForm, Rehearse, Restore, Status, Up};
 pub use global::{Color, Global};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -41,7 +41,7 @@ pub enum Command {
         folder: PathBuf,
     },
     /// Tell where every database stands, and what to type next.
-    Status(Look),
+    Status(Status),
     /// Show what `up` would do.
     Plan(Look),
     /// Check the migrations themselves; no database is needed.

@@ -11,6 +11,7 @@ mod history;
 mod init;
 mod new;
 mod offsite;
+mod paths;
 mod plan;
 mod prune;
 mod recover;
@@ -24,7 +25,7 @@ mod up;
 mod verify;
 
 use crate::{
-    args::{Arguments, Command, Global, Look},
+    args::{Arguments, Command, Global, Look, Status},
     render::{Report, Screen, Teller},
 };
 use anyhow::Result;
@@ -54,6 +55,9 @@ pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result
         Command::Init { folder } => return Ok((init::run(folder)?, *screen)),
         Command::Completions { shell } => return Ok((completions::shell(*shell), *screen)),
         Command::Man => return Ok((completions::manual()?, *screen)),
+        Command::Status(Status { paths: Some(form), .. }) => {
+            return paths::run(&overrides(&arguments.global), *form, screen);
+        }
         _ => {}
     }
     let mut config = Config::load(&overrides(&arguments.global))?;
@@ -72,7 +76,7 @@ pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result
     let project = Project::new(config, world);
     let context = Context { project, screen, teller: Teller::new(screen) };
     let report = match &arguments.command {
-        Command::Status(look) => status::run(&context, look),
+        Command::Status(status) => status::run(&context, &status.look),
         Command::Plan(look) => plan::run(&context, look),
         Command::Check { target, strict } => check::run(&context, target, *strict),
         Command::Rehearse(options) => rehearse::run(&context, options),
