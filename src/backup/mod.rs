@@ -132,6 +132,7 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
         notes,
         id: BackupId::new(request.now, request.random),
         created: request.now,
+        sequence: None,
         twins: Twins::Refer,
     };
     archive(request, store, &session, material, observer)
@@ -148,6 +149,8 @@ struct Material<'a> {
     id: BackupId,
     /// When it was cut.
     created: DateTime<Utc>,
+    /// Its number, where that was given out with the id.
+    sequence: Option<u64>,
     twins: Twins,
 }
 
@@ -175,7 +178,7 @@ fn archive(
     material: Material<'_>,
     observer: &dyn Observer,
 ) -> Result<Taken> {
-    let Material { root, tree, databases, cut, mut notes, id, created, twins } = material;
+    let Material { root, tree, databases, cut, mut notes, id, created, sequence, twins } = material;
     let total_bytes = Some(tree.bytes());
     observer.event(Event::WorkStarted { work: Work::Archive, total_bytes });
     let mut draft = session.draft(&id, observer)?;
@@ -193,14 +196,18 @@ fn archive(
     // Of many files it takes much memory, and the records have all that is needed.
     drop(tree);
     let content = Manifest::content_of(&databases, &files);
+    let survey = store.survey()?;
     if twins == Twins::Refer
-        && let Some(backup) = store.find_identical(&content, request.reason, request.excluded)?
+        && let Some(backup) =
+            store.find_identical(&content, request.reason, request.excluded, &survey)
     {
         return Ok(Taken { backup, origin: Origin::Earlier });
     }
+    let next = || store.next_sequence(&survey, request.now);
     let mut manifest = Manifest {
         format: FORMAT,
         id,
+        sequence: Some(sequence.map_or_else(next, Ok)?),
         created,
         host: request.host.into(),
         piton_version: env!("CARGO_PKG_VERSION").into(),

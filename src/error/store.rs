@@ -19,6 +19,14 @@ pub enum StoreError {
         /// The backups directory.
         store: PathBuf,
     },
+    /// There are safety backups alone, which `latest` never means.
+    #[error("there is no backup in `{}` but those that restores took of the state before them", store.display())]
+    OnlySafety {
+        /// The backups directory.
+        store: PathBuf,
+        /// The newest of them.
+        newest: String,
+    },
     /// The text is not a way to compress.
     #[error("`compression` is `gzip`, `zstd` or `none`, not `{text}`")]
     BadCompression {
@@ -169,6 +177,7 @@ impl StoreError {
             Self::BadId { .. }
             | Self::BadCompression { .. }
             | Self::Empty { .. }
+            | Self::OnlySafety { .. }
             | Self::NotFound { .. }
             | Self::Ambiguous { .. }
             | Self::NothingCompared { .. }
@@ -200,6 +209,9 @@ impl StoreError {
             Self::Empty { .. } => {
                 Some("take one with `piton backup`, or check `--backups`".into())
             }
+            Self::OnlySafety { newest, .. } => Some(format!(
+                "`piton backups` lists them; `piton restore {newest}` shows what the newest would change"
+            )),
             Self::Ambiguous { .. } => Some("type a few more characters of the id".into()),
             Self::Damaged { .. } | Self::Hostile { .. } => Some(
                 "nothing was changed; `piton backups` lists the others, `piton verify ID` checks one"

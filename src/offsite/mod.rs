@@ -34,12 +34,13 @@ use crate::{
     Result,
     error::OffsiteError,
     event::Observer,
-    store::{Backup, Catalog, Changed, Remark, Selector, Store},
+    store::{Backup, BackupId, Catalog, Changed, Order, Reason, Remark, Selector, Store},
 };
 use chrono::{DateTime, Utc};
 use note::{Note, Settled};
 use pace::Pace;
 use place::Place;
+use plan::Brief;
 use retry::Retry;
 use std::io::Read as _;
 
@@ -116,7 +117,7 @@ impl<'a> Offsite<'a> {
             Selector::Latest if copies.is_empty() => {
                 return Err(OffsiteError::NotFound { place, selector: "latest".into() }.into());
             }
-            Selector::Latest => return Ok(copies.swap_remove(0)),
+            Selector::Latest => return self.latest(copies, observer),
             Selector::Prefix(prefix) => prefix,
         };
         copies.retain(|copy| copy.backup.as_str().starts_with(prefix.as_str()));
@@ -126,6 +127,39 @@ impl<'a> Offsite<'a> {
             _ => {
                 let matches = copies.iter().map(|copy| copy.backup.to_string()).collect();
                 Err(OffsiteError::Ambiguous { prefix: prefix.clone(), matches }.into())
+            }
+        }
+    }
+
+    /// The copy of the backup that was taken last and is no safety backup. What their names say of
+    /// the time is what a clock said, so the descriptions decide.
+    fn latest(&self, copies: Vec<Copy>, observer: &dyn Observer) -> Result<Copy> {
+        let mut newest: Option<(Order, Copy)> = None;
+        let mut damaged: Option<(BackupId, OffsiteError)> = None;
+        for copy in copies {
+            match Brief::parse(&self.description(&copy, observer)?, &copy) {
+                Ok(known) => {
+                    let order = known.order();
+                    let is_newer = newest.as_ref().is_none_or(|(newest, _)| order > *newest);
+                    if known.reason != Reason::Safety && is_newer {
+                        newest = Some((order, copy));
+                    }
+                }
+                Err(reason) if damaged.as_ref().is_none_or(|(id, _)| copy.backup > *id) => {
+                    let name = holdings::description(&copy.backup);
+                    damaged = Some((copy.backup, place::damaged(self.shown(), &name, reason)));
+                }
+                Err(_) => {}
+            }
+        }
+        // It never means an older one instead of one that cannot be read.
+        match (newest, damaged) {
+            (Some((_, copy)), Some((id, error))) if id > copy.backup => Err(error.into()),
+            (Some((_, copy)), _) => Ok(copy),
+            (None, Some((_, error))) => Err(error.into()),
+            (None, None) => {
+                let (place, selector) = (self.shown().to_string(), "latest".into());
+                Err(OffsiteError::NotFound { place, selector }.into())
             }
         }
     }

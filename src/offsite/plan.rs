@@ -4,7 +4,7 @@ use super::holdings::Copy;
 use crate::{
     Result,
     store::{
-        Backup, BackupId, Digest, Reason, Retention,
+        Backup, BackupId, Digest, Order, Reason, Retention,
         retention::{Judged, Protection, Verdict},
     },
 };
@@ -16,10 +16,18 @@ use std::{cmp::Reverse, collections::BTreeMap};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) id: BackupId,
+    pub(crate) sequence: Option<u64>,
     pub(crate) created: DateTime<Utc>,
     pub(crate) reason: Reason,
     pub(crate) pinned: bool,
     pub(crate) archive_bytes: u64,
+}
+
+impl Known {
+    /// Where it is in the order in which backups were taken.
+    pub(crate) fn order(&self) -> Order {
+        Order::new(self.sequence, self.created, self.id.clone())
+    }
 }
 
 impl Judged for Known {
@@ -48,6 +56,7 @@ impl From<&Backup> for Known {
     fn from(backup: &Backup) -> Self {
         Self {
             id: backup.id().clone(),
+            sequence: backup.manifest.sequence,
             created: backup.manifest.created,
             reason: backup.manifest.reason,
             pinned: backup.pinned,
@@ -69,6 +78,8 @@ pub(super) struct Brief {
 #[derive(Clone, Debug, Deserialize)]
 struct BriefManifest {
     id: BackupId,
+    #[serde(default)]
+    sequence: Option<u64>,
     created: DateTime<Utc>,
     reason: Reason,
 }
@@ -82,6 +93,7 @@ impl Brief {
         }
         Ok(Known {
             id: brief.manifest.id,
+            sequence: brief.manifest.sequence,
             created: brief.manifest.created,
             reason: brief.manifest.reason,
             pinned: brief.pinned,
@@ -119,7 +131,7 @@ pub(super) fn plan(
         all.entry(&known.id).or_insert_with(|| known.clone()).pinned |= known.pinned;
     }
     let mut all: Vec<Known> = all.into_values().collect();
-    all.sort_by_key(|known| Reverse((known.created, known.id.clone())));
+    all.sort_by_key(|known| Reverse(known.order()));
     let mut plan = Plan::default();
     if retention.is_empty() {
         plan.copy = all.into_iter().map(|known| known.id).filter(|id| !is_there(id)).collect();
@@ -149,7 +161,8 @@ mod tests {
         let one = |&days: &i64| {
             let created = now() - TimeDelta::days(days);
             let id = BackupId::new(created, [0; 3]);
-            Known { id, created, reason: Reason::Manual, pinned: false, archive_bytes: 10 }
+            let sequence = None;
+            Known { id, sequence, created, reason: Reason::Manual, pinned: false, archive_bytes: 10 }
         };
         days.iter().map(one).collect()
     }
@@ -177,6 +190,18 @@ mod tests {
         let retention = Retention { last: Some(2), ..Retention::default() };
         let plan = planned(&known(&[0, 1, 5]), &known(&[1, 9]), retention);
         assert_eq!((plan.copy, plan.remove, plan.surplus), (ids(&[0]), ids(&[9]), ids(&[5])));
+    }
+
+    #[test]
+    fn the_newest_there_is_the_one_that_was_taken_last() {
+        let retention = Retention { last: Some(1), ..Retention::default() };
+        // Taken first, with a clock that was ahead.
+        let mut there = known(&[-900]);
+        there[0].sequence = Some(1);
+        let mut here = known(&[0]);
+        here[0].sequence = Some(2);
+        let plan = planned(&here, &there, retention);
+        assert_eq!((plan.copy, plan.remove), (ids(&[0]), ids(&[-900])));
     }
 
     #[test]

@@ -191,6 +191,7 @@ impl Offsite<'_> {
                 // Without rules nothing but its id matters.
                 None if self.settings.retention.is_empty() => there.push(Known {
                     id: copy.backup.clone(),
+                    sequence: None,
                     created: copy.backup.taken(),
                     reason: store::Reason::Manual,
                     pinned: true,
@@ -208,6 +209,7 @@ impl Offsite<'_> {
             }
         }
         let (retention, protection) = (self.settings.retention, &request.protection);
+        request.store.note_elsewhere(there.iter().filter_map(|known| known.sequence).max())?;
         Ok(plan::plan(&known_here, &there, retention, protection, request.now))
     }
 

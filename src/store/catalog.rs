@@ -3,8 +3,8 @@
 //! What does not belong there or cannot be trusted is reported and never deleted.
 
 use super::{
-    Backup, BackupId, Damage, Digest, Filter, Form, Reason, Secrecy, Store, Substance, digest,
-    reader,
+    Backup, BackupId, Damage, Digest, Filter, Form, Reason, Secrecy, Store, Substance, Summary,
+    digest, reader,
 };
 use crate::{Result, disk, error::StoreError, event::Silent};
 use std::{
@@ -38,7 +38,7 @@ pub struct Stray {
 /// Which backup is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selector {
-    /// The newest one.
+    /// The newest one that is no safety backup.
     Latest,
     /// The one whose id begins so; a whole id is its own beginning.
     Prefix(String),
@@ -117,8 +117,7 @@ impl Store {
                 }
             }
         }
-        // Ids of one second are told apart by chance, so the time itself decides.
-        catalog.backups.sort_by_key(|backup| std::cmp::Reverse(backup.manifest.created));
+        catalog.backups.sort_by_key(|backup| std::cmp::Reverse(backup.order()));
         catalog.strays.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(catalog)
     }
@@ -175,42 +174,59 @@ impl Store {
         StoreError::Damaged { archive: self.archive_path(id), reason }
     }
 
-    /// The newest backup, or the damaged one that may be newer.
+    /// The newest backup that is no safety backup, or the damaged one that may be newer.
     fn latest(&self, catalog: Catalog) -> Result<BackupId> {
-        let newest = catalog.backups.into_iter().next().map(|backup| backup.manifest.id);
-        let second = |id: &BackupId| id.as_str().get(..16).map(str::to_string);
+        let safety = catalog.backups.first().map(|backup| backup.id().clone());
+        let mut backups = catalog.backups.into_iter();
+        let newest = backups.find(|backup| backup.manifest.reason != Reason::Safety);
         let damaged = catalog.strays.into_iter().filter_map(|stray| stray.damaged);
         // Where there is no archive, somebody removed it.
-        let damaged = damaged.filter(|id| !self.archives(id).is_empty()).max();
-        match (damaged, newest) {
-            (Some(damaged), Some(newest)) if second(&damaged) < second(&newest) => Ok(newest),
-            (Some(damaged), _) => Ok(damaged),
-            (None, Some(newest)) => Ok(newest),
-            (None, None) => Err(StoreError::Empty { store: self.root().into() }.into()),
+        let damaged = damaged.filter(|id| !self.archives(id).is_empty());
+        match (damaged.filter(|id| self.may_be_newer(id, newest.as_ref())).max(), newest, safety) {
+            (Some(damaged), ..) => Ok(damaged),
+            (None, Some(newest), _) => Ok(newest.manifest.id),
+            (None, None, Some(safety)) => {
+                let (store, newest) = (self.root().into(), safety.to_string());
+                Err(StoreError::OnlySafety { store, newest }.into())
+            }
+            (None, None, None) => Err(StoreError::Empty { store: self.root().into() }.into()),
         }
     }
 
-    /// The newest backup with this content whose archive is still there in full, that is as good
-    /// as a new one for this reason, and which a restore would take for the same part of the data
-    /// directory.
-    ///
-    /// # Errors
-    /// Those of [`Store::list`].
-    pub fn find_identical(
+    /// Whether a damaged backup may have been taken after this one.
+    fn may_be_newer(&self, damaged: &BackupId, newest: Option<&Backup>) -> bool {
+        let second = |id: &BackupId| id.as_str().get(..16).map(str::to_string);
+        match (self.summary(damaged), newest) {
+            (Some(it), _) if it.reason == Reason::Safety => false,
+            (_, None) => true,
+            (Some(it), Some(newest)) => it.order(damaged) > newest.order(),
+            // Nothing but its name is known.
+            (None, Some(newest)) => second(damaged) >= second(newest.id()),
+        }
+    }
+
+    /// The backup with this content whose archive is still there in full, that is as good as a new
+    /// one for this reason, and which a restore would take for the same part of the data directory.
+    /// Only a safety backup may be an older one than the newest: `latest` means what was taken last.
+    pub(crate) fn find_identical(
         &self,
         content: &Digest,
         reason: Reason,
         left_out: &Filter,
-    ) -> Result<Option<Backup>> {
+        survey: &[(BackupId, Summary)],
+    ) -> Option<Backup> {
+        let regular = survey.iter().filter(|(_, it)| it.reason != Reason::Safety);
+        let newest = regular.max_by_key(|(id, it)| it.order(id)).map(|(id, _)| id);
+        let is_current = |id: &BackupId| reason == Reason::Safety || newest == Some(id);
         // What is surely other content is never loaded, and what is damaged is none.
-        let candidates = self.summaries()?.filter(|(_, it)| it.may_have(content));
+        let candidates = survey.iter().filter(|(id, it)| it.may_have(content) && is_current(id));
         let (excluded, included) = (left_out.texts(), left_out.included_texts());
         let substance = Substance { content: *content, excluded: &excluded, included: &included };
         let mut standing = candidates
-            .filter_map(|(id, _)| self.load(&id).ok())
+            .filter_map(|(id, _)| self.load(id).ok())
             .filter(|backup| backup.damage.is_none())
             .filter_map(|backup| self.stands_for(backup, substance, reason));
-        Ok(standing.next())
+        standing.next()
     }
 
     /// Reads what is known about a backup: from the file beside it, else from the archive itself.

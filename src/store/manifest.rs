@@ -27,6 +27,10 @@ pub struct Manifest {
     pub format: u32,
     /// The backup's id, which is also the name of its archive.
     pub id: BackupId,
+    /// Its number in the order in which backups were taken, which the clock does not decide; older
+    /// pitons wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
     /// When all databases were cut, UTC.
     pub created: DateTime<Utc>,
     /// Name of the machine it was taken on.

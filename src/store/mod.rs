@@ -6,6 +6,7 @@
 
 mod catalog;
 mod compress;
+mod dated;
 mod digest;
 mod entry;
 mod extended;
@@ -17,6 +18,7 @@ mod id;
 mod inspect;
 mod manifest;
 mod member;
+mod order;
 mod path;
 mod peek;
 mod proof;
@@ -37,6 +39,7 @@ mod workers;
 mod writer;
 
 pub use catalog::{Catalog, Selector, Stray};
+pub use dated::is_in_future;
 pub use digest::Digest;
 pub use entry::Item;
 pub use extended::Extended;
@@ -48,6 +51,7 @@ pub use manifest::{
     Attributes, Check, Cut, DatabaseFacts, DatabaseRecord, FORMAT, FileKind, FileRecord, Manifest,
     Reason,
 };
+pub use order::Order;
 pub use path::{LinkTarget, StoredPath};
 pub use proof::{Checked, Checking, Damage, Noted, Verified};
 pub use remark::{Changed, Remark};
@@ -63,6 +67,7 @@ pub(crate) use inspect::{check_quickly, facts, open_copy, row_counts};
 pub(crate) use manifest::Substance;
 pub(crate) use path::{Escaped, escape};
 pub(crate) use session::Session;
+pub(crate) use summary::Summary;
 pub(crate) use verify::{compare_archive, compare_database};
 pub(crate) use writer::{Draft, Supply, Written};
 

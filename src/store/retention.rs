@@ -1,9 +1,13 @@
 //! Which backups are kept: a pure function from rules, backups and the time to verdicts with
 //! their reasons. It reads no clock and removes nothing.
 //!
-//! Periods are those of UTC; of each, the newest backup is kept.
+//! Periods are those of UTC; of each, the newest backup is kept. A backup whose time cannot be right
+//! takes no place from another: it is kept where it would have one beside the others.
 
-use super::{Backup, BackupId, Reason};
+use super::{
+    Backup, BackupId, Reason,
+    dated::{Dated, dated},
+};
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use serde::{Serialize, Serializer};
 use std::{collections::BTreeSet, fmt, time::Duration};
@@ -115,7 +119,7 @@ impl fmt::Display for Verdict {
 /// Why a backup is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// It is the newest, and verified.
+    /// It is the newest, or the newest that is no safety backup, and verified.
     Newest,
     /// Somebody pinned it.
     Pinned,
@@ -131,6 +135,8 @@ pub enum Keep {
     Period(Period, String),
     /// It is young enough.
     Within,
+    /// It has a time that has not come yet, and nothing says when it was taken.
+    Undated,
     /// No rule but the size limit is set, and it fits.
     Fits,
 }
@@ -142,7 +148,7 @@ impl Keep {
             Self::Newest | Self::Pinned | Self::BeforeLastRun | Self::Unfinished | Self::Safety => {
                 true
             }
-            Self::Last(_) | Self::Period(..) | Self::Within | Self::Fits => false,
+            Self::Last(_) | Self::Period(..) | Self::Within | Self::Undated | Self::Fits => false,
         }
     }
 }
@@ -158,6 +164,7 @@ impl fmt::Display for Keep {
             Self::Last(rank) => write!(formatter, "last {rank}"),
             Self::Period(period, name) => write!(formatter, "{} {name}", period.word()),
             Self::Within => formatter.write_str("within"),
+            Self::Undated => formatter.write_str("its time is in the future"),
             Self::Fits => formatter.write_str("within max-size"),
         }
     }
@@ -216,8 +223,8 @@ impl Retention {
         *self == Self::default()
     }
 
-    /// Judges backups, which come newest first; so do the verdicts. `taken` is what all backups
-    /// take on the disk, in bytes.
+    /// Judges backups, which come in the order in which they were taken, newest first; so do the
+    /// verdicts. `taken` is what all backups take on the disk, in bytes.
     #[must_use]
     pub fn judge<B: Judged>(
         &self,
@@ -226,20 +233,30 @@ impl Retention {
         now: DateTime<Utc>,
         taken: u64,
     ) -> Vec<Verdict> {
+        let created: Vec<DateTime<Utc>> = backups.iter().map(Judged::created).collect();
+        let dates = dated(&created, now);
         let mut verdicts: Vec<Verdict> = backups.iter().map(verdict).collect();
         protect(&mut verdicts, backups, protection);
-        self.rank(&mut verdicts);
-        self.keep_periods(&mut verdicts, backups);
-        for (verdict, backup) in verdicts.iter_mut().zip(backups) {
-            let age = (now - backup.created()).to_std().unwrap_or_default();
+        self.rank(&mut verdicts, &dates);
+        self.keep_periods(&mut verdicts, &created, &dates);
+        for ((verdict, created), date) in verdicts.iter_mut().zip(created).zip(&dates) {
+            let taken = match date {
+                Dated::Right => created,
+                Dated::Before(newer) => *newer,
+                Dated::Unknown => now,
+            };
+            let age = (now - taken).to_std().unwrap_or_default();
             if self.within.is_some_and(|within| age <= within) {
                 verdict.keep.push(Keep::Within);
+            }
+            if *date == Dated::Unknown && verdict.keep.is_empty() {
+                verdict.keep.push(Keep::Undated);
             }
             if !self.has_rule_of_time() && verdict.keep.is_empty() {
                 verdict.keep.push(Keep::Fits);
             }
         }
-        self.fit(&mut verdicts, taken);
+        self.fit(&mut verdicts, &dates, taken);
         verdicts
     }
 
@@ -247,13 +264,18 @@ impl Retention {
         !Self { max_size: None, ..*self }.is_empty()
     }
 
-    fn rank(&self, verdicts: &mut [Verdict]) {
-        for (verdict, rank) in verdicts.iter_mut().zip(1..=self.last.unwrap_or(0)) {
+    fn rank(&self, verdicts: &mut [Verdict], dates: &[Dated]) {
+        let mut rank = 1;
+        for (verdict, date) in verdicts.iter_mut().zip(dates) {
+            if rank > self.last.unwrap_or(0) {
+                return;
+            }
             verdict.keep.push(Keep::Last(rank));
+            rank += u32::from(*date == Dated::Right);
         }
     }
 
-    fn keep_periods(&self, verdicts: &mut [Verdict], backups: &[impl Judged]) {
+    fn keep_periods(&self, verdicts: &mut [Verdict], created: &[DateTime<Utc>], dates: &[Dated]) {
         let rules = [
             (Period::Hour, self.hourly),
             (Period::Day, self.daily),
@@ -264,8 +286,11 @@ impl Retention {
         for (period, count) in rules {
             let mut left = count.unwrap_or(0);
             let mut latest = None;
-            for (verdict, backup) in verdicts.iter_mut().zip(backups) {
-                let name = period.name(backup.created());
+            for ((verdict, created), date) in verdicts.iter_mut().zip(created).zip(dates) {
+                if *date != Dated::Right {
+                    continue;
+                }
+                let name = period.name(*created);
                 if left > 0 && latest.as_ref() != Some(&name) {
                     left -= 1;
                     verdict.keep.push(Keep::Period(period, name.clone()));
@@ -275,13 +300,17 @@ impl Retention {
         }
     }
 
-    /// Gives up the oldest ones that only a rule keeps, until the rest fits.
-    fn fit(&self, verdicts: &mut [Verdict], taken: u64) {
+    /// Gives up those that only a rule keeps, until the rest fits: first the ones whose time is surely
+    /// wrong, then the oldest.
+    fn fit(&self, verdicts: &mut [Verdict], dates: &[Dated], taken: u64) {
         let Some(limit) = self.max_size else { return };
         let removed = verdicts.iter().filter(|verdict| !verdict.is_kept());
         let removed = removed.map(|verdict| verdict.archive_bytes).sum();
         let mut left = taken.saturating_sub(removed);
-        for verdict in verdicts.iter_mut().rev() {
+        let all = verdicts.iter_mut().zip(dates).rev();
+        let (wrong, others): (Vec<_>, Vec<_>) =
+            all.partition(|(_, date)| matches!(date, Dated::Before(_)));
+        for (verdict, _) in wrong.into_iter().chain(others) {
             if left <= limit {
                 return;
             }
@@ -306,11 +335,12 @@ fn verdict(backup: &impl Judged) -> Verdict {
 
 fn protect(verdicts: &mut [Verdict], backups: &[impl Judged], protection: &Protection) {
     let mut safety = 0;
+    let regular = backups.iter().position(|backup| backup.reason() != Reason::Safety);
     for (at, (verdict, backup)) in verdicts.iter_mut().zip(backups).enumerate() {
         let is_safety = backup.reason() == Reason::Safety;
         safety += usize::from(is_safety);
         let reasons = [
-            (at == 0, Keep::Newest),
+            (at == 0 || Some(at) == regular, Keep::Newest),
             (backup.is_pinned(), Keep::Pinned),
             (protection.before_last_run.contains(backup.id()), Keep::BeforeLastRun),
             (protection.unfinished.contains(backup.id()), Keep::Unfinished),

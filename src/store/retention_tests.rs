@@ -15,6 +15,7 @@ fn backup(when: &str) -> Backup {
     let created = time(when);
     let manifest = Manifest {
         format: FORMAT,
+        sequence: None,
         id: BackupId::new(created, [0, 0, 1]),
         created,
         host: "host".into(),
@@ -258,4 +259,84 @@ fn without_rules_everything_is_kept() {
     let backups = [backup("2026-11-20 13:00"), backup("2020-11-20 13:00")];
     let verdicts = judged(&Retention::default(), &backups, &Protection::default());
     assert!(verdicts.iter().all(|verdict| verdict.starts_with("keep")), "{verdicts:?}");
+}
+
+#[test]
+fn a_wrong_time_takes_no_place_from_another() {
+    let none = Protection::default();
+    let rules = |last, daily, within| Retention {
+        last,
+        daily,
+        within,
+        max_size: None,
+        ..Retention::default()
+    };
+    // In the order in which they were taken, newest first.
+    let cases: [(&str, Retention, &[&str], &[&str]); 6] = [
+        (
+            "ahead and the newest: it is kept, and so is the last before it",
+            rules(Some(1), None, None),
+            &["2030-06-01 12:00", "2026-11-20 12:00", "2026-11-19 12:00"],
+            &["keep: newest, last 1", "keep: last 1", "remove"],
+        ),
+        (
+            "ahead, and another was taken since",
+            rules(Some(1), None, None),
+            &["2026-11-20 12:00", "2030-06-01 12:00"],
+            &["keep: newest, last 1", "remove"],
+        ),
+        (
+            "ahead, between others",
+            rules(Some(2), Some(2), None),
+            &["2026-11-20 12:00", "2030-06-01 12:00", "2026-11-19 12:00", "2026-11-18 12:00"],
+            &[
+                "keep: newest, last 1, daily 2026-11-20",
+                "keep: last 2",
+                "keep: last 2, daily 2026-11-19",
+                "remove",
+            ],
+        ),
+        (
+            "ahead by a day that has come",
+            rules(None, Some(2), None),
+            &["2026-11-18 12:00", "2026-11-19 12:00", "2026-11-17 12:00"],
+            &["keep: newest, daily 2026-11-18", "remove", "keep: daily 2026-11-17"],
+        ),
+        (
+            "behind by years, and the newest",
+            rules(None, Some(1), Some(DAY)),
+            &["1970-01-01 00:10", "2026-11-20 12:00", "2026-11-18 12:00"],
+            &["keep: newest, within", "keep: daily 2026-11-20, within", "remove"],
+        ),
+        (
+            "the clock is behind now: nothing is removed",
+            rules(Some(1), Some(1), None),
+            &["2027-01-03 12:00", "2027-01-02 12:00", "2027-01-01 12:00"],
+            &["keep: newest, last 1", "keep: last 1", "keep: last 1"],
+        ),
+    ];
+    for (what, rules, times, wanted) in cases {
+        let backups: Vec<Backup> = times.iter().map(|it| backup(it)).collect();
+        assert_eq!(judged(&rules, &backups, &none), wanted, "{what}");
+    }
+}
+
+#[test]
+fn what_latest_means_always_stays() {
+    let mut backups: Vec<Backup> =
+        ["2026-11-20 13:00", "2026-11-20 12:00", "2026-11-19 13:00", "2026-11-18 13:00"]
+            .map(backup)
+            .into();
+    backups[0].manifest.reason = Reason::Safety;
+    backups[1].manifest.reason = Reason::Safety;
+    let rules = Retention { last: Some(1), max_size: Some(1), ..Retention::default() };
+    assert_eq!(
+        judged(&rules, &backups, &Protection::default()),
+        [
+            "keep: newest, safety (newest three), last 1",
+            "keep: safety (newest three)",
+            "keep: newest",
+            "remove",
+        ]
+    );
 }

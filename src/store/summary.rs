@@ -1,8 +1,9 @@
 //! What has to be known of every backup while a new one is taken: little, because the manifests of
 //! many files take much memory, and there may be many of them.
 
-use super::{BackupId, Digest, Store};
+use super::{BackupId, Digest, Order, Reason, Store};
 use crate::{Result, disk};
+use chrono::{DateTime, Utc};
 use serde::{
     Deserialize, Deserializer,
     de::{SeqAccess, Visitor},
@@ -13,6 +14,9 @@ use std::{fmt, fs};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Summary {
     pub(crate) content: Digest,
+    pub(crate) reason: Reason,
+    pub(crate) sequence: Option<u64>,
+    created: DateTime<Utc>,
     pub(crate) archive_bytes: u64,
     /// Bytes that its files take when they are unpacked.
     pub(crate) data_bytes: u64,
@@ -24,6 +28,11 @@ impl Summary {
     /// Whether the backup may have this content.
     pub(crate) fn may_have(&self, content: &Digest) -> bool {
         self.is_sealed || self.content == *content
+    }
+
+    /// Where the backup of this id is in the order in which backups were taken.
+    pub(crate) fn order(&self, id: &BackupId) -> Order {
+        Order::new(self.sequence, self.created, id.clone())
     }
 }
 
@@ -37,6 +46,10 @@ struct Beside {
 
 #[derive(Deserialize)]
 struct Inner {
+    #[serde(default)]
+    sequence: Option<u64>,
+    created: DateTime<Utc>,
+    reason: Reason,
     content: Digest,
     databases: Sizes,
     files: Sizes,
@@ -79,8 +92,8 @@ impl<'de> Deserialize<'de> for Sizes {
 }
 
 impl Store {
-    /// The summaries of the backups whose manifest lies beside them, newest first; what cannot be
-    /// read is left out, since the listing reports it.
+    /// The summaries of the backups whose manifest is beside them, by id, the greatest first; what
+    /// cannot be read is left out, since the listing reports it.
     ///
     /// # Errors
     /// The system's, with the path; a missing directory has none.
@@ -100,12 +113,20 @@ impl Store {
         Ok(ids.into_iter().rev().filter_map(|id| Some((id.clone(), self.summary(&id)?))))
     }
 
-    fn summary(&self, id: &BackupId) -> Option<Summary> {
+    /// All of them at once.
+    ///
+    /// # Errors
+    /// Those of [`Store::summaries`].
+    pub(crate) fn survey(&self) -> Result<Vec<(BackupId, Summary)>> {
+        Ok(self.summaries()?.collect())
+    }
+
+    pub(super) fn summary(&self, id: &BackupId) -> Option<Summary> {
         let Beside { archive_bytes, sealed, manifest } =
             super::read_beside(&self.manifest_path(id)).ok()?;
-        let Inner { content, databases, files } = manifest;
+        let Inner { sequence, created, reason, content, databases, files } = manifest;
         let inside = databases.0.saturating_add(files.0);
         let (is_sealed, data_bytes) = (sealed.is_some(), sealed.map_or(inside, |it| it.data_bytes));
-        Some(Summary { content, archive_bytes, data_bytes, is_sealed })
+        Some(Summary { content, reason, sequence, created, archive_bytes, data_bytes, is_sealed })
     }
 }

@@ -216,6 +216,7 @@ fn pack_copy(
         notes: note.notes.clone(),
         id: id.clone(),
         created: note.taken,
+        sequence: note.sequence,
         twins,
     };
     let taken = pack(request, store, session, material, observer)?;

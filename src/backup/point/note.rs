@@ -43,6 +43,9 @@ pub(super) struct Note {
     pub(super) state: State,
     /// When it was cut.
     pub(super) taken: DateTime<Utc>,
+    /// The number of the backup that will be made of it.
+    #[serde(default)]
+    pub(super) sequence: Option<u64>,
     pub(super) cut: Cut,
     /// What a manifest says of it.
     pub(super) notes: Vec<String>,
@@ -56,6 +59,7 @@ impl Note {
             format: FORMAT,
             state: State::Between,
             taken: request.now,
+            sequence: None,
             cut,
             notes,
             excluded: request.excluded.texts(),

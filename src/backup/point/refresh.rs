@@ -56,7 +56,7 @@ pub(super) fn refresh(
     refreshing.dress(&entries)?;
     refreshing.note.notes = outside::notes(request.data, &live);
     refreshing.note.notes.extend_from_slice(&live.notes);
-    refreshing.finish(request)
+    refreshing.finish(request, store)
 }
 
 /// All names that a database has, by each of them.
@@ -222,7 +222,7 @@ impl Refreshing<'_> {
         entries.iter().rev().try_for_each(|(path, found)| self.replica.dress(path, found))
     }
 
-    fn finish(mut self, request: &Request<'_>) -> Result<Option<BackupId>> {
+    fn finish(mut self, request: &Request<'_>, store: &Store) -> Result<Option<BackupId>> {
         if let State::Beside { backup } = self.note.state {
             return Ok(Some(backup));
         }
@@ -235,6 +235,7 @@ impl Refreshing<'_> {
         let id = BackupId::new(request.now, request.random);
         self.note.state = State::Still { id: id.clone() };
         self.note.taken = request.now;
+        self.note.sequence = Some(store.next_sequence(&store.survey()?, request.now)?);
         self.note.cut = Cut::All;
         note::write(self.folder, &self.note)?;
         Ok(Some(id))

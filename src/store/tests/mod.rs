@@ -87,6 +87,7 @@ fn craft() -> Crafted {
     ];
     let manifest = Manifest {
         format: FORMAT,
+        sequence: None,
         id: id(7),
         created: Utc.with_ymd_and_hms(2026, 11, 20, 13, 19, 7).unwrap(),
         host: "host".into(),

@@ -4,7 +4,11 @@ use super::{Context, selector};
 use crate::render::{Report, text};
 use anyhow::Result;
 use chrono::Utc;
-use piton::{error::StoreError, project::Outcome, store::Backup};
+use piton::{
+    error::StoreError,
+    project::Outcome,
+    store::{Backup, BackupId, is_in_future},
+};
 use serde_json::json;
 
 /// Lists them, or shows the manifest of one.
@@ -35,6 +39,15 @@ pub fn run(context: &Context, id: Option<&str>) -> Result<Report> {
             }
         });
     }
+    let in_future: Vec<&BackupId> =
+        catalog.backups.iter().filter(|it| is_dated_ahead(it)).map(Backup::id).collect();
+    for id in &in_future {
+        let word = text::styled(text::NOTICE, "in the future:");
+        human.push_str(&format!(
+            "{word} {id} has a time that has not come yet; `latest` and retention go by the order in \
+             which backups were taken\n"
+        ));
+    }
     if !catalog.backups.is_empty() {
         let count = text::count(catalog.backups.len(), "backup", "backups");
         let root = context.project.store().root().display().to_string();
@@ -53,7 +66,12 @@ pub fn run(context: &Context, id: Option<&str>) -> Result<Report> {
             |stray| json!({ "path": stray.path, "reason": stray.reason, "damaged": stray.damaged }),
         )
         .collect();
-    let fields = json!({ "backups": catalog.backups, "strays": strays, "directory_bytes": bytes });
+    let fields = json!({
+        "backups": catalog.backups,
+        "in_future": in_future,
+        "strays": strays,
+        "directory_bytes": bytes,
+    });
     Ok(Report::new(Outcome::Done, fields, human))
 }
 
@@ -80,8 +98,16 @@ pub fn line(backup: &Backup) -> String {
         reason(backup),
         text::bytes(backup.archive_bytes),
         what,
-        text::ago(manifest.created, Utc::now()),
+        match is_dated_ahead(backup) {
+            true => "in the future".into(),
+            false => text::ago(manifest.created, Utc::now()),
+        },
     )
+}
+
+/// Whether the clock was ahead when it was taken, or is behind now.
+fn is_dated_ahead(backup: &Backup) -> bool {
+    is_in_future(backup.manifest.created, Utc::now())
 }
 
 fn reason(backup: &Backup) -> String {
