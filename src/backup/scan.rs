@@ -42,11 +42,25 @@ pub(crate) struct Tree {
     pub(crate) files: BTreeMap<StoredPath, Found>,
     pub(crate) folders: BTreeMap<StoredPath, Found>,
     pub(crate) symlinks: BTreeMap<StoredPath, Found>,
+    /// Folders in which there is something that is not part of a snapshot.
+    others: BTreeSet<StoredPath>,
     /// What was seen and is not part of a snapshot, one sentence each.
     pub(crate) notes: Vec<String>,
 }
 
 impl Tree {
+    /// Whether something that is not part of a snapshot is in a folder or below it.
+    pub(crate) fn holds_others(&self, folder: &StoredPath) -> bool {
+        let below = |path: &StoredPath| path.as_path().starts_with(folder.as_path());
+        self.others.iter().any(below)
+    }
+
+    /// Everything that is there, but logs.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &StoredPath> + Clone {
+        let all = [&self.databases, &self.files, &self.folders, &self.symlinks];
+        all.into_iter().flat_map(|part| part.keys())
+    }
+
     /// Bytes of all databases with their logs, and of all files.
     pub(crate) fn bytes(&self) -> u64 {
         let all = [&self.databases, &self.side_files, &self.files];
@@ -96,12 +110,14 @@ pub(crate) fn scan_again(scope: Scope<'_>, earlier: &Tree) -> Result<Tree> {
                     && !stored.as_ref().is_some_and(|path| scope.excluded.excludes(path));
                 match stored {
                     _ if !kept => {
+                        tree.others.extend(stored.as_ref().and_then(StoredPath::parent));
                         if found.kind() == Kind::Folder {
                             walk.skip_current_dir();
                         }
                     }
                     // Not included itself, it may hold something that is.
                     Some(stored) if scope.excluded.matches(&stored) => {
+                        tree.others.extend(stored.parent());
                         if found.kind() == Kind::Folder {
                             above.insert(stored, found);
                         }
@@ -156,6 +172,7 @@ impl Tree {
             Kind::Device => "a device",
         };
         self.notes.push(format!("`{stored}` is {what} and is not stored"));
+        self.others.extend(stored.parent());
         Ok(())
     }
 

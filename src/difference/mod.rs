@@ -25,7 +25,8 @@ use crate::{
 };
 use serde::Serialize;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    io::{Read as _, Seek as _},
     path::{Path, PathBuf},
 };
 
@@ -57,6 +58,9 @@ pub struct Difference {
     /// The content of every database of the second side that was compared.
     #[serde(skip)]
     pub second: BTreeMap<StoredPath, Digest>,
+    /// The live databases of the second side that differ from the first in nothing but the journal mode.
+    #[serde(skip)]
+    pub alike: BTreeSet<StoredPath>,
     /// How many paths of either side were looked at.
     pub compared: usize,
 }
@@ -212,6 +216,13 @@ pub fn find(
         })
         .map(|(path, _)| path)
         .collect();
+    let mut alike = BTreeSet::new();
+    for path in differing.iter().filter(|_| matches!(second, Source::Live(_))) {
+        if has_content_in_other_mode(&theirs.databases[*path].file, &ours.databases[*path].sha256)?
+        {
+            alike.insert((*path).clone());
+        }
+    }
     for (source, side) in [first, second].into_iter().zip(&sides) {
         if let Source::Backup(backup) = source {
             let target = |path: &StoredPath| {
@@ -226,8 +237,27 @@ pub fn find(
         databases: databases(ours, theirs, depth.keys),
         files: files::compare(ours, theirs),
         second: theirs.databases.iter().map(|(path, it)| (path.clone(), it.sha256)).collect(),
+        alike,
         compared: sides.iter().map(|side| side.databases.len() + side.files.len()).sum(),
     })
+}
+
+/// Whether a database would have this digest in the other journal mode, of which bytes 18 and 19 tell
+/// (SQLite file format, 1.3.3). An open database keeps its mode whatever is restored into it.
+fn has_content_in_other_mode(file: &Path, digest: &Digest) -> Result<bool> {
+    const MODE: std::ops::Range<usize> = 18..20;
+    let mut open = disk::open_to_read(file)?;
+    let mut head = Vec::with_capacity(100);
+    std::io::Read::by_ref(&mut open)
+        .take(100)
+        .read_to_end(&mut head)
+        .map_err(disk::failed("read", file))?;
+    let Some(mode) = head.get_mut(MODE) else { return Ok(false) };
+    let other = if mode == [2, 2] { 1 } else { 2 };
+    mode.fill(other);
+    open.seek(std::io::SeekFrom::Start(head.len() as u64)).map_err(disk::failed("read", file))?;
+    let (found, _) = digest_of(head.as_slice().chain(open)).map_err(disk::failed("read", file))?;
+    Ok(found == *digest)
 }
 
 fn files_of(backup: &Backup) -> BTreeMap<StoredPath, FileRecord> {

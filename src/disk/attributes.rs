@@ -25,6 +25,13 @@ pub fn set_extended(point: &'static str, path: &Path, name: &str, value: &[u8]) 
     })
 }
 
+/// Whether the file system of a path has extended attributes at all.
+#[must_use]
+pub fn knows_extended(path: &Path) -> bool {
+    let mut none = [0_u8; 0];
+    !matches!(rustix::fs::llistxattr(path, &mut none[..]), Err(rustix::io::Errno::OPNOTSUPP))
+}
+
 /// Sets when a path was last modified, in seconds since 1970 and nanoseconds.
 ///
 /// # Errors

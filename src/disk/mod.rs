@@ -13,7 +13,9 @@ mod lease;
 mod range_lock;
 mod steady;
 
-pub use attributes::{inherit_owner, set_extended, set_mode, set_modified, set_owner};
+pub use attributes::{
+    inherit_owner, knows_extended, set_extended, set_mode, set_modified, set_owner,
+};
 pub use copying::{copy_beginning, copy_file, copy_open_file, share_beginning};
 pub use freeing::Freeing;
 pub use lease::{Lease, is_lease_called, lease};

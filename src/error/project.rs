@@ -92,7 +92,7 @@ pub enum ProjectError {
     NothingToRollBack,
     /// The last run is taken back already, or left nothing.
     #[error(
-        "the last run, begun {started}, was taken back already, or failed and left everything as before"
+        "the last run, started {started}, was rolled back already, or failed and changed nothing"
     )]
     AlreadyBack {
         /// When it began.

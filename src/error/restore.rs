@@ -122,8 +122,14 @@ pub enum RestoreError {
     Changed {
         /// What has changed, relative to the data directory.
         changed: Vec<PathBuf>,
-        /// The backup that was to be put back.
-        backup: String,
+        /// What shows what would be lost now.
+        look: String,
+    },
+    /// Files that were to be left alone are something else by now.
+    #[error("the data changed while the restore was prepared: {}", names(changed))]
+    Unsettled {
+        /// What has changed, relative to the data directory.
+        changed: Vec<PathBuf>,
     },
     /// SQLite cannot copy into a live database of another page size.
     #[error("`{}` has pages of {live} bytes, the backup of {backup}: it cannot be restored while open", database.display())]
@@ -258,7 +264,7 @@ impl RestoreError {
             | Self::HeldUnseen { .. }
             | Self::OpenedMeanwhile { .. }
             | Self::HotBusy { .. } => Kind::InUse,
-            Self::Changed { .. } => Kind::Refused,
+            Self::Changed { .. } | Self::Unsettled { .. } => Kind::Refused,
             Self::PageSize { .. } | Self::OtherFileSystem { .. } => Kind::Refused,
             Self::NotEmpty { .. } | Self::SaveTo { .. } | Self::NothingMatches { .. } => {
                 Kind::Usage
@@ -292,9 +298,10 @@ impl RestoreError {
                 }
                 _ => "stop the service first".into(),
             }),
-            Self::Changed { backup, .. } => Some(format!(
-                "stop what writes to it; `piton restore {backup}` shows what would be lost now"
-            )),
+            Self::Changed { look, .. } => {
+                Some(format!("stop what writes to it; `{look}` shows what would be lost now"))
+            }
+            Self::Unsettled { .. } => Some("stop what writes to it, and restore again".into()),
             Self::PageSize { .. } => Some("stop the service and restore without `--hot`".into()),
             Self::OtherFileSystem { path } => Some(format!(
                 "unmount `{}`, or restore the rest with `--only GLOB`, or look at all with `--to DIR`",

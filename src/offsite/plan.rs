@@ -162,7 +162,14 @@ mod tests {
             let created = now() - TimeDelta::days(days);
             let id = BackupId::new(created, [0; 3]);
             let sequence = None;
-            Known { id, sequence, created, reason: Reason::Manual, pinned: false, archive_bytes: 10 }
+            Known {
+                id,
+                sequence,
+                created,
+                reason: Reason::Manual,
+                pinned: false,
+                archive_bytes: 10,
+            }
         };
         days.iter().map(one).collect()
     }

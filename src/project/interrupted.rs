@@ -81,7 +81,8 @@ impl Project {
         open_run(self).map(|run| self.describe(run))
     }
 
-    fn describe(&self, run: LastRun) -> InterruptedRun {
+    /// What the ledgers have of a run.
+    pub(super) fn describe(&self, run: LastRun) -> InterruptedRun {
         let mut found = Vec::new();
         for database in self.database_paths() {
             let live = self.config.data.join(&database);

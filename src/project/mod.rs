@@ -27,6 +27,7 @@ mod status;
 pub mod targets;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod up;
 mod world;
 
@@ -46,6 +47,7 @@ pub use rehearsal::RehearsalReport;
 pub use restores::{RestoreOptions, RestoreReport, Source};
 pub use status::{HistoryRow, Status};
 pub use targets::{Databases, Target, Targets};
+pub use undo::UndoReport;
 pub use up::{DatabaseReport, Standing, UpOptions, UpReport};
 pub use world::World;
 

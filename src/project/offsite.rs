@@ -2,10 +2,7 @@
 //!
 //! Nothing here fails a backup or a run: what went wrong with a copy is said and tried again later.
 
-use super::{
-    Project, Source, Verification,
-    last_run::{self, Ending},
-};
+use super::{Project, Source, Verification};
 use crate::{
     Error, Result,
     error::{OffsiteError, ProjectError, StoreError},
@@ -179,11 +176,7 @@ impl Project {
 
     /// The backup of the last run by its own note: it need not be here.
     fn last_run_selector(&self) -> Result<Selector> {
-        let run = last_run::read(&self.config.data).ok_or(ProjectError::NothingToRollBack)?;
-        if run.ending == Ending::AsBefore {
-            let started = run.started.format("%Y-%m-%d %H:%M:%S UTC").to_string();
-            return Err(ProjectError::AlreadyBack { started }.into());
-        }
+        let run = self.run_to_roll_back()?.ok_or(ProjectError::NothingToRollBack)?;
         let backup = run.backup.ok_or(ProjectError::NothingToRollBack)?;
         Ok(Selector::Prefix(backup.to_string()))
     }

@@ -1,8 +1,8 @@
-//! `restore`, `rollback`, `recover` and undo: putting a backup back.
+//! `restore`, `rollback` and `recover`: putting a backup back.
 
 use super::{
-    Project, Selection, databases,
-    last_run::{self, Ending},
+    Outcome, Project, Selection, databases,
+    last_run::{self, Ending, LastRun},
 };
 use crate::{
     Result, backup, deploy,
@@ -11,7 +11,7 @@ use crate::{
     ledger,
     lock::{Lock, PRIVATE_FOLDER, Patience, Scope},
     offsite,
-    restore::{self, Gate, HotUndo, Preview, Recovered, Restored, Seen},
+    restore::{self, Gate, Preview, Recovered, Restored, Seen},
     store::{Backup, BackupId, Filter, Reason, Selector},
 };
 use std::path::{Path, PathBuf};
@@ -39,6 +39,8 @@ pub enum Source {
 /// What a restore would do, or did.
 #[derive(Debug)]
 pub struct RestoreReport {
+    /// Whether there is anything to do: the data may be as the backup has it.
+    pub outcome: Outcome,
     /// The backup.
     pub backup: Backup,
     /// What it would change, or has changed.
@@ -65,8 +67,9 @@ impl Project {
             drop(self.begin_restore(Patience::Wait, observer)?);
         }
         let backup = self.source(source)?;
-        let preview = self.preview(&backup, options, Some(observer))?;
-        Ok(RestoreReport { backup, preview, restored: None, offsite: None })
+        let preview = self.preview(&backup, options, observer)?;
+        let outcome = self.outcome_of(&preview);
+        Ok(RestoreReport { outcome, backup, preview, restored: None, offsite: None })
     }
 
     /// Puts a backup back, after a safety backup of what is there now.
@@ -82,8 +85,10 @@ impl Project {
         let backup = self.source(source)?;
         let lock = self.begin_restore(options.patience, observer)?;
         self.refuse_in_deploy()?;
-        // Counting the rows that get lost is for whoever decides, and takes its time.
-        let preview = self.preview(&backup, options, None)?;
+        let preview = self.preview(&backup, options, observer)?;
+        if self.outcome_of(&preview) == Outcome::NothingToDo {
+            return Ok(self.as_it_is(backup, preview, options, observer));
+        }
         self.put_in_place(
             lock,
             backup,
@@ -107,12 +112,50 @@ impl Project {
         save_lost: Option<&Path>,
         observer: &dyn Observer,
     ) -> Result<RestoreReport> {
-        let RestoreReport { backup, preview, .. } = previewed;
+        let RestoreReport { backup, preview, outcome, .. } = previewed;
         let lock = self.begin_restore(options.patience, observer)?;
         self.refuse_in_deploy()?;
+        if outcome == Outcome::NothingToDo {
+            return Ok(self.as_it_is(backup, preview, options, observer));
+        }
         let seen = preview.seen.clone();
         let safety = Safety::Take { seen: Some(&seen), save_lost };
         self.put_in_place(lock, backup, preview, options, safety, observer)
+    }
+
+    /// Whether a restore with this preview has anything to do. One that stopped among open databases
+    /// is ended by the same again, whatever is live.
+    fn outcome_of(&self, preview: &Preview) -> Outcome {
+        match preview.changes_nothing() && restore::require_whole(&self.config.data).is_ok() {
+            true => Outcome::NothingToDo,
+            false => Outcome::Done,
+        }
+    }
+
+    /// What is reported where the data is as the backup has it. The undo of an earlier restore stays.
+    fn as_it_is(
+        &self,
+        backup: Backup,
+        preview: Preview,
+        options: &RestoreOptions,
+        observer: &dyn Observer,
+    ) -> RestoreReport {
+        self.note_gone_back(&backup, options, observer);
+        let outcome = Outcome::NothingToDo;
+        RestoreReport { outcome, backup, preview, restored: None, offsite: None }
+    }
+
+    /// Notes that what the last run did is gone, where a whole backup from before it is live.
+    fn note_gone_back(&self, backup: &Backup, options: &RestoreOptions, observer: &dyn Observer) {
+        if let Some(mut run) = last_run::read(&self.config.data)
+            && options.only.is_empty()
+            && backup.manifest.created <= run.started
+            && run.ending != Ending::AsBefore
+        {
+            // Going back once more would go back to before the run before.
+            run.ending = Ending::AsBefore;
+            last_run::note(&self.config.data, &run, observer);
+        }
     }
 
     /// Carries a restore out and keeps its books; what is copied off the machine needs no lock.
@@ -126,18 +169,12 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<RestoreReport> {
         let restored = self.carry_out_restore(&backup, options, safety, observer)?;
-        if let Some(mut run) = last_run::read(&self.config.data)
-            && options.only.is_empty()
-            && backup.manifest.created <= run.started
-        {
-            // Going back once more would go back to before the run before.
-            run.ending = Ending::AsBefore;
-            last_run::note(&self.config.data, &run, observer);
-        }
+        self.note_gone_back(&backup, options, observer);
         self.prune_after(Some(backup.id()), observer);
         drop(lock);
         let offsite = self.copy_after(Reason::Safety, observer);
-        Ok(RestoreReport { backup, preview, restored: Some(restored), offsite })
+        let (outcome, restored) = (Outcome::Done, Some(restored));
+        Ok(RestoreReport { outcome, backup, preview, restored, offsite })
     }
 
     /// Unpacks a backup beside the live data.
@@ -156,32 +193,6 @@ impl Project {
         let backup = store.unseal(&found)?.into_owned();
         restore::to_directory(&store, &backup, folder, &Filter::new(only)?, observer)?;
         Ok(backup)
-    }
-
-    /// Puts back what the last restore replaced.
-    ///
-    /// # Errors
-    /// Those of [`restore::undo`].
-    pub fn undo_restore(&self, patience: Patience, observer: &dyn Observer) -> Result<Restored> {
-        let _lock = self.begin_restore(patience, observer)?;
-        self.refuse_in_deploy()?;
-        let data = &self.config.data;
-        let restored = match restore::last_hot(data)? {
-            // There are no old files of open databases: the safety backup has what was there.
-            Some(HotUndo { safety: Some(safety), only }) => {
-                let backup = self.store().load(&safety)?;
-                let options = RestoreOptions { only, gate: Gate::Hot, patience };
-                let taken = Safety::Take { seen: None, save_lost: None };
-                self.carry_out_restore(&backup, &options, taken, observer)?
-            }
-            _ => restore::undo(data, (self.world.clock)(), (self.world.random)(), observer)?,
-        };
-        if let Some(mut run) = last_run::read(data) {
-            // What the run did may be back: going back to before it must be possible.
-            run.ending = Ending::Done;
-            last_run::note(data, &run, observer);
-        }
-        Ok(restored)
     }
 
     /// Finishes or reverts an interrupted restore; nothing where there is none.
@@ -231,8 +242,10 @@ impl Project {
     ) -> Result<()> {
         self.archive_point(backup, observer)?;
         let backup = self.store().load(backup)?;
-        let only: Vec<String> =
-            only.iter().map(|path| glob::Pattern::escape(&path.to_string_lossy())).collect();
+        let only: Vec<String> = only
+            .iter()
+            .map(|path| format!("/{}", glob::Pattern::escape(&path.to_string_lossy())))
+            .collect();
         let mut options = RestoreOptions { only, gate: Gate::Refuse, patience: Patience::Refuse };
         // What a run has left half-done must not stay so.
         let observer = &Steadfast(observer);
@@ -271,16 +284,8 @@ impl Project {
     /// The backup of the last run: by its own note, else by the ledgers, else by the catalog, which stays readable when
     /// the databases are damaged or gone.
     fn last_run_backup(&self) -> Result<Backup> {
-        if let Some(run) = last_run::read(&self.config.data) {
-            if run.ending == Ending::AsBefore {
-                return Err(ProjectError::AlreadyBack {
-                    started: run.started.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
-                }
-                .into());
-            }
-            if let Some(backup) = run.backup {
-                return self.store().load(&backup);
-            }
+        if let Some(backup) = self.run_to_roll_back()?.and_then(|run| run.backup) {
+            return self.store().load(&backup);
         }
         let mut newest: Option<(String, String)> = None;
         for path in self.database_paths() {
@@ -310,6 +315,20 @@ impl Project {
         }
     }
 
+    /// The last run by its note; nothing where there is none.
+    ///
+    /// # Errors
+    /// [`ProjectError::AlreadyBack`] where nothing of it is left: a restore of a later state may have
+    /// brought back what a rollback took away, and the ledgers say so.
+    pub(super) fn run_to_roll_back(&self) -> Result<Option<LastRun>> {
+        let Some(run) = last_run::read(&self.config.data) else { return Ok(None) };
+        if run.ending == Ending::AsBefore && self.describe(run.clone()).left_nothing() {
+            let started = run.started.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+            return Err(ProjectError::AlreadyBack { started }.into());
+        }
+        Ok(Some(run))
+    }
+
     pub(super) fn database_paths(&self) -> Vec<PathBuf> {
         let Ok(targets) = self.selected(&Selection::default()) else {
             return vec![self.config.database.clone()];
@@ -321,18 +340,33 @@ impl Project {
             .collect()
     }
 
-    /// Finds out what would change; with an observer, also which rows would be lost.
+    /// Finds out what would change, and which rows would be lost.
     fn preview(
         &self,
         backup: &Backup,
         options: &RestoreOptions,
-        counting: Option<&dyn Observer>,
+        observer: &dyn Observer,
     ) -> Result<Preview> {
-        self.with_restore_request(backup, options, Safety::Skip, |request, of_now| {
+        let what = (Only::Patterns(&options.only), options.gate, None);
+        self.with_restore_request(backup, what, Safety::Skip, |request, of_now| {
             let mut preview = restore::plan(request, of_now.inspect)?;
-            if let Some(observer) = counting {
-                restore::count_losses(&mut preview, request, of_now, observer);
-            }
+            restore::count_losses(&mut preview, request, of_now, observer);
+            Ok(preview)
+        })
+    }
+
+    /// What an undo would change that restores the state before.
+    pub(super) fn preview_for_undo(
+        &self,
+        (before, undone): (&Backup, &BackupId),
+        only: Only<'_>,
+        gate: Gate,
+        observer: &dyn Observer,
+    ) -> Result<Preview> {
+        let what = (only, gate, Some(undone));
+        self.with_restore_request(before, what, Safety::Skip, |request, of_now| {
+            let mut preview = restore::plan(request, of_now.inspect)?;
+            restore::count_losses(&mut preview, request, of_now, observer);
             Ok(preview)
         })
     }
@@ -345,7 +379,23 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<Restored> {
         crate::disk::create_folders("data-folder", &self.config.data)?;
-        self.with_restore_request(backup, options, safety, |request, _| {
+        let what = (Only::Patterns(&options.only), options.gate, None);
+        self.with_restore_request(backup, what, safety, |request, _| {
+            restore::carry_out(request, observer)
+        })
+    }
+
+    /// Undoes the restore of a backup by restoring the state before.
+    pub(super) fn carry_out_undo(
+        &self,
+        before: &Backup,
+        options: &RestoreOptions,
+        undone: &BackupId,
+        safety: Safety<'_>,
+        observer: &dyn Observer,
+    ) -> Result<Restored> {
+        let what = (Only::Patterns(&options.only), options.gate, Some(undone));
+        self.with_restore_request(before, what, safety, |request, _| {
             restore::carry_out(request, observer)
         })
     }
@@ -354,14 +404,18 @@ impl Project {
     fn with_restore_request<T>(
         &self,
         backup: &Backup,
-        options: &RestoreOptions,
+        (only, gate, undoes): (Only<'_>, Gate, Option<&BackupId>),
         safety: Safety<'_>,
         act: impl FnOnce(&restore::Request<'_>, &backup::Request<'_>) -> Result<T>,
     ) -> Result<T> {
         let store = self.store();
         let backup = &*store.unseal(backup)?;
         self.with_backup_request(Reason::Safety, None, |of_now, store| {
-            let (only, excluded) = (Filter::new(&options.only)?, self.config.left_out()?);
+            let excluded = self.config.left_out()?;
+            let only = match only {
+                Only::Patterns(patterns) => Filter::new(patterns)?,
+                Only::Paths(paths) => paths,
+            };
             let (taken, seen, save_lost) = match safety {
                 Safety::Take { seen, save_lost } => (true, seen, save_lost),
                 Safety::Skip => (false, None, None),
@@ -373,9 +427,10 @@ impl Project {
                 only: &only,
                 excluded: &excluded,
                 left_out: &[],
-                gate: options.gate,
+                gate,
                 seen,
                 save_lost,
+                undoes,
                 safety: taken.then_some(of_now),
                 now: of_now.now,
                 random: of_now.random,
@@ -385,9 +440,17 @@ impl Project {
     }
 }
 
+/// To what a restore is limited.
+pub(super) enum Only<'a> {
+    /// What these patterns mean; everything where there is none.
+    Patterns(&'a [String]),
+    /// These paths, each alone.
+    Paths(Filter),
+}
+
 /// Whether the state before a restore is backed up.
 #[derive(Clone, Copy)]
-enum Safety<'a> {
+pub(super) enum Safety<'a> {
     /// It is.
     Take {
         /// What a preview has seen; the state must still be that.

@@ -1,28 +1,39 @@
 //! Which actions turn the live directory into what the backup says; data only, nothing is touched.
 
-use super::journal::{Action, What};
+use super::{
+    journal::{Action, What},
+    same::{self, Same},
+};
 use crate::{
     Result,
     backup::scan::{self, Tree},
     database::SIDE_SUFFIXES,
     disk,
     error::RestoreError,
-    store::{Attributes, FileKind, FileRecord, Item, Manifest, StoredPath},
+    store::{Attributes, Bare, FileKind, FileRecord, Item, Manifest, StoredPath},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
 };
 
-/// Compares the live tree with the entries that are to be there.
-///
-/// `concerned` tells whether a live path that the backup does not have may be moved away.
+/// What of the live directory is to be changed, besides what the entries say.
+pub(super) struct Choice<'a> {
+    pub(super) data: &'a Path,
+    /// Whether a live path that the backup does not have may be moved away.
+    pub(super) concerned: &'a dyn Fn(&StoredPath) -> bool,
+    /// What is as the backup has it, and left alone.
+    pub(super) same: &'a Same,
+}
+
+/// Compares the live tree with the entries that are to be there. What is so already needs no action.
 pub(super) fn arrange(
     live: &Tree,
     items: &[Item<'_>],
     manifest: &Manifest,
-    concerned: impl Fn(&StoredPath) -> bool,
+    choice: &Choice<'_>,
 ) -> Vec<Action> {
+    let concerned = choice.concerned;
     let mut wanted: BTreeMap<&StoredPath, What> = BTreeMap::new();
     let mut folders: BTreeMap<StoredPath, Option<&Attributes>> = BTreeMap::new();
     for item in items {
@@ -47,23 +58,39 @@ pub(super) fn arrange(
             folders.entry(folder).or_insert(None);
         }
     }
-    let mut actions = displaced(live, &wanted, &folders, &concerned);
+    let mut actions = displaced(live, &wanted, &folders, concerned);
     // Deepest first, so that a folder is empty by then.
     for (path, found) in live.folders.iter().rev() {
         let replaced = wanted.contains_key(path);
-        if replaced || (!folders.contains_key(path) && concerned(path)) {
+        let surplus = !folders.contains_key(path) && concerned(path);
+        // One that holds what no backup has would stay, and be named as going once more.
+        if replaced || (surplus && !live.holds_others(path)) {
             let attributes = found.attributes();
             actions.push(Action::RemoveFolder { path: path.clone(), attributes });
         }
     }
     actions.extend(kept_folders(live, manifest, folders));
     actions.extend(orphans(live, &wanted, &actions));
-    actions.extend(wanted.into_iter().map(|(path, what)| {
+    let differing = wanted.into_iter().filter(|(path, _)| !choice.same.has(path));
+    actions.extend(differing.map(|(path, what)| {
         // A live database that the backup has as a file still has logs to take along.
         let what = if live.databases.contains_key(path) { What::Database } else { what };
         Action::Place { path: path.clone(), what }
     }));
+    let touched: BTreeSet<StoredPath> = actions.iter().filter_map(Action::parent).collect();
+    actions.retain(|action| match action {
+        Action::DressFolder { path, after, .. } => {
+            // What comes or goes in a folder changes its time.
+            touched.contains(path) || !is_dressed(choice.data, live, path, after)
+        }
+        _ => true,
+    });
     actions
+}
+
+fn is_dressed(data: &Path, live: &Tree, path: &StoredPath, after: &Attributes) -> bool {
+    let found = live.folders.get(path);
+    found.is_some_and(|found| same::is_dressed(found, &path.below(data), after, Bare::Folder))
 }
 
 /// Logs whose database is gone: they must not lie beside the one that comes, whatever the filter
@@ -107,7 +134,7 @@ fn displaced(
     live: &Tree,
     wanted: &BTreeMap<&StoredPath, What>,
     folders: &BTreeMap<StoredPath, Option<&Attributes>>,
-    concerned: &impl Fn(&StoredPath) -> bool,
+    concerned: &dyn Fn(&StoredPath) -> bool,
 ) -> Vec<Action> {
     let databases = live.databases.keys().map(|path| (path, What::Database));
     let files = live.files.keys().chain(live.symlinks.keys()).map(|path| (path, What::File));

@@ -5,20 +5,24 @@ use super::{
     hold::Hold,
     hot_note,
     journal::{Action, Area, Direction, Journal},
-    lost,
+    left_out, lost,
     prepare::{Prepared, prepare, stage},
     recovery::{remove_undo, sweep},
-    require_match, selected,
+    require_match,
+    same::{self, Same},
+    selected,
     timings::{Timings, timed, whole},
     transaction::Transaction,
 };
 use crate::{
-    Error, Kind, Result, disk,
+    Error, Kind, Result,
+    backup::scan,
+    disk,
     error::RestoreError,
     event::{Event, Observer, Work},
     store::{self, BackupId, FileKind, FileRecord, Item, StoredPath},
 };
-use std::{path::PathBuf, time::Instant};
+use std::{collections::BTreeSet, path::PathBuf, time::Instant};
 
 /// Puts a backup back. When it returns without an error, the new content is durable.
 ///
@@ -27,13 +31,44 @@ use std::{path::PathBuf, time::Instant};
 /// [`crate::error::StoreError`]. Afterwards [`RestoreError::RolledBack`] means the same, and only
 /// [`RestoreError::Stuck`] and [`RestoreError::Differs`] leave something to do.
 pub fn carry_out(request: &Request<'_>, observer: &dyn Observer) -> Result<Restored> {
+    let same = match request.seen {
+        // The preview has looked.
+        Some(seen) => seen.same.clone(),
+        None => look(request)?,
+    };
+    match attempt(request, &same, observer) {
+        // Nobody was shown anything, so what changes meanwhile is no reason to stop.
+        Err(Error::Restore(RestoreError::Unsettled { .. })) => {
+            attempt(request, &Same::default(), observer)
+        }
+        other => other,
+    }
+}
+
+/// The files that are live as the backup has them.
+fn look(request: &Request<'_>) -> Result<Same> {
+    let (excluded, left_out) = (excluded(request)?, left_out(request));
+    let scope = scan::Scope { data: request.data, excluded: &excluded, left_out: &left_out };
+    let live = match disk::exists(request.data)? {
+        true => scan::scan(scope)?,
+        false => scan::Tree::default(),
+    };
+    if request.undoes.is_none() {
+        require_match(request.backup, request.only, &live)?;
+    }
+    same::files(request.data, &live, &selected(request, &excluded))
+}
+
+/// Restores everything but what is the same.
+fn attempt(request: &Request<'_>, same: &Same, observer: &dyn Observer) -> Result<Restored> {
     let area = Area::new(request.data);
-    require_match(request.backup, request.only)?;
     let excluded = excluded(request)?;
     let items = selected(request, &excluded);
     let mut timings = Timings::default();
-    let begun = stage(request, &area, &items, &mut timings, observer)
-        .and_then(|()| prepare(request, &area, &items, &excluded, &mut timings, observer));
+    let differing: Vec<&Item<'_>> = items.iter().filter(|it| !same.has(it.path())).collect();
+    let all = (items.as_slice(), same);
+    let begun = stage(request, &area, &differing, &mut timings, observer)
+        .and_then(|()| prepare(request, &area, all, &excluded, &mut timings, observer));
     let Prepared { journal, damaged, hold, saved } = match begun {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -164,16 +199,18 @@ pub(super) fn stuck(area: &Area, journal: &Journal, cause: &Error, then: &str) -
     RestoreError::Stuck { cause, undo: area.undo(&journal.id) }.into()
 }
 
-/// The first path whose live content is not what the manifest says.
+/// The first path that was put in place and whose live content is not what the manifest says.
 fn compare(
     request: &Request<'_>,
     journal: &Journal,
     items: &[Item<'_>],
     hold: &Hold,
 ) -> Result<Option<StoredPath>> {
+    let placed: BTreeSet<&StoredPath> = journal.actions.iter().filter_map(Action::placed).collect();
     for item in items {
         let live = item.path().below(request.data);
-        if journal.hot.contains(item.path()) {
+        let is_folder = matches!(item, Item::File(FileRecord { kind: FileKind::Folder, .. }));
+        if !is_folder && !placed.contains(item.path()) {
             continue;
         }
         let equal = match item {

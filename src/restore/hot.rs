@@ -149,7 +149,8 @@ fn refuse(request: &Request<'_>, changed: Vec<PathBuf>) -> Result<()> {
     match changed.is_empty() {
         true => Ok(()),
         false => {
-            Err(RestoreError::Changed { changed, backup: request.backup.id().to_string() }.into())
+            let look = format!("piton restore {}", request.backup.id());
+            Err(RestoreError::Changed { changed, look }.into())
         }
     }
 }

@@ -4,7 +4,10 @@
 //! There are no old files of such databases, so nothing can be rolled back by itself. The note says
 //! which of them are new, and by which backup everything is put back.
 
-use super::journal::{Area, Journal};
+use super::{
+    journal::{Area, Journal},
+    undo::{LastRestore, Way},
+};
 use crate::{
     Error, Result, disk,
     error::{HotParts, RestoreError},
@@ -30,20 +33,14 @@ pub(super) struct HotNote {
     safety: Option<BackupId>,
     /// The patterns that the restore was limited to.
     only: Vec<String>,
+    /// The backup whose restore it undoes, where it is an undo.
+    #[serde(default)]
+    undoes: Option<BackupId>,
     databases: Vec<StoredPath>,
     /// How many of them, from the first, have their new content.
     done: usize,
     /// Whether the next one was being written: it is all old or all new, SQLite sees to that.
     writing: bool,
-}
-
-/// What takes a restore into open databases back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HotUndo {
-    /// The backup of the state before it.
-    pub safety: Option<BackupId>,
-    /// The patterns that it was limited to; everything where there is none.
-    pub only: Vec<String>,
 }
 
 impl HotNote {
@@ -53,6 +50,7 @@ impl HotNote {
             backup: journal.backup.clone(),
             safety: journal.safety.clone(),
             only: journal.only.clone(),
+            undoes: journal.undoes.clone(),
             databases: journal.hot.clone(),
             done: 0,
             writing: false,
@@ -136,17 +134,27 @@ pub fn require_whole(data: &Path) -> Result<()> {
     }
 }
 
-/// What takes the last restore back, where that went into open databases or stopped among them.
+/// The restore that stopped among open databases, as what can be undone.
 ///
 /// # Errors
-/// [`RestoreError::BadHotNote`], [`RestoreError::BadRecord`]; the system's, with the path.
-pub fn last_hot(data: &Path) -> Result<Option<HotUndo>> {
-    let area = Area::new(data);
-    if let Some(HotNote { safety, only, .. }) = read(&area)? {
-        return Ok(Some(HotUndo { safety, only }));
-    }
-    let last = area.last_record()?.filter(|last| !last.hot.is_empty());
-    Ok(last.map(|last| HotUndo { safety: last.safety, only: last.only }))
+/// [`RestoreError::BadHotNote`]; the system's, with the path.
+pub(super) fn stopped(area: &Area) -> Result<Option<LastRestore>> {
+    let note = read(area)?;
+    Ok(note.map(|HotNote { backup, safety, only, undoes, .. }| match undoes {
+        // What it was restoring is the state before: the same again ends it.
+        Some(undone) => {
+            LastRestore { backup: undone, before: Some(backup), only, way: Way::OpenDatabases }
+        }
+        None => LastRestore { backup, before: safety, only, way: Way::OpenDatabases },
+    }))
+}
+
+/// The safety backup that an interrupted restore of this backup into open databases took: it has the
+/// state before, of which another one would have only half.
+pub(super) fn first_safety(area: &Area, backup: &BackupId) -> Option<BackupId> {
+    // One that cannot be read says nothing, and the restore replaces it.
+    let note = read(area).ok().flatten();
+    note.filter(|note| note.backup == *backup).and_then(|note| note.safety)
 }
 
 fn read(area: &Area) -> Result<Option<HotNote>> {

@@ -46,6 +46,9 @@ pub(crate) struct Journal {
     /// The patterns that the restore is limited to.
     #[serde(default)]
     pub(crate) only: Vec<String>,
+    /// The backup whose restore it undoes, where it is an undo.
+    #[serde(default)]
+    pub(crate) undoes: Option<BackupId>,
     /// Databases that were restored while open; there are no old files of them.
     pub(crate) hot: Vec<StoredPath>,
     pub(crate) actions: Vec<Action>,
@@ -107,6 +110,36 @@ impl Action {
         }
     }
 
+    /// The path that it is about.
+    pub(crate) fn path(&self) -> &StoredPath {
+        match self {
+            Self::Place { path, .. }
+            | Self::Displace { path, .. }
+            | Self::MakeFolder { path, .. }
+            | Self::RemoveFolder { path, .. }
+            | Self::DressFolder { path, .. } => path,
+        }
+    }
+
+    /// What it puts in place.
+    pub(crate) fn placed(&self) -> Option<&StoredPath> {
+        match self {
+            Self::Place { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// The folder in which it changes a name.
+    pub(crate) fn parent(&self) -> Option<StoredPath> {
+        match self {
+            Self::Place { path, .. }
+            | Self::Displace { path, .. }
+            | Self::MakeFolder { path, .. }
+            | Self::RemoveFolder { path, .. } => path.parent(),
+            Self::DressFolder { .. } => None,
+        }
+    }
+
     /// What puts the data back; `kept` tells whether the undo area has an old file of that path.
     pub(crate) fn reversed(&self, kept: impl Fn(&StoredPath) -> bool) -> Self {
         match self.clone() {
@@ -135,6 +168,7 @@ impl Journal {
             raw: Vec::new(),
             folded: Vec::new(),
             only: Vec::new(),
+            undoes: None,
             hot: Vec::new(),
             actions: Vec::new(),
         }

@@ -2,16 +2,18 @@
 //! those that it has otherwise.
 
 use super::{
-    DatabaseChange, Preview, Request,
+    DatabaseChange, Gate, Preview, Request,
     raw::{self, Left},
-    seen,
+    same, seen,
 };
 use crate::{
-    backup,
+    backup::{self, scan::Found},
     difference::{self, DatabaseDifference, Depth, Difference, Source},
+    disk,
     event::Observer,
-    store::StoredPath,
+    store::{Bare, StoredPath},
 };
+use std::collections::BTreeSet;
 
 /// Counts the rows and adds them to a preview. Where that is not possible, the preview says so: a
 /// damaged or missing live database is a reason to restore, not to refuse.
@@ -34,13 +36,46 @@ pub fn count_losses(
     match difference::find(request.store, sides, depth, observer) {
         Ok(difference) => {
             preview.databases.iter_mut().for_each(|it| add(it, &difference));
+            let alike = unchanged(request, &difference);
             preview.seen.add_contents(difference.second);
+            leave_alone(preview, &alike);
         }
         Err(error) => {
             preview.uncounted = Some(error.to_string());
             see_raw(preview, request);
         }
     }
+}
+
+/// The databases that are live as the backup has them.
+fn unchanged(request: &Request<'_>, difference: &Difference) -> BTreeSet<StoredPath> {
+    let records = request.backup.manifest.databases.iter().filter(|record| {
+        let live = record.path.below(request.data);
+        let is_dressed = || {
+            let found = disk::find(&live).ok().flatten();
+            found.is_some_and(|found| {
+                same::is_dressed(&Found::from(&found), &live, &record.attributes, Bare::File)
+            })
+        };
+        match request.gate {
+            Gate::Refuse => {
+                difference.second.get(&record.path) == Some(&record.sha256) && is_dressed()
+            }
+            // What is written into an open database changes neither its journal mode nor its owner.
+            Gate::Hot => {
+                difference.second.get(&record.path) == Some(&record.sha256)
+                    || difference.alike.contains(&record.path)
+            }
+        }
+    });
+    records.map(|record| record.path.clone()).collect()
+}
+
+/// Takes these databases out of what would change.
+fn leave_alone(preview: &mut Preview, same: &BTreeSet<StoredPath>) {
+    preview.databases.retain(|database| !same.contains(&database.path));
+    preview.holders.retain(|holder| !same.iter().any(|it| it.as_path() == holder.database));
+    same.iter().for_each(|path| preview.seen.leave_alone(path));
 }
 
 /// A database that cannot be read and has a log beside it.

@@ -22,26 +22,31 @@ mod prepare;
 mod preview;
 mod raw;
 mod recovery;
+mod same;
 mod second_name;
 mod seen;
 #[cfg(test)]
 mod tests;
 mod timings;
 mod transaction;
+mod undo;
 
 pub use carry::carry_out;
 pub use holders::{View, holders_of};
-pub use hot_note::{HotUndo, last_hot, require_whole};
+pub use hot_note::require_whole;
 pub use journal::Direction;
 pub use losses::count_losses;
 pub use lost::{Saved, SavedRows};
 pub use preview::{Change, DatabaseChange, Preview, Rows, plan};
-pub use recovery::{Recovered, is_interrupted, needed_backups, recover, undo};
+pub use recovery::{Recovered, is_interrupted, needed_backups, recover};
 pub use seen::Seen;
 pub use timings::Timings;
+pub use undo::{LastRestore, Undo, Way, last, paths_to_undo, plan_undo, undo};
 
 use crate::{
-    Result, backup, disk,
+    Result,
+    backup::{self, scan::Tree},
+    disk,
     error::{DiskError, RestoreError},
     event::Observer,
     store::{Backup, BackupId, Filter, Folders, Item, Store, StoredPath},
@@ -73,6 +78,8 @@ pub struct Request<'a> {
     pub seen: Option<&'a Seen>,
     /// Where the rows that get lost are saved as SQL.
     pub save_lost: Option<&'a Path>,
+    /// The backup whose restore this undoes, where it is an undo.
+    pub undoes: Option<&'a BackupId>,
     /// How to back up the present state first; nothing where it is worth nothing.
     pub safety: Option<&'a backup::Request<'a>>,
     /// The time now.
@@ -144,7 +151,7 @@ pub fn to_directory(
     disk::remove_tree("look-sweep", &partial)?;
     disk::create_private_folder("look-folder", &partial)?;
     let wanted = |path: &StoredPath| only.is_empty() || only.matches(path);
-    require_match(backup, only)?;
+    require_match(backup, only, &Tree::default())?;
     let unpacked = store
         .extract(backup, &partial, &wanted, Folders::AsListed, observer)
         // Renaming over an empty folder replaces it, and fails if it is no longer empty.
@@ -173,12 +180,15 @@ fn left_out(request: &Request<'_>) -> Vec<PathBuf> {
     request.left_out.iter().cloned().chain([request.store.root().to_path_buf()]).collect()
 }
 
-fn require_match(backup: &Backup, only: &Filter) -> Result<()> {
-    if only.is_empty() || backup.manifest.items().any(|item| only.matches(item.path())) {
-        return Ok(());
-    }
-    let (backup, pattern) = (backup.id().to_string(), only.texts().join(", "));
-    Err(RestoreError::NothingMatches { backup, pattern }.into())
+/// Refuses where nothing in the backup is meant, and a pattern that means nothing there or in the live
+/// data: whoever typed it meant something.
+fn require_match(backup: &Backup, only: &Filter, live: &Tree) -> Result<()> {
+    let listed: Vec<&StoredPath> = backup.manifest.items().map(Item::path).collect();
+    let any = only.is_empty() || listed.iter().any(|path| only.matches(path));
+    let all = listed.iter().copied().chain(live.paths());
+    let Some(pattern) = only.unmatched(all).or((!any).then_some("")) else { return Ok(()) };
+    let pattern = if pattern.is_empty() { only.texts().join(", ") } else { pattern.into() };
+    Err(RestoreError::NothingMatches { backup: backup.id().to_string(), pattern }.into())
 }
 
 /// Refuses where the file system has less room than what is unpacked, and a reserve, take.

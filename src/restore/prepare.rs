@@ -1,14 +1,17 @@
 //! Everything between the request of a restore and its journal: nothing live is replaced yet.
 
 use super::{
-    Gate, Request, arrange, fold,
+    Gate, Request,
+    arrange::{self, Choice},
+    fold,
     hold::Hold,
-    holders, hot,
+    holders, hot, hot_note,
     journal::{Action, Area, Journal, What},
     left_out,
     lost::{self, Moment, Saved},
     raw::{self, Left},
     require_space,
+    same::Same,
     seen::{Seen, changed_since, sights},
     timings::{Timings, timed},
 };
@@ -18,7 +21,7 @@ use crate::{
     database, disk,
     error::RestoreError,
     event::{self, Event, Observer},
-    store::{self, Backup, BackupId, Digest, Filter, Folders, Item, StoredPath},
+    store::{self, Backup, BackupId, Digest, Filter, Folders, Item, Store, StoredPath},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,7 +33,7 @@ use std::{
 pub(super) fn stage(
     request: &Request<'_>,
     area: &Area,
-    items: &[Item<'_>],
+    items: &[&Item<'_>],
     timings: &mut Timings,
     observer: &dyn Observer,
 ) -> Result<()> {
@@ -78,7 +81,7 @@ pub(super) struct Prepared {
 pub(super) fn prepare(
     request: &Request<'_>,
     area: &Area,
-    items: &[Item<'_>],
+    (items, same): (&[Item<'_>], &Same),
     excluded: &Filter,
     timings: &mut Timings,
     observer: &dyn Observer,
@@ -90,7 +93,8 @@ pub(super) fn prepare(
     let mut journal = Journal::new(id, request.backup.id().clone(), "staging".into());
     let arranged = |hot: &[StoredPath]| -> Result<(scan::Tree, Vec<Action>)> {
         let live = scan::scan(scope)?;
-        let mut actions = arrange::arrange(&live, items, &request.backup.manifest, concerned);
+        let choice = Choice { data: request.data, concerned: &concerned, same };
+        let mut actions = arrange::arrange(&live, items, &request.backup.manifest, &choice);
         actions
             .retain(|action| !matches!(action, Action::Place { path, .. } if hot.contains(path)));
         arrange::require_one_file_system(request.data, &live, &actions)?;
@@ -98,8 +102,10 @@ pub(super) fn prepare(
     };
     let (live, _) = arranged(&[])?;
     journal.only = request.only.texts();
+    journal.undoes = request.undoes.cloned();
     if request.gate == Gate::Hot {
         journal.hot = both_have(items, &live);
+        journal.hot.retain(|path| !same.has(path));
     }
     (_, journal.actions) = arranged(&journal.hot)?;
     require_idle(request.data, &journal)?;
@@ -121,9 +127,11 @@ pub(super) fn prepare(
     // What SQLite has made of a damaged one is nothing to go back to.
     journal.folded = journal.raw.iter().filter(|path| !damaged.contains(path)).cloned().collect();
     let still = sights(request.data, journal.databases())?;
-    let (safety, mut contents) =
-        timed(&mut timings.safety, || take_safety(request, &damaged, observer))?;
-    journal.safety = safety;
+    let (safety, mut contents) = timed(&mut timings.safety, || match request.safety {
+        Some(backup) => take_safety((backup, request.store), &damaged, observer),
+        None => Ok((None, None)),
+    })?;
+    journal.safety = hot_note::first_safety(area, request.backup.id()).or(safety);
     if let (None, Some(backup)) = (&contents, request.safety)
         && request.seen.is_some_and(Seen::has_contents)
     {
@@ -137,6 +145,11 @@ pub(super) fn prepare(
     require_idle(request.data, &journal)?;
     let hold = Hold::take(area, &journal)?;
     refuse(request, changed_since(request.data, journal.databases(), &still)?)?;
+    let changed = same.changed(&live, contents.as_ref());
+    match request.seen {
+        None if !changed.is_empty() => return Err(RestoreError::Unsettled { changed }.into()),
+        _ => refuse(request, changed)?,
+    }
     if let Some(seen) = request.seen {
         let entries: Vec<&StoredPath> =
             journal.actions.iter().filter_map(Action::entry).chain(&journal.hot).collect();
@@ -165,7 +178,8 @@ fn refuse(request: &Request<'_>, changed: Vec<PathBuf>) -> Result<()> {
     match changed.is_empty() {
         true => Ok(()),
         false => {
-            Err(RestoreError::Changed { changed, backup: request.backup.id().to_string() }.into())
+            let look = format!("piton restore {}", request.backup.id());
+            Err(RestoreError::Changed { changed, look }.into())
         }
     }
 }
@@ -243,19 +257,18 @@ fn contents_now(
 }
 
 /// Backs up what is there; gives the backup, and what the databases contain.
-fn take_safety(
-    request: &Request<'_>,
+pub(super) fn take_safety(
+    (safety, store): (&backup::Request<'_>, &Store),
     damaged: &[StoredPath],
     observer: &dyn Observer,
 ) -> Result<(Option<BackupId>, Option<Contents>)> {
-    let Some(safety) = request.safety else { return Ok((None, None)) };
     if !damaged.is_empty() {
         // To try would open it, and change what is to be kept.
         let text = "no safety backup of a damaged database: the old files are kept as they are";
         observer.event(Event::Warning { text: text.into() });
         return Ok((None, None));
     }
-    match backup::take(safety, request.store, observer) {
+    match backup::take(safety, store, observer) {
         Ok(taken) => {
             let Backup { manifest, .. } = taken.backup;
             let records = manifest.databases.into_iter();

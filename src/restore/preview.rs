@@ -1,10 +1,12 @@
 //! What a restore would change, found out without touching anything.
 
 use super::{
-    Request, Seen, View, arrange, holders,
+    Request, Seen, View,
+    arrange::{self, Choice},
+    holders,
     journal::{Action, What},
     raw::{self, Left},
-    selected,
+    same, selected,
 };
 use crate::{
     Result,
@@ -12,7 +14,7 @@ use crate::{
     database::{self, Access, SIDE_SUFFIXES},
     disk,
     error::{FileHolder, Limit},
-    store::{self, BackupId, DatabaseRecord, FileKind, Item, StoredPath},
+    store::{self, BackupId, DatabaseRecord, Item, StoredPath},
 };
 use rusqlite::Connection;
 use serde::Serialize;
@@ -35,6 +37,10 @@ pub struct Preview {
     pub files_restored: Vec<StoredPath>,
     /// Files and links that the backup does not have: they would move to the undo area.
     pub files_displaced: Vec<StoredPath>,
+    /// Folders that would come, or get another owner or mode.
+    pub folders_restored: Vec<StoredPath>,
+    /// Folders that the backup does not have: they would go.
+    pub folders_displaced: Vec<StoredPath>,
     /// Who holds a database that would be replaced.
     pub holders: Vec<FileHolder>,
     /// Whether every process could be looked into.
@@ -46,6 +52,20 @@ pub struct Preview {
     /// What a restore that follows this preview must find.
     #[serde(skip)]
     pub seen: Seen,
+}
+
+impl Preview {
+    /// Whether the live data is as the backup has it, so that there is nothing to do.
+    #[must_use]
+    pub fn changes_nothing(&self) -> bool {
+        let paths = [
+            &self.files_restored,
+            &self.files_displaced,
+            &self.folders_restored,
+            &self.folders_displaced,
+        ];
+        self.databases.is_empty() && paths.iter().all(|it| it.is_empty())
+    }
 }
 
 /// What would happen to a database.
@@ -104,10 +124,15 @@ pub fn plan(
     // A data directory that is gone has nothing in it.
     let live =
         if crate::disk::exists(request.data)? { scan::scan(scope)? } else { Tree::default() };
+    if request.undoes.is_none() {
+        super::require_match(request.backup, request.only, &live)?;
+    }
     let items = selected(request, &excluded);
     let concerned = |path: &StoredPath| request.only.is_empty() || request.only.matches(path);
+    let same = same::files(request.data, &live, &items)?;
+    let choice = Choice { data: request.data, concerned: &concerned, same: &same };
     // The same arrangement that a restore carries out.
-    let actions = arrange::arrange(&live, &items, &request.backup.manifest, concerned);
+    let actions = arrange::arrange(&live, &items, &request.backup.manifest, &choice);
     let affected = actions.iter().filter_map(|action| match action {
         Action::Displace { path, what: What::Database }
         | Action::Place { path, what: What::Database } => Some(path),
@@ -124,15 +149,14 @@ pub fn plan(
     let look = &Look { inspect, held };
     let mut databases: Vec<DatabaseChange> = Vec::new();
     let mut files_restored = Vec::new();
+    let placed: BTreeSet<&StoredPath> = actions.iter().filter_map(Action::placed).collect();
     for item in &items {
         match item {
             Item::Database(record) => databases.push(compare(request, &live, record, look)),
-            Item::File(record) => {
-                let found = live.files.get(&record.path).or(live.symlinks.get(&record.path));
-                if !is_same(request, found, *item) {
-                    files_restored.push(record.path.clone());
-                }
+            Item::File(record) if placed.contains(&record.path) => {
+                files_restored.push(record.path.clone());
             }
+            Item::File(_) => {}
         }
     }
     databases.extend(displaced(What::Database).map(|path| surplus(request, path, look)));
@@ -143,12 +167,34 @@ pub fn plan(
         databases,
         files_restored,
         files_displaced: displaced(What::File).cloned().collect(),
+        folders_restored: folders_restored(&actions),
+        folders_displaced: folders_displaced(&actions),
         view: found.view(),
         limits: found.limits,
         holders: found.holders,
         uncounted: None,
-        seen: Seen::files(&live, &actions),
+        seen: Seen::files(&live, &actions, same),
     })
+}
+
+fn folders_restored(actions: &[Action]) -> Vec<StoredPath> {
+    let touched: BTreeSet<StoredPath> = actions.iter().filter_map(Action::parent).collect();
+    let folders = actions.iter().filter_map(|action| match action {
+        Action::MakeFolder { path, .. } => Some(path),
+        Action::DressFolder { path, before, after } if before.mode != after.mode => Some(path),
+        // One in which nothing changes is there for its owner or its mode.
+        Action::DressFolder { path, .. } if !touched.contains(path) => Some(path),
+        _ => None,
+    });
+    folders.cloned().collect()
+}
+
+fn folders_displaced(actions: &[Action]) -> Vec<StoredPath> {
+    let folders = actions.iter().filter_map(|action| match action {
+        Action::RemoveFolder { path, .. } => Some(path.clone()),
+        _ => None,
+    });
+    folders.collect()
 }
 
 fn compare(
@@ -226,23 +272,5 @@ fn read_live(request: &Request<'_>, path: &StoredPath, look: &Look<'_>) -> Live 
     match read {
         Ok((rows, position)) => (rows, position, None),
         Err(error) => (BTreeMap::new(), None, Some(error.to_string())),
-    }
-}
-
-/// Whether a file is the same by size, time and target; a look must not read everything.
-fn is_same(request: &Request<'_>, found: Option<&scan::Found>, item: Item<'_>) -> bool {
-    let Item::File(record) = item else { return false };
-    match (&record.kind, found) {
-        (FileKind::Folder, _) => true,
-        (FileKind::File { size, .. }, Some(found)) => {
-            found.is_file()
-                && found.len() == *size
-                && found.attributes().modified == record.attributes.modified
-        }
-        (FileKind::Symlink { target }, Some(_)) => {
-            std::fs::read_link(record.path.below(request.data))
-                .is_ok_and(|now| now.as_os_str() == target.0)
-        }
-        (_, None) => false,
     }
 }

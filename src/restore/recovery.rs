@@ -1,14 +1,12 @@
-//! Finishing or reverting a restore that was interrupted, and undoing one that was not.
+//! Finishing or reverting a restore that was interrupted.
 
 use super::{
-    Restored,
-    carry::{commit, go_back, restored, stuck, warn_of_lost},
+    carry::{go_back, stuck, warn_of_lost},
     hold::Hold,
     hot_note, is_absent,
     journal::{Action, Area, Direction, Journal},
     pair,
     prepare::{fold_all, require_idle},
-    timings::Timings,
     transaction::Transaction,
 };
 use crate::{
@@ -17,9 +15,7 @@ use crate::{
     event::{Event, Observer},
     store::{BackupId, StoredPath},
 };
-use chrono::{DateTime, Utc};
 use std::{
-    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -120,48 +116,6 @@ pub fn recover(data: &Path, observer: &dyn Observer) -> Result<Option<Recovered>
     let backup = journal.backup.clone();
     observer.event(Event::Recovered { backup: backup.to_string(), direction: direction.word() });
     Ok(Some(Recovered { backup, direction }))
-}
-
-/// Puts back what the last restore replaced. That is a restore too, and can be undone.
-///
-/// # Errors
-/// [`RestoreError::NothingToUndo`], [`RestoreError::UndoHot`], [`RestoreError::BadRecord`], and those of
-/// [`carry_out`](super::carry_out).
-pub fn undo(
-    data: &Path,
-    now: DateTime<Utc>,
-    random: [u8; 3],
-    observer: &dyn Observer,
-) -> Result<Restored> {
-    let area = Area::new(data);
-    let last = area.last_record()?;
-    let last = last.ok_or_else(|| RestoreError::NothingToUndo { data: data.into() })?;
-    if !last.hot.is_empty() {
-        let safety = last.safety.map(|id| id.to_string());
-        return Err(RestoreError::UndoHot { safety }.into());
-    }
-    let tree = area.undo_tree(&last.id);
-    let mut kept = BTreeSet::new();
-    for action in &last.actions {
-        if let Action::Place { path, .. } = action
-            && disk::find(&path.below(&tree))?.is_some_and(|found| !found.is_dir())
-        {
-            kept.insert(path.clone());
-        }
-    }
-    let kept = |path: &StoredPath| kept.contains(path);
-    let staged = Path::new("undo").join(last.id.as_str()).join("tree");
-    let mut journal = Journal::new(area.new_id(now, random)?, last.backup.clone(), staged);
-    journal.actions = last.actions.iter().rev().map(|action| action.reversed(kept)).collect();
-    require_idle(data, &journal)?;
-    let damaged = fold_all(data, journal.databases(), observer)?;
-    journal.folded = pair::fold_staged(&area, &journal)
-        .inspect_err(|_| drop(disk::remove_tree("folded-discard", &area.folded())))?;
-    let hold = Hold::take(&area, &journal)?;
-    let mut timings = Timings::default();
-    let undo = commit(&area, &journal, hold, &mut timings, observer, |_| Ok(None))?;
-    sweep(&area, &journal, Direction::Forward);
-    Ok(restored(&journal, undo, damaged, timings))
 }
 
 /// Removes what a restore that has ended leaves in the private folder; what cannot be removed

@@ -3,7 +3,12 @@
 //! A preview names what a restore takes away. What is written after it was shown was never named,
 //! so the restore must not take it: it stops instead.
 
-use super::{is_absent, journal::Action, raw};
+use super::{
+    is_absent,
+    journal::{Action, Journal, What},
+    raw,
+    same::Same,
+};
 use crate::{
     Result,
     backup::scan::{self, Tree},
@@ -22,7 +27,7 @@ use std::{
 /// The logs that can hold content; an empty one has none.
 const LOGS: [&str; 2] = ["-wal", "-journal"];
 /// Longer than the steps in which a kernel counts the times of files.
-const TICK: Duration = Duration::from_millis(20);
+pub(super) const TICK: Duration = Duration::from_millis(20);
 /// The same where times are whole seconds, two of them on FAT.
 const COARSE_TICK: Duration = Duration::from_millis(2100);
 
@@ -35,6 +40,8 @@ pub struct Seen {
     /// The files of each database whose content could not be read.
     raw: Sights,
     files: BTreeMap<StoredPath, Stamp>,
+    /// What the restore leaves alone.
+    pub(super) same: Same,
 }
 
 /// The files of databases at one moment.
@@ -46,25 +53,31 @@ pub(super) struct Sight([Option<Stamp>; 3]);
 
 /// What changes when a file is written to or another one takes its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
+pub(super) struct Stamp {
     identity: (u64, u64),
     written: (u64, (i64, u32), (i64, u32)),
 }
 
 impl Stamp {
-    fn of(found: &scan::Found) -> Self {
+    pub(super) fn of(found: &scan::Found) -> Self {
         Self { identity: found.identity(), written: found.stamp() }
     }
 }
 
+/// How long one step takes in which the times of the file system of this file are counted.
+pub(super) fn ticks(stamp: &Stamp) -> Duration {
+    let is_coarse = stamp.written.2.1 == 0;
+    if is_coarse { COARSE_TICK } else { TICK }
+}
+
 impl Seen {
-    /// The files and links that these actions concern.
-    pub(super) fn files(live: &Tree, actions: &[Action]) -> Self {
+    /// The files and links that these actions concern, and what they leave alone.
+    pub(super) fn files(live: &Tree, actions: &[Action], same: Same) -> Self {
         let found = entries(actions).filter_map(|path| {
             let found = live.files.get(path).or(live.symlinks.get(path))?;
             Some((path.clone(), Stamp::of(found)))
         });
-        Self { files: found.collect(), ..Self::default() }
+        Self { files: found.collect(), same, ..Self::default() }
     }
 
     /// Whether it knows what the databases contain.
@@ -75,6 +88,13 @@ impl Seen {
     /// Adds what the databases contain.
     pub(super) fn add_contents(&mut self, contents: BTreeMap<StoredPath, Digest>) {
         self.contents = contents;
+    }
+
+    /// Adds a database that the restore leaves alone, whose content is known.
+    pub(super) fn leave_alone(&mut self, path: &StoredPath) {
+        if let Some(content) = self.contents.get(path) {
+            self.same.add_database(path.clone(), *content);
+        }
     }
 
     /// Adds the files of databases that could not be read.
@@ -125,6 +145,38 @@ impl Seen {
     }
 }
 
+impl Seen {
+    /// What a journal is about and is not what was seen any more, as far as it was seen.
+    pub(super) fn changed_of(
+        &self,
+        data: &Path,
+        journal: &Journal,
+        now: Option<&BTreeMap<StoredPath, Digest>>,
+    ) -> Result<Vec<PathBuf>> {
+        let mut changed = Vec::new();
+        for action in &journal.actions {
+            let Some(path) = action.entry() else { continue };
+            let is_database = matches!(
+                action,
+                Action::Place { what: What::Database, .. }
+                    | Action::Displace { what: What::Database, .. }
+            );
+            let is_same = if is_database {
+                let then = self.contents.get(path);
+                now.is_none() || then.is_none() || now.and_then(|now| now.get(path)) == then
+            } else {
+                let then = self.files.get(path).or(self.same.stamp(path));
+                then.is_none()
+                    || stamp(&path.below(data))?.as_ref().is_none_or(|now| Some(now) == then)
+            };
+            if !is_same {
+                changed.push(path.as_path().to_path_buf());
+            }
+        }
+        Ok(changed)
+    }
+}
+
 impl Sight {
     fn of(data: &Path, path: &StoredPath) -> Result<Self> {
         let main = path.below(data);
@@ -150,10 +202,9 @@ pub(super) fn sights<'a>(
         databases.iter().map(|path| Ok(((*path).clone(), Sight::of(data, path)?))).collect()
     };
     let first = look()?;
-    let coarse = |stamp: &Stamp| stamp.written.2.1 == 0;
-    let is_coarse = first.values().flat_map(|sight| &sight.0).flatten().any(coarse);
+    let stamps = first.values().flat_map(|sight| &sight.0).flatten();
     if !databases.is_empty() {
-        thread::sleep(if is_coarse { COARSE_TICK } else { TICK });
+        thread::sleep(stamps.map(ticks).max().unwrap_or(TICK));
     }
     // What was written meanwhile belongs to what is seen.
     look()

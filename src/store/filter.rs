@@ -1,12 +1,13 @@
 //! Which paths a list of patterns means; used for excluding, for including and for `--only`.
 //!
-//! A pattern without `/` is compared with every part of a path, so `cache` means that folder
+//! A pattern that begins with `/` means exactly that path from the data directory on. One without `/` is compared with every part of a path, so `cache` means that folder
 //! wherever it lies; one with `/` is compared with the path from its beginning. A pattern that
 //! means a folder means all that is in it.
 
 use super::StoredPath;
 use crate::{database::SIDE_SUFFIXES, error::StoreError};
 use glob::{MatchOptions, Pattern};
+use std::collections::BTreeSet;
 
 const OPTIONS: MatchOptions = MatchOptions {
     case_sensitive: true,
@@ -17,9 +18,29 @@ const OPTIONS: MatchOptions = MatchOptions {
 /// A list of patterns.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    patterns: Vec<Pattern>,
+    patterns: Vec<Meaning>,
     /// Lists that each must mean a path, or the filter does: what is not included is left out.
-    included: Vec<Vec<Pattern>>,
+    included: Vec<Vec<Meaning>>,
+    /// Paths that it means besides, each alone.
+    paths: BTreeSet<StoredPath>,
+}
+
+/// A pattern, and where it may match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Meaning {
+    /// As it was given.
+    text: String,
+    pattern: Pattern,
+    place: Where,
+}
+
+/// With which part of a path a pattern is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Where {
+    /// With every part.
+    Anywhere,
+    /// With the path from its beginning.
+    Beginning,
 }
 
 impl Filter {
@@ -28,7 +49,24 @@ impl Filter {
     /// # Errors
     /// [`StoreError::BadPattern`] names the first that is malformed.
     pub fn new<T: AsRef<str>>(patterns: &[T]) -> Result<Self, StoreError> {
-        Ok(Self { patterns: compiled(patterns)?, included: Vec::new() })
+        Ok(Self { patterns: compiled(patterns)?, ..Self::default() })
+    }
+
+    /// A filter that means these paths, each alone.
+    pub(crate) fn of_paths(paths: impl Iterator<Item = StoredPath>) -> Self {
+        Self { paths: paths.collect(), ..Self::default() }
+    }
+
+    /// The first pattern that means none of these paths.
+    pub(crate) fn unmatched<'a>(
+        &self,
+        paths: impl Iterator<Item = &'a StoredPath> + Clone,
+    ) -> Option<&str> {
+        let matches = |pattern: &Meaning| {
+            let pattern = std::slice::from_ref(pattern);
+            paths.clone().any(|path| mean(pattern, &path.as_path().to_string_lossy()))
+        };
+        self.patterns.iter().find(|pattern| !matches(pattern)).map(|it| it.text.as_str())
     }
 
     /// A filter of what a backup leaves out: what the first list means, and what the second does
@@ -47,7 +85,7 @@ impl Filter {
     /// Whether there is no pattern in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.patterns.is_empty() && self.included.is_empty()
+        self.patterns.is_empty() && self.included.is_empty() && self.paths.is_empty()
     }
 
     /// Whether a pattern means the path or a folder above it, or a list of what is included does
@@ -59,14 +97,14 @@ impl Filter {
 
     /// Whether a pattern means the path or a folder above it.
     pub(crate) fn excludes(&self, path: &StoredPath) -> bool {
-        mean(&self.patterns, &path.as_path().to_string_lossy())
+        mean(&self.patterns, &path.as_path().to_string_lossy()) || self.paths.contains(path)
     }
 
     /// Whether every list of what is included means the path. The log of a database goes with it.
     fn includes(&self, path: &StoredPath) -> bool {
         let text = path.as_path().to_string_lossy();
         let without = SIDE_SUFFIXES.iter().find_map(|suffix| text.strip_suffix(suffix));
-        let meant = |list: &Vec<Pattern>| {
+        let meant = |list: &Vec<Meaning>| {
             mean(list, &text) || without.is_some_and(|database| mean(list, database))
         };
         self.included.iter().all(meant)
@@ -75,13 +113,13 @@ impl Filter {
     /// The patterns as they were given.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
-        self.patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect()
+        self.patterns.iter().map(|pattern| pattern.text.clone()).collect()
     }
 
     /// The patterns of what is included, as they were given.
     #[must_use]
     pub fn included_texts(&self) -> Vec<String> {
-        self.included.iter().flatten().map(|pattern| pattern.as_str().to_owned()).collect()
+        self.included.iter().flatten().map(|pattern| pattern.text.clone()).collect()
     }
 
     /// A filter that means what either of two means.
@@ -91,31 +129,35 @@ impl Filter {
         patterns.extend(other.patterns.iter().filter(|it| !self.patterns.contains(it)).cloned());
         let mut included = self.included.clone();
         included.extend(other.included.iter().filter(|it| !self.included.contains(it)).cloned());
-        Self { patterns, included }
+        let paths = self.paths.union(&other.paths).cloned().collect();
+        Self { patterns, included, paths }
     }
 }
 
-fn compiled<T: AsRef<str>>(patterns: &[T]) -> Result<Vec<Pattern>, StoreError> {
+fn compiled<T: AsRef<str>>(patterns: &[T]) -> Result<Vec<Meaning>, StoreError> {
     let compile = |text: &T| {
         let text = text.as_ref();
         let trimmed = text.strip_prefix("./").unwrap_or(text).trim_end_matches('/');
-        Pattern::new(trimmed).map_err(|error| StoreError::BadPattern {
+        let pattern = trimmed.strip_prefix('/').unwrap_or(trimmed);
+        let place = if trimmed.contains('/') { Where::Beginning } else { Where::Anywhere };
+        let pattern = Pattern::new(pattern).map_err(|error| StoreError::BadPattern {
             pattern: text.into(),
             reason: error.to_string(),
-        })
+        })?;
+        Ok(Meaning { text: trimmed.into(), pattern, place })
     };
     patterns.iter().map(compile).collect()
 }
 
-fn mean(patterns: &[Pattern], text: &str) -> bool {
-    patterns.iter().any(|pattern| {
-        if pattern.as_str().contains('/') {
+fn mean(patterns: &[Meaning], text: &str) -> bool {
+    let matches = |Meaning { pattern, place, .. }: &Meaning| match place {
+        Where::Beginning => {
             let ends = text.match_indices('/').map(|(at, _)| at).chain([text.len()]);
             ends.into_iter().any(|end| pattern.matches_with(&text[..end], OPTIONS))
-        } else {
-            text.split('/').any(|part| pattern.matches_with(part, OPTIONS))
         }
-    })
+        Where::Anywhere => text.split('/').any(|part| pattern.matches_with(part, OPTIONS)),
+    };
+    patterns.iter().any(matches)
 }
 
 #[cfg(test)]
@@ -137,6 +179,11 @@ mod tests {
             ("tenants/*.db", "tenants/a/b.db", false),
             ("web/cache", "web/cache/x", true),
             ("**/tmp/*", "a/b/tmp/x", true),
+            ("/app.db", "app.db", true),
+            ("/app.db", "sub/app.db", false),
+            ("/cache/", "cache/x", true),
+            ("/cache", "web/cache/x", false),
+            ("/sub/*.db", "sub/app.db", true),
         ];
         for (pattern, path, expected) in cases {
             let path = StoredPath::new(path).unwrap();

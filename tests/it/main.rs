@@ -14,6 +14,7 @@ mod seeds;
 mod statements;
 
 mod adopt;
+mod again;
 mod backup;
 mod backups;
 mod bad_config;

@@ -57,8 +57,11 @@ fn asks_or_needs_a_word() {
     sandbox.run("restore").code(2).says("hint: add `--yes`").says("app.db is replaced");
     let document = sandbox.run("restore --json").code(2).json();
     assert_eq!(document["error"]["hint"], "add `--yes`");
-    sandbox.run("restore --undo").code(2).says("hint: add `--yes`");
     assert_eq!(sandbox.data(), before);
+    sandbox.run("restore --yes").success();
+    let restored = sandbox.data();
+    sandbox.run("restore --undo").code(2).says("hint: add `--yes`").says("app.db is replaced");
+    assert_eq!(sandbox.data(), restored);
     let agrees = wrecked().variable("PITON_YES", "1");
     agrees.run("restore").success();
     wrecked().config("yes = true\n").run("restore").success();
@@ -91,7 +94,7 @@ fn only_a_part() {
 #[test]
 fn flags_that_contradict_each_other() {
     let sandbox = wrecked();
-    for flags in ["--undo --hot", "--to out --hot", "--undo --dry-run", "--to out --dry-run"] {
+    for flags in ["--undo --hot", "--to out --hot", "--undo --only x", "--to out --dry-run"] {
         sandbox.run(&format!("restore {flags}")).code(2).says("cannot be used with");
     }
 }

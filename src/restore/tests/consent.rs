@@ -1,12 +1,12 @@
 //! What is written after a preview was shown is never taken away.
 
-use super::{changed, database, now, request, safety, state, write};
+use super::{changed, database, now, request, safety, state, undo, write};
 use crate::{
     Kind, backup,
     disk::fault::{Fault, arm_here, disarm},
     error::RestoreError,
     event::{Event, Observer, Silent, Work},
-    restore::{Preview, Request, Restored, carry_out, count_losses, plan, undo},
+    restore::{Preview, Request, Restored, carry_out, count_losses, plan},
     store::{Backup, Filter},
 };
 use rusqlite::Connection;

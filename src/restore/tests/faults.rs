@@ -1,11 +1,11 @@
 //! Restores and undos that are interrupted at every call to the disk.
 
-use super::{Place, changed, now, restore, state};
+use super::{Place, changed, now, restore, state, undo};
 use crate::{
     Kind,
     disk::fault::{ANY_POINT, Fault, arm_also_here, arm_here, disarm},
     event::Silent,
-    restore::{recover, undo},
+    restore::recover,
     store::Backup,
 };
 use std::path::Path;

@@ -5,7 +5,7 @@ use crate::{
     Kind, backup,
     error::RestoreError,
     event::Silent,
-    restore::{Gate, Request, carry_out, last_hot, require_whole},
+    restore::{Gate, Request, Way, carry_out, last, require_whole},
     store::{Backup, Filter},
 };
 use rusqlite::Connection;
@@ -56,8 +56,9 @@ fn what_nobody_writes_to_is_restored_after_a_safety_backup() {
         service.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).unwrap()
     });
     assert_eq!(rows, [3, 2]);
-    let undo = last_hot(&place.data).unwrap().unwrap();
-    assert_eq!((undo.safety, undo.only.len()), (restored.safety, 0));
+    let undo = last(&place.data).unwrap().unwrap();
+    assert_eq!((undo.before, undo.only.len()), (restored.safety, 0));
+    assert_eq!(undo.way, Way::OpenDatabases);
     assert!(!place.data.join(".piton/hot.json").exists());
     assert!(!place.data.join(".piton/scratch").exists());
 }

@@ -5,10 +5,10 @@ mod consent;
 mod faults;
 mod hot;
 
-use super::{Change, Gate, Request, Restored, carry_out, plan, recover, to_directory, undo};
+use super::{Change, Gate, Request, Restored, Undo, carry_out, plan, recover, to_directory};
 use crate::{
     Kind, backup,
-    event::Silent,
+    event::{Observer, Silent},
     store::{Backup, Filter, Reason, Store},
 };
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
@@ -116,10 +116,20 @@ fn request<'a>(place: &'a Place, backup: &'a Backup, none: &'a Filter) -> Reques
         gate: Gate::Refuse,
         seen: None,
         save_lost: None,
+        undoes: None,
         safety: None,
         now: now(),
         random: [0; 3],
     }
+}
+
+fn undo(
+    data: &Path,
+    now: DateTime<Utc>,
+    random: [u8; 3],
+    observer: &dyn Observer,
+) -> crate::Result<Restored> {
+    super::undo(&Undo { data, seen: None, safety: None, now, random }, observer)
 }
 
 fn restore(place: &Place, backup: &Backup) -> crate::Result<Restored> {

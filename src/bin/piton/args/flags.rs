@@ -104,8 +104,8 @@ pub struct Restore {
     /// Only what this pattern means; may be given several times.
     #[arg(long, value_name = "GLOB")]
     pub only: Vec<String>,
-    /// Put back what the last restore replaced.
-    #[arg(long, conflicts_with_all = ["only", "hot", "dry_run", "save_lost", "offsite"])]
+    /// Undo the last restore: what it replaced takes its place again.
+    #[arg(long, conflicts_with_all = ["only", "hot", "save_lost", "offsite"])]
     pub undo: bool,
     /// How to go about it.
     #[command(flatten)]

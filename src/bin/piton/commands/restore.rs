@@ -8,8 +8,10 @@ use crate::{
 };
 use anyhow::Result;
 use piton::{
-    project::{Outcome, RestoreOptions, RestoreReport, Source},
+    error::ProjectError,
+    project::{Outcome, RestoreOptions, RestoreReport, Source, UndoReport},
     restore::{Change, DatabaseChange, Gate, Preview, Restored, Rows, Saved, SavedRows},
+    store::StoredPath,
 };
 use serde_json::json;
 
@@ -42,7 +44,23 @@ pub fn run(context: &Context, restore: &Restore) -> Result<Report> {
 
 /// Puts back what the last run backed up.
 pub fn rollback(context: &Context, back: &Back) -> Result<Report> {
-    put_back(context, &Source::LastRun, &[], back)
+    let report = put_back(context, &Source::LastRun, &[], back);
+    match report {
+        // Typed again, it has done what was asked for.
+        Err(error) if is_back_already(&error) => {
+            let human = format!(
+                "nothing to do: {error}\n{}",
+                text::next("piton backups lists older states, piton restore ID restores one")
+            );
+            Ok(Report::new(Outcome::NothingToDo, json!({ "backup": null }), human))
+        }
+        other => other,
+    }
+}
+
+fn is_back_already(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<piton::Error>();
+    matches!(error, Some(piton::Error::Project(ProjectError::AlreadyBack { .. })))
 }
 
 fn put_back(context: &Context, source: &Source, only: &[String], back: &Back) -> Result<Report> {
@@ -57,17 +75,15 @@ fn put_back(context: &Context, source: &Source, only: &[String], back: &Back) ->
     };
     let source = fetched.as_ref().unwrap_or(source);
     let previewed = context.project.preview_restore(source, &options, &context.teller)?;
+    if previewed.outcome == Outcome::NothingToDo {
+        return as_it_is(context, previewed, &options);
+    }
     let mut human = preview(&previewed.preview);
     if back.dry_run {
         return Ok(Report::new(Outcome::Done, fields(&previewed), human));
     }
-    if !context.screen.yes && !context.screen.json && !context.screen.quiet {
-        // Whoever is asked must see what about.
-        eprint_human(&human);
-        human.clear();
-    }
     let question = format!("put backup {} back over the live data?", previewed.backup.id());
-    if !context.screen.confirm(&question)? {
+    if !asked(context, &mut human, &question)? {
         return Ok(Report::new(
             Outcome::NothingToDo,
             fields(&previewed),
@@ -86,18 +102,74 @@ fn put_back(context: &Context, source: &Source, only: &[String], back: &Back) ->
     Ok(Report::new(Outcome::Done, fields(&report), human).with_problems(warning))
 }
 
+/// The data is as the backup has it: nothing is asked, replaced or backed up.
+fn as_it_is(
+    context: &Context,
+    previewed: RestoreReport,
+    options: &RestoreOptions,
+) -> Result<Report> {
+    let report = context.project.restore_previewed(previewed, options, None, &context.teller)?;
+    let human = format!("nothing to do: the data is as in backup {}\n", report.backup.id());
+    Ok(Report::new(Outcome::NothingToDo, fields(&report), human))
+}
+
 /// Makes sure that the backup is here, and gives its id.
 fn fetch(context: &Context, source: &Source) -> Result<String> {
     Ok(context.project.fetch(source, &context.teller)?.backup.id().to_string())
 }
 
 fn undo(context: &Context, back: &Back) -> Result<Report> {
-    if !context.screen.confirm("put back what the last restore replaced?")? {
-        return Ok(Report::new(Outcome::NothingToDo, json!({}), "nothing was touched\n".into()));
+    let previewed = context.project.preview_undo(&context.teller)?;
+    let Some(found) = &previewed.preview else { return Ok(undone(&previewed)) };
+    let mut human =
+        format!("undo of the restore of backup {}\n{}", previewed.backup, preview(found));
+    if back.dry_run {
+        return Ok(Report::new(Outcome::Done, undo_fields(&previewed), human));
     }
-    let restored = in_order(|| context.project.undo_restore(patience(back.wait), &context.teller))?;
-    let human = closing(&restored);
-    Ok(Report::new(Outcome::Done, json!({ "restored": restored }), human))
+    let question = "undo the last restore?";
+    if !asked(context, &mut human, question)? {
+        let fields = undo_fields(&previewed);
+        return Ok(Report::new(Outcome::NothingToDo, fields, "nothing was touched\n".into()));
+    }
+    let project = &context.project;
+    let report =
+        in_order(|| project.undo_previewed(previewed, patience(back.wait), &context.teller))?;
+    let Some(restored) = &report.restored else { return Ok(undone(&report)) };
+    human.push_str(&format!(
+        "{} the restore of {}\n",
+        text::styled(text::GOOD, "undone"),
+        report.backup
+    ));
+    human.push_str(&details(restored));
+    human.push_str(&text::next(&match &restored.safety {
+        Some(id) => format!("piton status; the state before the undo again: piton restore {id}"),
+        None => "piton status".into(),
+    }));
+    Ok(Report::new(Outcome::Done, undo_fields(&report), human))
+}
+
+/// What is said where the last restore was undone already.
+fn undone(report: &UndoReport) -> Report {
+    let human = format!(
+        "nothing to do: the restore of backup {} was undone already\n{}",
+        report.backup,
+        text::next(&format!("piton restore {} restores it again", report.backup))
+    );
+    Report::new(Outcome::NothingToDo, undo_fields(report), human)
+}
+
+fn undo_fields(report: &UndoReport) -> serde_json::Value {
+    json!({ "backup": report.backup, "preview": report.preview, "restored": report.restored })
+}
+
+/// Asks, after it has shown what about.
+fn asked(context: &Context, human: &mut String, question: &str) -> Result<bool> {
+    if !context.screen.yes && !context.screen.json && !context.screen.quiet {
+        // Whoever is asked must see what about.
+        eprint_human(human);
+        human.clear();
+    }
+    context.screen.confirm(question)
 }
 
 /// Shows text where a person is asked about it.
@@ -156,6 +228,11 @@ pub fn preview(preview: &Preview) -> String {
             text::count(away, "file", "files")
         ));
     }
+    human.push_str(&folders("folders that go:", &preview.folders_displaced));
+    human.push_str(&folders(
+        "folders that come or get another owner or mode:",
+        &preview.folders_restored,
+    ));
     if let Some(reason) = &preview.uncounted {
         human.push_str(&format!("  the rows that would be lost are not counted: {reason}\n"));
     }
@@ -171,6 +248,20 @@ pub fn preview(preview: &Preview) -> String {
     human
 }
 
+/// A line with the first few folders; nothing where there is none.
+fn folders(what: &str, folders: &[StoredPath]) -> String {
+    const SHOWN: usize = 5;
+    let mut names: Vec<String> =
+        folders.iter().take(SHOWN).map(|path| format!("`{path}`")).collect();
+    if folders.len() > SHOWN {
+        names.push(format!("and {} more", folders.len() - SHOWN));
+    }
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("  {what} {}\n", names.join(", ")),
+    }
+}
+
 /// The tables whose rows differ; piton's own is no news.
 fn counted(database: &DatabaseChange) -> impl Iterator<Item = (&String, &Rows)> {
     database.tables.iter().filter(|(table, rows)| {
@@ -181,6 +272,13 @@ fn counted(database: &DatabaseChange) -> impl Iterator<Item = (&String, &Rows)> 
 
 fn closing(restored: &Restored) -> String {
     let mut human = format!("{} {}\n", text::styled(text::GOOD, "restored"), restored.backup);
+    human.push_str(&details(restored));
+    human.push_str(&text::next("piton status; to take it back: piton restore --undo"));
+    human
+}
+
+fn details(restored: &Restored) -> String {
+    let mut human = String::new();
     for path in &restored.damaged {
         human.push_str(&format!("  {path} was damaged; it lies in {}\n", restored.undo.display()));
     }
@@ -193,7 +291,6 @@ fn closing(restored: &Restored) -> String {
     if let Some(safety) = &restored.safety {
         human.push_str(&format!("  the state before it is backup {safety}\n"));
     }
-    human.push_str(&text::next("piton status; to take it back: piton restore --undo"));
     human
 }
 
