@@ -1,10 +1,11 @@
 //! From verdicts to a plan: states, actions, and the findings that refuse it.
 
 use super::{
+    analysis::down_half,
     assess::{Assessed, Verdict},
     data::{malformed, truth},
+    edited,
     finding::{Finding, Severity},
-    inspect,
     model::{Action, Assessment, PlannedStatement, State},
     order::Unit,
     planner::{Healing, OutOfOrder, Request},
@@ -46,10 +47,10 @@ impl Draft<'_> {
             .into_iter()
             .map(|((at, unit), verdict)| {
                 let late = newest_done.as_ref().is_some_and(|newest| unit.version < *newest);
-                self.findings.extend(inspect::down_half(unit));
+                self.findings.extend(down_half(unit));
                 let (state, witness, action) = self.judge(at, unit, verdict, late);
                 if !matches!(action, Action::None | Action::Record(_)) {
-                    self.inspect(at, unit, &action, connection);
+                    self.inspect(unit, connection);
                 }
                 Assessment {
                     version: unit.version.clone(),
@@ -132,7 +133,7 @@ impl Draft<'_> {
             let before = entry.map_or("", |entry| entry.text.as_str());
             let after = unit.file.as_ref().map_or("", |file| file.text.as_str());
             self.deny(unit, "divergent", format!(
-                "`{}` was edited after it ran:\n{}", unit.title, inspect::text_diff(before, after)
+                "`{}` was edited after it ran:\n{}", unit.title, edited::text_diff(before, after)
             ), "put the old text back and write the change as a new migration, or accept the new text: `piton adopt --accept VERSION`");
             return (State::Divergent, witness, Action::None);
         }
@@ -208,20 +209,8 @@ impl Draft<'_> {
         (State::Drift, witness, Action::None)
     }
 
-    /// Findings about a unit that would run.
-    fn inspect(&mut self, at: usize, unit: &Unit, action: &Action, connection: &Connection) {
-        let steps = self.timeline.of_unit(at);
-        let planned: Option<BTreeSet<usize>> = match action {
-            Action::Statements(planned) => Some(planned.iter().map(|found| found.index).collect()),
-            _ => None,
-        };
-        let acting =
-            |statement| planned.as_ref().is_none_or(|planned| planned.contains(&statement));
-        for step in
-            steps.iter().filter(|step| acting(step.statement) && step.kind != StepKind::Script)
-        {
-            self.findings.extend(inspect::statement(unit, step, &self.timeline.stand_ins));
-        }
+    /// Findings about the header of a unit that would run.
+    fn inspect(&mut self, unit: &Unit, connection: &Connection) {
         for (directive, query) in unit.replayed.header.queries() {
             if let Some(reason) = malformed(connection, query) {
                 let message = format!("`{}`: `{directive}: {query}`: {reason}", unit.title);

@@ -3,29 +3,35 @@
 //! `status`, `plan`, `up --dry-run`, `check`, `rehearse` and `up` all call it. It returns data and
 //! changes nothing; the scratch database in which a history is replayed is in memory.
 
+mod analysis;
 mod assess;
 mod base;
 mod chain;
+mod check;
 mod data;
 mod draft;
+mod edited;
 mod evidence;
 mod finding;
-mod inspect;
-mod lint;
 mod model;
 mod order;
 mod partition;
 mod planner;
+mod policy;
 mod replay;
 mod scatter;
 mod scratch;
 mod settled;
 mod timeline;
+mod trace;
+mod trial;
 
+pub use analysis::{HouseRule, Rules};
+pub use check::check;
 pub use data::{is_true, truth};
 pub use finding::{Finding, Severity};
-pub use lint::{HouseRule, check};
 pub use model::{Action, Assessment, DatabasePlan, Image, PlannedStatement, Position, State};
 pub use order::Unit;
 pub use planner::{Healing, OutOfOrder, Request, Settings, plan_database, position_of};
+pub use policy::{CODES, Level, Policy};
 pub use settled::Settled;

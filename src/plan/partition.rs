@@ -122,6 +122,7 @@ impl Partition {
                 let kind = kind(&shown);
                 let mut step = step((unit, number), kind, shown.class, shown.effect);
                 step.legacy = shown.legacy;
+                step.trace = Arc::new(shown.trace);
                 steps.push(step);
             }
         }

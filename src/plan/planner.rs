@@ -1,6 +1,7 @@
 //! Plans one database: fast where nothing changed since the last run, by replay otherwise.
 
 use super::{
+    analysis::{self, Rules},
     assess::{Newness, Witnesses},
     draft::Draft,
     finding::Finding,
@@ -65,6 +66,8 @@ pub struct Request<'a> {
     pub migrations: &'a [Arc<Migration>],
     /// What the user chose.
     pub settings: &'a Settings,
+    /// What the project wants of its files; none where only the state is asked for.
+    pub rules: Option<&'a Rules>,
 }
 
 /// Plans one database; `live` is none where it does not exist yet.
@@ -110,6 +113,7 @@ pub fn position_of(connection: &Connection, migrations: &[Arc<Migration>]) -> Op
         path: Path::new(""),
         migrations,
         settings: &Settings::default(),
+        rules: None,
     };
     let plan = plan_database(&request, Some(connection)).ok()?;
     plan.position.version.map(|version| version.to_string())
@@ -249,6 +253,10 @@ fn plan_replayed(
     let mut assessments = draft.assessments(&assessed, connection);
     draft.general(&assessed, &assessments);
     let mut findings = draft.findings;
+    if let Some(rules) = request.rules {
+        let rows = (new != Newness::New).then_some(connection);
+        findings.extend(analysis::of_plan(units, timeline, live, &assessments, rows, rules));
+    }
     assessments.sort_by(|a, b| a.version.cmp(&b.version));
     let position = position(&assessments, new);
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));

@@ -142,6 +142,7 @@ fn attempt(migrations: &[Arc<Migration>], base: &mut Base, live: &Schema) -> Res
                     let kind = kind(&shown);
                     let mut step = step(place, kind, shown.class, shown.effect);
                     step.legacy = shown.legacy;
+                    step.trace = Arc::new(shown.trace);
                     steps.push(step);
                 }
                 Err(problem) => {
@@ -176,7 +177,7 @@ pub fn step(
     class: Class,
     effect: Arc<Effect>,
 ) -> Step {
-    Step { statement, kind, class, effect, legacy: false, problem: None }
+    Step { statement, kind, class, effect, legacy: false, problem: None, trace: Arc::default() }
 }
 
 fn failed(place: (usize, usize), text: &str, problem: Problem, base: &Base) -> Step {

@@ -3,18 +3,22 @@
 //! Functions and collations that only the application registers get stand-ins, so that they do
 //! not stop a replay; their names are kept, because the real run has no stand-ins.
 
-use super::model::Image;
+use super::{
+    model::Image,
+    trace::{Recorder, Trace, quoted_text},
+    trial::Trial,
+};
 use crate::{
     Result, database,
     guard::Effect,
-    schema::{Introspector, Schema},
+    schema::{Introspector, ObjectKind, Schema},
     sql::{Class, class, classify},
 };
 use rusqlite::{Connection, functions::FunctionFlags, types::Null};
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 /// Why a statement did not work in the scratch database.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// What SQLite said.
     pub message: String,
@@ -32,6 +36,8 @@ pub struct Shown {
     pub legacy: bool,
     /// What it works on.
     pub realm: Realm,
+    /// What it reads and writes.
+    pub trace: Trace,
 }
 
 /// Where the object of a statement is.
@@ -49,6 +55,8 @@ pub struct Scratch {
     introspector: Introspector,
     schema: Schema,
     nothing: Arc<Effect>,
+    recorder: Recorder,
+    trial: Trial,
     /// Whether the history switched `writable_schema` on.
     writable: bool,
     /// Functions and collations that got stand-ins.
@@ -58,12 +66,16 @@ pub struct Scratch {
 impl Scratch {
     /// Makes one that holds the base objects; those that SQLite refuses are left out.
     pub fn new(base: &[String]) -> Result<Self> {
-        let connection = database::open_scratch()?;
+        let mut connection = database::open_scratch()?;
+        let place = Path::new("the scratch database");
+        let recorder = Recorder::of(&mut connection).map_err(database::failed("open", place))?;
         let mut scratch = Self {
             connection,
             introspector: Introspector::default(),
             schema: Schema::default(),
             nothing: Arc::new(Effect::default()),
+            recorder,
+            trial: Trial::default(),
             writable: false,
             stand_ins: BTreeSet::new(),
         };
@@ -107,6 +119,14 @@ impl Scratch {
         class: &Class,
     ) -> Result<std::result::Result<Shown, Problem>> {
         let mut legacy = false;
+        let traced = matches!(class, Class::Definition | Class::Data | Class::Query);
+        let quoted = if traced { quoted_text(&self.connection, text) } else { None };
+        let changed = match class {
+            Class::Definition => class::defined_object(text)
+                .and_then(|(_, name)| self.schema.get(ObjectKind::Table, &name).cloned()),
+            _ => None,
+        };
+        self.recorder.start();
         let touches_schema_table = || {
             let words = class::mentions(text);
             words.contains("sqlite_master") || words.contains("sqlite_schema")
@@ -145,6 +165,14 @@ impl Scratch {
         if let Err(problem) = outcome {
             return Ok(Err(problem));
         }
+        let mut trace = match traced {
+            true => self
+                .recorder
+                .finish(&self.connection, text, class)
+                .map_err(database::failed("read", Path::new("the scratch database")))?,
+            false => Trace::default(),
+        };
+        trace.quoted = quoted;
         let rereads = matches!(class, Class::Data) && self.writable;
         let effect = if matches!(class, Class::Definition) || rereads {
             self.observe(rereads)?
@@ -152,7 +180,10 @@ impl Scratch {
             self.nothing.clone()
         };
         let realm = self.realm(text, class);
-        Ok(Ok(Shown { class: class.clone(), effect, legacy, realm }))
+        if let Some(table) = changed {
+            trace.with_a_row = self.trial.with_a_row(&table, &effect, text);
+        }
+        Ok(Ok(Shown { class: class.clone(), effect, legacy, realm, trace }))
     }
 
     /// Undoes the settings that a file may make, so that each file begins with the same ones.
@@ -197,14 +228,14 @@ impl Scratch {
     }
 
     fn execute(&self, text: &str) -> std::result::Result<(), Problem> {
-        let mut statement = self.connection.prepare(text).map_err(problem)?;
+        let mut statement = self.connection.prepare(text).map_err(Problem::from)?;
         let mut rows = statement.raw_query();
-        while rows.next().map_err(problem)?.is_some() {}
+        while rows.next().map_err(Problem::from)?.is_some() {}
         Ok(())
     }
 
     fn prepare(&self, text: &str) -> std::result::Result<(), Problem> {
-        self.connection.prepare(text).map(drop).map_err(problem)
+        self.connection.prepare(text).map(drop).map_err(Problem::from)
     }
 
     fn with_legacy(&self, text: &str) -> std::result::Result<(), Problem> {
@@ -248,12 +279,14 @@ fn dangles(message: &str) -> bool {
     message.contains("error in view") || message.contains("error in trigger")
 }
 
-fn problem(error: rusqlite::Error) -> Problem {
-    match error {
-        rusqlite::Error::SqlInputError { msg, offset, .. } => {
-            Problem { message: msg, offset: usize::try_from(offset).unwrap_or(0) }
+impl From<rusqlite::Error> for Problem {
+    fn from(error: rusqlite::Error) -> Self {
+        match error {
+            rusqlite::Error::SqlInputError { msg, offset, .. } => {
+                Self { message: msg, offset: usize::try_from(offset).unwrap_or(0) }
+            }
+            rusqlite::Error::SqliteFailure(_, Some(message)) => Self { message, offset: 0 },
+            other => Self { message: other.to_string(), offset: 0 },
         }
-        rusqlite::Error::SqliteFailure(_, Some(message)) => Problem { message, offset: 0 },
-        other => Problem { message: other.to_string(), offset: 0 },
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A *point* is a place between two steps: point 0 is before the first, point n behind the last.
 
-use super::scratch::Problem;
+use super::{scratch::Problem, trace::Trace};
 use crate::{
     guard::Effect,
     schema::{Change, ObjectName, Part, Schema},
@@ -50,6 +50,8 @@ pub struct Step {
     pub legacy: bool,
     /// Why it did not work in the scratch database.
     pub problem: Option<Problem>,
+    /// What it reads and writes.
+    pub trace: Arc<Trace>,
 }
 
 impl Step {
@@ -69,6 +71,7 @@ impl Step {
             effect: Arc::default(),
             legacy: false,
             problem: None,
+            trace: Arc::default(),
         }
     }
 }

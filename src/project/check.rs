@@ -2,9 +2,8 @@
 
 use super::{Outcome, Project, Selection, databases};
 use crate::{
-    Kind, Result, database,
-    plan::{self, Finding, HouseRule, Severity},
-    schema::{Introspector, Schema},
+    Kind, Result,
+    plan::{self, Finding, Request, Severity},
 };
 use serde::Serialize;
 
@@ -39,23 +38,25 @@ impl Project {
         selection: &Selection,
         strictness: Strictness,
     ) -> Result<(Outcome, Vec<CheckedTarget>)> {
-        let rule = if self.config.schema_only { HouseRule::SchemaOnly } else { HouseRule::Free };
         let mut checked = Vec::new();
         for target in self.planned(selection)?.targets {
-            let mut live = Schema::default();
-            if let Some(first) = target.paths(&self.config.data)?.first() {
-                let path = self.config.data.join(first);
-                if let Some(connection) = databases::open_to_read(&path, &self.config)? {
-                    let read = Introspector::default().read(&connection);
-                    live = read.map_err(database::failed("read the schema of", &path))?;
-                }
-            }
-            let findings = plan::check(&target.migrations, &live, rule)?;
-            checked.push(CheckedTarget {
-                target: target.name,
-                migrations: target.migrations.len(),
-                findings,
-            });
+            let first = target.paths(&self.config.data)?.into_iter().next().unwrap_or_default();
+            let path = self.config.data.join(&first);
+            let live = match first.as_os_str().is_empty() {
+                true => None,
+                false => databases::open_to_read(&path, &self.config)?,
+            };
+            let request = Request {
+                target: &target.name,
+                database: &first,
+                path: &path,
+                migrations: &target.migrations,
+                settings: &selection.settings,
+                rules: Some(&self.config.rules),
+            };
+            let findings = plan::check(&request, live.as_ref())?;
+            let migrations = target.migrations.len();
+            checked.push(CheckedTarget { target: target.name, migrations, findings });
         }
         let limit = match strictness {
             Strictness::Denied => Severity::Denied,

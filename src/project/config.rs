@@ -19,6 +19,7 @@ use crate::{
     error::{Place, ProjectError},
     history::{Ignore, duration},
     offsite,
+    plan::{HouseRule, Level, Policy, Rules},
     store::{Compression, Filter, Keys, RESERVE, Retention},
 };
 use serde::Deserialize;
@@ -64,6 +65,8 @@ pub struct File {
     pub barrier_limit: Option<Spanned<String>>,
     /// Migrations change schemas only; data operations lie in the scripts folder.
     pub schema_only: Option<bool>,
+    /// What is done about findings, by their codes.
+    pub findings: Option<Spanned<BTreeMap<String, Level>>>,
     /// Print JSON.
     pub json: Option<bool>,
     /// Do not ask.
@@ -165,8 +168,8 @@ pub struct Config {
     pub script_timeout: Duration,
     /// How long a backup may hold up writers.
     pub barrier_limit: Duration,
-    /// Migrations change schemas only; data operations lie in the scripts folder.
-    pub schema_only: bool,
+    /// What is wanted of migrations.
+    pub rules: Rules,
     /// Whom backups are encrypted to, and what opens them.
     pub keys: Keys,
     /// Bytes that a backup leaves free.
@@ -342,7 +345,7 @@ impl Reader<'_> {
                 file.barrier_limit.as_ref(),
                 2,
             )?,
-            schema_only: over.schema_only.or(file.schema_only).unwrap_or(false),
+            rules: self.rules(&file)?,
             keys: self.keys(&file.backup)?,
             reserve: match &file.backup.reserve {
                 Some(text) => size(text.get_ref())
@@ -356,6 +359,17 @@ impl Reader<'_> {
             root,
             file,
         })
+    }
+
+    fn rules(&self, file: &File) -> Result<Rules> {
+        let schema_only = self.overrides.schema_only.or(file.schema_only).unwrap_or(false);
+        let house = if schema_only { HouseRule::SchemaOnly } else { HouseRule::Free };
+        let policy = match &file.findings {
+            None => Policy::default(),
+            Some(levels) => Policy::new(levels.get_ref().clone())
+                .map_err(|reason| self.wrong(levels.span(), format!("`findings`: {reason}")))?,
+        };
+        Ok(Rules { policy, house })
     }
 
     fn offsite(&self, file: &File, parent: &Path) -> Result<Option<offsite::Settings>> {

@@ -114,6 +114,7 @@ fn plan_one(config: &Config, job: &Job<'_>, settings: &Settings) -> Result<Datab
         path: &path,
         migrations: &job.target.migrations,
         settings,
+        rules: Some(&config.rules),
     };
     if let Some(connection) = &live
         && let Some(plan) = job.settled.plan(&request, connection)?

@@ -9,6 +9,7 @@ pub mod config;
 mod databases;
 mod deploy;
 mod diff;
+mod findings;
 mod init;
 mod interrupted;
 pub mod last_run;

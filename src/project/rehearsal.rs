@@ -1,6 +1,6 @@
 //! `rehearse`: the plan carried out on a copy of the live data, scripts included, twice.
 
-use super::{DatabaseReport, Outcome, Project, Selection, Standing, databases};
+use super::{DatabaseReport, Outcome, Project, Selection, Standing, databases, findings::announce};
 use crate::{
     Kind, Result, apply,
     apply::Failure,
@@ -69,6 +69,9 @@ impl Project {
         }
         if !report.plans.iter().any(DatabasePlan::acts) {
             return Ok(report);
+        }
+        if given.is_none() {
+            announce(&report.plans, observer);
         }
         let folder = self.config.data.join(PRIVATE_FOLDER).join("rehearsal");
         disk::remove_tree("rehearsal-sweep", &folder)?;

@@ -4,6 +4,7 @@ use super::{
     Outcome, Project, Selection,
     backups::where_there_is_data,
     databases,
+    findings::announce,
     last_run::{self, Ending, LastRun},
     targets::Targets,
 };
@@ -137,6 +138,9 @@ impl Project {
                 self.end_run(Ending::Done)?;
             }
             return Ok(report(outcome, plans));
+        }
+        if matches!(anchor, Anchor::Take) {
+            announce(&plans, observer);
         }
         if let Some(run) = cut_off {
             observer.event(Event::Warning { text: format!("{run}; this one goes on from there") });

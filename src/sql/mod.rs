@@ -4,6 +4,7 @@
 //! where a statement ends in a file, and which words it mentions.
 
 pub mod class;
+pub mod copy;
 pub mod names;
 mod repeat;
 pub mod rows;

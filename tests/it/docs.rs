@@ -219,6 +219,7 @@ fn codes_of_findings() {
             }));
         }
     }
+    codes.extend(piton::plan::CODES.iter().map(|code| format!("`{code}`")));
     assert!(codes.len() > 8, "{codes:?}");
     all_documented("codes of findings", codes);
 }

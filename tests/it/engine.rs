@@ -7,7 +7,7 @@ use piton::{
     database::{self, Access},
     event::Silent,
     history::{Ignore, Migration, Version, discover},
-    plan::{DatabasePlan, Request, Settings, plan_database},
+    plan::{DatabasePlan, Request, Rules, Settings, plan_database},
     rusqlite::{Connection, types::Value},
     sql::{Class, classify},
 };
@@ -96,7 +96,9 @@ pub fn plan(
     let live = path.exists().then(|| database::open(path, Access::Read, Duration::from_secs(5)));
     let live = live.transpose()?;
     let name = Path::new("app.db");
-    let request = Request { target: "app", database: name, path, migrations, settings };
+    let rules = Rules::default();
+    let request =
+        Request { target: "app", database: name, path, migrations, settings, rules: Some(&rules) };
     plan_database(&request, live.as_ref())
 }
 
