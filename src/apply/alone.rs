@@ -53,10 +53,12 @@ impl Runner<'_> {
         declared(connection, migration, "`require:`", &migration.header.require)?;
         let id = self.start_row(connection, assessment, &mut row)?;
         let mut live = Live::open(connection, &self.run.plan.database)?;
+        live.tally = self.tally_of_operation();
         for statement in statements {
             self.step(&mut live, migration, statement, id)?;
         }
         declared(connection, migration, "`verify:`", &migration.header.verify)?;
+        self.keep(live.tally, connection)?;
         self.complete_row(connection, id, row, clock)?;
         self.finish(migration, word(assessment), clock);
         Ok(())
@@ -146,7 +148,7 @@ impl Runner<'_> {
         let job = script::Job {
             path: &migration.path,
             interpreter: interpreter.as_deref(),
-            arguments: &[],
+            arguments: self.run.arguments,
             environment: &environment,
             folder: self.run.folder,
             limit: migration.header.timeout.unwrap_or(self.run.script_limit),

@@ -8,10 +8,13 @@ mod alone;
 mod diagnose;
 mod foreign_keys;
 mod image;
+pub mod operation;
 pub(crate) mod record;
 mod run;
 pub mod script;
 mod stage;
 mod statements;
+mod tally;
 
 pub use run::{Done, Failure, Lasting, Outcome, Purpose, Run, carry_out};
+pub use tally::{Answer, RowChange};

@@ -9,6 +9,7 @@ use super::{
     foreign_keys::ForeignKeys,
     record::{entry, milliseconds},
     statements::{Live, declared},
+    tally::{Answer, RowChange, Tally},
 };
 use crate::{
     Error, Result, database,
@@ -48,6 +49,8 @@ pub struct Run<'a> {
     pub script_limit: Duration,
     /// Environment of scripts.
     pub environment: &'a [(String, OsString)],
+    /// Arguments of a script.
+    pub arguments: &'a [OsString],
     /// The folder in which scripts run.
     pub folder: &'a Path,
     /// Is told what happens.
@@ -79,6 +82,10 @@ pub struct Done {
 pub struct Outcome {
     /// The migrations, in the order in which they ran.
     pub done: Vec<Done>,
+    /// Of a data operation: rows that it changed, by table.
+    pub changes: Vec<RowChange>,
+    /// Of a data operation: what its queries gave.
+    pub answers: Vec<Answer>,
 }
 
 /// Whether a failed run left something behind.
@@ -108,9 +115,20 @@ pub struct Failure {
 /// # Errors
 /// [`Failure`], which says whether everything is as before.
 pub fn carry_out(run: &Run<'_>) -> Result<Outcome, Box<Failure>> {
-    let mut runner = Runner { run, done: Vec::new(), lasting: Lasting::Nothing, current: None };
+    let mut runner = Runner {
+        run,
+        done: Vec::new(),
+        lasting: Lasting::Nothing,
+        current: None,
+        tally: Tally::default(),
+        changes: Vec::new(),
+    };
     match runner.stages() {
-        Ok(()) => Ok(Outcome { done: runner.done }),
+        Ok(()) => Ok(Outcome {
+            done: runner.done,
+            changes: runner.changes,
+            answers: runner.tally.answers,
+        }),
         Err(error) => Err(Box::new(Failure {
             // What SQLite says of a statement that was broken off is no fault of the statement.
             error: match (runner.lasting, go_on(run.observer)) {
@@ -130,6 +148,9 @@ pub(super) struct Runner<'a> {
     done: Vec<Done>,
     pub(super) lasting: Lasting,
     current: Option<String>,
+    /// What a data operation does.
+    tally: Tally,
+    changes: Vec<RowChange>,
 }
 
 impl Runner<'_> {
@@ -151,7 +172,10 @@ impl Runner<'_> {
         }
         let mut first = true;
         for stage in items.chunk_by(same_stage) {
-            let connection = self.open(access)?;
+            let mut connection = self.open(access)?;
+            if self.run.purpose == Purpose::Operate {
+                self.tally.watch(&mut connection).map_err(self.failed("prepare"))?;
+            }
             if first {
                 self.refuse_changed(&connection)?;
             }
@@ -210,6 +234,7 @@ impl Runner<'_> {
     /// Several migrations in one transaction.
     fn shared(&mut self, connection: &Connection, stage: &[Item<'_>]) -> Result<()> {
         let enforced = stage.iter().any(|(_, migration)| migration.header.foreign_keys);
+        let unchanged = schema_hash(connection).map_err(self.failed("read"))?;
         // Inside a transaction this PRAGMA is ignored, so it comes first.
         connection.pragma_update(None, "foreign_keys", enforced).map_err(self.failed("prepare"))?;
         connection
@@ -228,15 +253,24 @@ impl Runner<'_> {
             Err(error) => {
                 // A failed ROLLBACK means that SQLite has rolled back already.
                 let _ = connection.execute_batch("ROLLBACK");
+                let ended = matches!(error, Error::Apply(ApplyError::TransactionEnded { .. }));
+                let is_same = schema_hash(connection).is_ok_and(|hash| hash == unchanged);
+                if ended || !is_same || !connection.is_autocommit() {
+                    self.lasting = Lasting::Something;
+                    return Err(error);
+                }
                 Err(self.diagnosed(connection, stage, error))
             }
         }
     }
 
     fn shared_inside(&mut self, connection: &Connection, stage: &[Item<'_>]) -> Result<Vec<Done>> {
+        let tally = self.tally_of_operation();
         let failed = || self.failed("run migrations on");
         self.prepare_ledger(connection)?;
         let mut live = Live::open(connection, &self.run.plan.database)?;
+        live.inside = true;
+        live.tally = tally;
         let before = live.schema.clone();
         let runs = stage.iter().any(|(found, _)| matches!(found.action, Action::Statements(_)));
         // Where nothing runs, nothing can vanish, and counting would cost.
@@ -278,7 +312,23 @@ impl Runner<'_> {
                 return Err(error.into());
             }
         }
+        self.keep(live.tally, connection)?;
         Ok(done)
+    }
+
+    /// The tally, where a data operation runs; migrations show their effect in their plan.
+    pub(super) fn tally_of_operation(&mut self) -> Option<Tally> {
+        let is_operation = self.run.purpose == Purpose::Operate;
+        is_operation.then(|| std::mem::take(&mut self.tally))
+    }
+
+    /// Keeps what a data operation did.
+    pub(super) fn keep(&mut self, tally: Option<Tally>, connection: &Connection) -> Result<()> {
+        if let Some(tally) = tally {
+            self.changes = tally.changes(connection).map_err(self.failed("read"))?;
+            self.tally = tally;
+        }
+        Ok(())
     }
 
     fn one(

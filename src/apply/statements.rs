@@ -1,6 +1,6 @@
 //! Runs the statements of one migration, each behind its guard on the live schema.
 
-use super::account::Account;
+use super::{account::Account, tally::Tally};
 use crate::{
     Error, Result, database,
     error::{ApplyError, Place},
@@ -23,6 +23,10 @@ pub struct Live<'a> {
     pub schema: Schema,
     /// Its path relative to the data directory, for messages.
     pub database: PathBuf,
+    /// Whether statements run inside a transaction of the run, which no file may end.
+    pub inside: bool,
+    /// Counts and keeps what a data operation does.
+    pub tally: Option<Tally>,
     writable: bool,
     /// Whether a file changed settings of the connection.
     altered: bool,
@@ -40,6 +44,8 @@ impl<'a> Live<'a> {
             introspector,
             schema,
             database: database.into(),
+            inside: false,
+            tally: None,
             writable: false,
             altered: false,
         })
@@ -90,6 +96,9 @@ impl<'a> Live<'a> {
                 database: self.database.clone(),
             })
         })?;
+        if self.inside && self.connection.is_autocommit() {
+            return Err(ApplyError::TransactionEnded { place: place(0) }.into());
+        }
         // Only what changes the schema is compared with what was before: a data file is long.
         let before = if self.rereads(&planned.class) { Some(self.schema.clone()) } else { None };
         if before.is_some() {
@@ -124,10 +133,13 @@ impl<'a> Live<'a> {
     }
 
     fn execute(
-        &self,
+        &mut self,
         text: &str,
         planned: &PlannedStatement,
     ) -> std::result::Result<(), (String, usize)> {
+        if let Some(tally) = &mut self.tally {
+            return tally.run(self.connection, text, &planned.class).map_err(message);
+        }
         if !planned.legacy {
             return execute(self.connection, text);
         }
@@ -163,7 +175,7 @@ pub fn execute(connection: &Connection, text: &str) -> std::result::Result<(), (
     Ok(())
 }
 
-fn message(error: rusqlite::Error) -> (String, usize) {
+pub(super) fn message(error: rusqlite::Error) -> (String, usize) {
     match error {
         rusqlite::Error::SqlInputError { msg, offset, .. } => {
             (msg, usize::try_from(offset).unwrap_or(0))

@@ -17,6 +17,14 @@ pub enum ApplyError {
         /// The database, relative to the data directory.
         database: PathBuf,
     },
+    /// A file ended the transaction that it runs in.
+    #[error(
+        "{place}: the file ended the transaction of the run, so that what ran before is committed or undone"
+    )]
+    TransactionEnded {
+        /// The statement that did it.
+        place: Place,
+    },
     /// The live schema is neither as a statement expects it nor as it would leave it.
     #[error("{place}: something else is where its effect would be:\n{facts}")]
     Conflict {
@@ -127,6 +135,7 @@ impl ApplyError {
     pub fn place(&self) -> Option<&Place> {
         match self {
             Self::Statement { place, .. }
+            | Self::TransactionEnded { place }
             | Self::Conflict { place, .. }
             | Self::ObjectLost { place, .. } => Some(place),
             _ => None,
@@ -152,6 +161,9 @@ impl ApplyError {
                 Some(format!("check its first line and its mode: `ls -l {}`", path.display()))
             }
             Self::Script { .. } => Some("correct the script, then run the same command again".into()),
+            Self::TransactionEnded { .. } => {
+                Some("remove what begins or ends transactions from the file, then run it again".into())
+            }
             Self::Statement { .. } | Self::Conflict { .. } | Self::Declared { .. } => {
                 Some("correct the migration or the data, then run the same command again".into())
             }

@@ -98,6 +98,26 @@ pub enum ProjectError {
         /// When it began.
         started: String,
     },
+    /// A script holds a statement that would reach beyond its run.
+    #[error("{place}: {what}")]
+    NotInScript {
+        /// Where.
+        place: Place,
+        /// What it would do.
+        what: &'static str,
+        /// What to do instead.
+        hint: &'static str,
+    },
+    /// A script without a guard ran already.
+    #[error("`{script}` ran on {started}, and no guard says whether it is needed again{edited}")]
+    RanAlready {
+        /// The script, as it was named.
+        script: String,
+        /// When it ran.
+        started: String,
+        /// A word about its text, where that is another one now.
+        edited: &'static str,
+    },
     /// A script changes the schema.
     #[error("{place}: a script is a data operation, and this statement changes the schema")]
     SchemaInScript {
@@ -113,6 +133,8 @@ impl ProjectError {
         match self {
             Self::NotInBackups { .. }
             | Self::SchemaInScript { .. }
+            | Self::NotInScript { .. }
+            | Self::RanAlready { .. }
             | Self::NothingToRollBack
             | Self::HoldsFolder { .. }
             | Self::Unresolved { .. }
@@ -126,7 +148,9 @@ impl ProjectError {
     #[must_use]
     pub fn place(&self) -> Option<&Place> {
         match self {
-            Self::Config { place, .. } | Self::SchemaInScript { place } => Some(place),
+            Self::Config { place, .. }
+            | Self::SchemaInScript { place }
+            | Self::NotInScript { place, .. } => Some(place),
             _ => None,
         }
     }
@@ -170,6 +194,10 @@ impl ProjectError {
             Self::NothingToRollBack => Some(
                 "`piton backups` lists what can be put back, `piton restore ID` does it".into(),
             ),
+            Self::NotInScript { hint, .. } => Some((*hint).into()),
+            Self::RanAlready { script, .. } => Some(format!(
+                "to run it once more: `piton run {script} --again`; a line `-- skip-if: SELECT …` at its top says when it is done"
+            )),
             Self::SchemaInScript { .. } => Some("write it as a migration: `piton new NAME`".into()),
         }
     }

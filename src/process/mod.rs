@@ -20,13 +20,16 @@ use std::{
     os::unix::process::{CommandExt, ExitStatusExt},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel},
     thread,
     time::Duration,
 };
 
 /// Bytes of output that are kept: the end of it.
 const KEPT: usize = 64 * 1024;
+
+/// Lines that wait to be shown.
+const LINES: usize = 256;
 
 /// The time that a program has to end after it was asked to, before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -203,7 +206,8 @@ fn prepare(command: &mut Command, session: Session) {
 }
 
 fn piped(child: &mut Child) -> Receiver<String> {
-    let (sender, receiver) = channel();
+    // A program that writes faster than this is read waits, so that it cannot fill the memory.
+    let (sender, receiver) = sync_channel(LINES);
     if let Some(stream) = child.stdout.take() {
         forward(stream, sender.clone());
     }
@@ -213,7 +217,7 @@ fn piped(child: &mut Child) -> Receiver<String> {
     receiver
 }
 
-fn forward(stream: impl Read + Send + 'static, sender: Sender<String>) {
+fn forward(stream: impl Read + Send + 'static, sender: SyncSender<String>) {
     thread::spawn(move || {
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();

@@ -40,7 +40,7 @@ pub use deploy::{DeployOptions, DeployReport, outcome as deploy_outcome};
 pub use diff::{DiffReport, Opposite};
 pub use init::{Created, Made, NewFile};
 pub use interrupted::{InterruptedDatabase, InterruptedRun};
-pub use operate::OperationReport;
+pub use operate::{OperationOptions, OperationReport, Repeat};
 pub use outcome::Outcome;
 pub use paths::Paths;
 pub use prune::PruneReport;

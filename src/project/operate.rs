@@ -3,22 +3,26 @@
 use super::{Outcome, Project, databases, last_run, up::kind_of_end};
 use crate::{
     Error, Kind, Result, apply,
-    apply::{Done, Failure, Lasting},
+    apply::{
+        Answer, Done, Failure, Lasting, RowChange,
+        operation::{self, Reach},
+    },
     disk,
-    error::{DatabaseError, HistoryError, Place, ProjectError},
+    error::{DatabaseError, HistoryError, ProjectError},
     event::{self, Observer},
     guard::Effect,
     history::{self, Migration, Version},
-    ledger::Witness,
+    ledger::{self, EntryKind, EntryState, Witness},
     lock::Patience,
     offsite,
     plan::{Action, Assessment, DatabasePlan, PlannedStatement, Position, State, truth},
     schema::schema_hash,
-    sql::{Class, classify},
+    sql::classify,
     store::{BackupId, Reason},
 };
 use rusqlite::Connection;
 use std::{
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -37,6 +41,10 @@ pub struct OperationReport {
     pub backup: Option<BackupId>,
     /// What ran.
     pub done: Vec<Done>,
+    /// Rows that it changed, by table; of a program only it knows.
+    pub changes: Vec<RowChange>,
+    /// What its queries gave.
+    pub answers: Vec<Answer>,
     /// Why it stopped.
     pub failure: Option<Error>,
     /// Why the backup could not be put back, where that failed.
@@ -45,8 +53,31 @@ pub struct OperationReport {
     pub offsite: Option<offsite::Report>,
 }
 
+/// Whether a script runs once more that ran already and has no guard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Repeat {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It runs.
+    Run,
+}
+
+/// What the user chose for a data operation.
+#[derive(Clone, Debug)]
+pub struct OperationOptions {
+    /// Its name, or its path.
+    pub script: String,
+    /// What a script finds as its arguments.
+    pub arguments: Vec<OsString>,
+    /// About one that ran already.
+    pub repeat: Repeat,
+    /// What to do when another piton works.
+    pub patience: Patience,
+}
+
 impl Project {
-    /// The names of the scripts, sorted.
+    /// The names of the scripts, sorted; those in subfolders with their folder.
     ///
     /// # Errors
     /// Where the folder cannot be read.
@@ -55,16 +86,8 @@ impl Project {
         if !folder.is_dir() {
             return Err(ProjectError::NoFolder { what: "scripts", path: folder.clone() }.into());
         }
-        let listing = fs::read_dir(folder).map_err(disk::failed("list the folder", folder))?;
-        let mut names: Vec<String> = listing
-            .filter_map(|entry| {
-                let entry = entry.ok()?;
-                let name = entry.file_name().into_string().ok()?;
-                let hidden = name.starts_with('.') || name.ends_with('~');
-                let prose = [".md", ".txt"].iter().any(|end| name.ends_with(end));
-                (entry.path().is_file() && !hidden && !prose).then_some(name)
-            })
-            .collect();
+        let mut names = Vec::new();
+        list(folder, "", &mut names)?;
         names.sort();
         Ok(names)
     }
@@ -75,12 +98,14 @@ impl Project {
     /// What went wrong before anything was begun; what went wrong afterwards is in the report.
     pub fn run_script(
         &self,
-        name: &str,
-        patience: Patience,
+        options: &OperationOptions,
         observer: &dyn Observer,
     ) -> Result<OperationReport> {
-        let script = Arc::new(self.find_script(name)?);
-        refuse_schema_changes(&script)?;
+        let script = Arc::new(self.find_script(&options.script)?);
+        if !options.arguments.is_empty() && !script.is_script() {
+            let reason = "SQL takes no arguments".into();
+            return Err(ProjectError::Setting { name: script.title(), reason }.into());
+        }
         let database = script
             .header
             .database
@@ -90,7 +115,7 @@ impl Project {
         if !disk::exists(&path)? {
             return Err(DatabaseError::Missing { path }.into());
         }
-        let lock = self.begin(patience, observer)?;
+        let lock = self.begin(options.patience, observer)?;
         self.refuse_in_deploy()?;
         let mut report = OperationReport {
             outcome: Outcome::NothingToDo,
@@ -98,25 +123,31 @@ impl Project {
             database: database.clone(),
             backup: None,
             done: Vec::new(),
+            changes: Vec::new(),
+            answers: Vec::new(),
             failure: None,
             restore_failure: None,
             offsite: None,
         };
-        let Some(connection) = databases::open_to_read(&path, &self.config)? else {
+        let Some(mut connection) = databases::open_to_read(&path, &self.config)? else {
             return Err(DatabaseError::Missing { path }.into());
         };
         if is_done(&connection, &script) {
             return Ok(report);
         }
+        databases::require_in_backups(&self.config, &database)?;
+        let reach = operation::inspect(&mut connection, &script, &database)?;
+        if options.repeat == Repeat::Refuse && (reach == Reach::Writes || script.is_script()) {
+            refuse_repeated(&connection, &path, &script, &options.script)?;
+        }
         let hash = schema_hash(&connection).map_err(crate::database::failed("read", &path))?;
         // The backup opens the file itself, and no other connection may lie beside it then.
         drop(connection);
-        databases::require_in_backups(&self.config, &database)?;
         report.backup = self.back_up_existing(Reason::Script, None, observer)?;
         let plan = plan(&script, &database, &path, hash);
         event::go_on(observer)?;
         let mut run = self.run_begins(report.backup.clone())?;
-        self.operate(&plan, &mut report, observer);
+        self.operate(&plan, &options.arguments, &mut report, observer);
         run.ending = last_run::Ending::of(report.outcome);
         last_run::note(&self.config.data, &run, observer);
         if report.outcome == Outcome::Done {
@@ -127,7 +158,13 @@ impl Project {
         Ok(report)
     }
 
-    fn operate(&self, plan: &DatabasePlan, report: &mut OperationReport, observer: &dyn Observer) {
+    fn operate(
+        &self,
+        plan: &DatabasePlan,
+        arguments: &[OsString],
+        report: &mut OperationReport,
+        observer: &dyn Observer,
+    ) {
         let backup = report.backup.as_ref().map(ToString::to_string);
         let environment = self.script_environment(report.backup.as_ref());
         let run = apply::Run {
@@ -138,6 +175,7 @@ impl Project {
             busy: self.config.busy_timeout,
             script_limit: self.config.script_timeout,
             environment: &environment,
+            arguments,
             folder: &self.config.root,
             observer,
         };
@@ -145,6 +183,8 @@ impl Project {
             Ok(outcome) => {
                 report.outcome = Outcome::Done;
                 report.done = outcome.done;
+                report.changes = outcome.changes;
+                report.answers = outcome.answers;
             }
             Err(failure) => {
                 let Failure { error, lasting, .. } = *failure;
@@ -163,38 +203,80 @@ impl Project {
         }
     }
 
+    /// A script by its name with or without its ending, by its path in the scripts folder, or by one
+    /// that leads there.
     fn find_script(&self, name: &str) -> Result<Migration> {
+        let folder = &self.config.scripts;
         let known = self.scripts()?;
-        let stem = |file: &String| {
-            Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned())
+        let stem = |file: &str| match Path::new(file).extension() {
+            Some(end) => file[..file.len() - end.len() - 1].to_string(),
+            None => file.to_string(),
         };
-        let matching: Vec<&String> = match known.iter().find(|file| *file == name) {
+        let wanted = inside(folder, name).unwrap_or_else(|| name.to_string());
+        let matching: Vec<&String> = match known.iter().find(|file| **file == wanted) {
             Some(exact) => vec![exact],
-            None => known.iter().filter(|file| stem(file).as_deref() == Some(name)).collect(),
+            None => known.iter().filter(|file| stem(file) == wanted).collect(),
         };
         let [file] = matching.as_slice() else {
-            let folder = self.config.scripts.clone();
+            let folder = folder.clone();
             return Err(HistoryError::NoSuchScript { name: name.into(), folder, known }.into());
         };
-        let stem = stem(file).unwrap_or_default();
-        history::read(Version::zero(), &stem, &self.config.scripts.join(file))
+        history::read(Version::zero(), &stem(file), &folder.join(file))
     }
+}
+
+/// The part of a path after the scripts folder, where it leads into it.
+fn inside(folder: &Path, name: &str) -> Option<String> {
+    let path = fs::canonicalize(name).ok()?;
+    let rest = path.strip_prefix(fs::canonicalize(folder).ok()?).ok()?;
+    let rest = rest.to_str()?;
+    (name.contains('/') && !rest.is_empty()).then(|| rest.to_string())
 }
 
 fn is_done(connection: &Connection, script: &Migration) -> bool {
     script.header.skip_if.as_ref().is_some_and(|query| truth(connection, query) == Ok(true))
 }
 
-/// Schema changes belong into migrations: made here, they would be drift.
-fn refuse_schema_changes(script: &Migration) -> Result<()> {
-    for statement in script.statements() {
-        let text = statement.text(&script.text);
-        let temporary = crate::sql::class::mentions(text)
-            .iter()
-            .any(|word| word == "temp" || word == "temporary");
-        if classify(text) == Class::Definition && !temporary {
-            let place = Place::of(&script.path, &script.text, statement.span.start);
-            return Err(ProjectError::SchemaInScript { place }.into());
+/// Refuses a script without a guard that ran already: nothing tells whether its effect is still there.
+fn refuse_repeated(
+    connection: &Connection,
+    path: &Path,
+    script: &Migration,
+    name: &str,
+) -> Result<()> {
+    if script.header.skip_if.is_some() {
+        return Ok(());
+    }
+    let failed = ledger::failed("read the ledger of", path);
+    let rows = ledger::read_brief(connection).map_err(failed)?;
+    let is_it = |row: &&ledger::Entry| {
+        let ran = row.state == EntryState::Applied;
+        ran && row.kind == EntryKind::Operation && row.name == script.name
+    };
+    let Some(row) = rows.iter().rfind(is_it) else { return Ok(()) };
+    let edited = match row.forgiving == script.checksum.forgiving {
+        true => "",
+        false => " (its text is another one now)",
+    };
+    let (script, started) = (name.to_string(), row.started.clone());
+    Err(ProjectError::RanAlready { script, started, edited }.into())
+}
+
+/// The scripts of a folder and those below it.
+fn list(folder: &Path, prefix: &str, names: &mut Vec<String>) -> Result<()> {
+    let failed = || disk::failed("list the folder", folder);
+    for entry in fs::read_dir(folder).map_err(failed())? {
+        let entry = entry.map_err(failed())?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let hidden = name.starts_with(['.', '_']) || name.ends_with('~');
+        let prose = [".md", ".txt", ".pyc"].iter().any(|end| name.ends_with(end));
+        let path = entry.path();
+        // A link to a folder may lead back to itself.
+        let kind = entry.file_type().map_err(failed())?;
+        if kind.is_dir() && !hidden && name != "node_modules" {
+            list(&path, &format!("{prefix}{name}/"), names)?;
+        } else if path.is_file() && !hidden && !prose {
+            names.push(format!("{prefix}{name}"));
         }
     }
     Ok(())

@@ -145,6 +145,7 @@ impl Project {
             busy: self.config.busy_timeout,
             script_limit: self.config.script_timeout,
             environment: &environment,
+            arguments: &[],
             folder: &self.config.root,
             observer,
         };

@@ -113,6 +113,7 @@ pub fn carry(plan: &DatabasePlan) -> Ended {
         busy: Duration::from_secs(5),
         script_limit: Duration::from_secs(30),
         environment: &[],
+        arguments: &[],
         folder: &folder,
         observer: &Silent,
     };

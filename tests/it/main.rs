@@ -61,6 +61,7 @@ mod offsite_faults;
 mod offsite_s3;
 #[cfg(feature = "sftp")]
 mod offsite_sftp;
+mod operations;
 mod permissions;
 mod plan;
 mod prune;

@@ -13,7 +13,7 @@ fn backs_up_runs_once_and_leaves_a_row() {
         .run("run tidy")
         .success()
         .stderr("")
-        .stdout("backup  [ID], verified\ndone: tidy.sql. To go back: piton rollback\n");
+        .stdout("backup  [ID], verified\nrows    users: 1 deleted\ndone: tidy.sql. To go back: piton rollback\n");
     assert_eq!(sandbox.query("app.db", "SELECT name FROM users"), "ann");
     let before = sandbox.data();
     sandbox

@@ -70,8 +70,14 @@ pub enum Command {
     },
     /// Run a data operation from the scripts folder, or list them.
     Run {
-        /// Its file name, with or without the extension.
+        /// Its file name, with or without the extension, or its path.
         script: Option<String>,
+        /// Arguments that a script gets; they follow `--`.
+        #[arg(last = true, value_name = "ARGS")]
+        arguments: Vec<OsString>,
+        /// Run it once more, although it ran already and has no guard.
+        #[arg(long)]
+        again: bool,
         /// Wait for another piton to end.
         #[arg(long)]
         wait: bool,

@@ -34,7 +34,7 @@ use piton::{
     history::Version,
     lock::Patience,
     plan::{Healing, OutOfOrder, Settings},
-    project::{Config, Outcome, Overrides, Project, Selection, World},
+    project::{Config, OperationOptions, Outcome, Overrides, Project, Repeat, Selection, World},
     store::Selector,
 };
 use std::{ffi::OsString, process::Command as Process};
@@ -84,7 +84,16 @@ pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result
         Command::New { name, script, target } => {
             new::run(&context, name, *script, target.as_deref())
         }
-        Command::Run { script, wait } => run::run(&context, script.as_deref(), patience(*wait)),
+        Command::Run { script: None, .. } => run::list(&context),
+        Command::Run { script: Some(script), arguments, again, wait } => {
+            let options = OperationOptions {
+                script: script.clone(),
+                arguments: arguments.clone(),
+                repeat: if *again { Repeat::Run } else { Repeat::Refuse },
+                patience: patience(*wait),
+            };
+            run::run(&context, &options)
+        }
         Command::History { target, text } => history::run(&context, target, text.as_deref()),
         Command::Backup { label, wait } => backup::run(&context, label.clone(), patience(*wait)),
         Command::Backups { offsite: true, .. } => offsite::list(&context),

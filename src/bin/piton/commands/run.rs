@@ -8,21 +8,51 @@ use crate::{
 use anyhow::Result;
 use piton::{
     Kind,
-    lock::Patience,
-    project::{OperationReport, Outcome},
+    project::{OperationOptions, OperationReport, Outcome},
 };
 use serde_json::json;
 
-/// Runs it, or lists what there is.
-pub fn run(context: &Context, script: Option<&str>, patience: Patience) -> Result<Report> {
-    let Some(name) = script else {
-        let scripts = context.project.scripts()?;
-        let mut human: String = scripts.iter().map(|name| format!("{name}\n")).collect();
-        human.push_str(&text::next("piton run NAME (takes a backup first)"));
-        return Ok(Report::new(Outcome::Done, json!({ "scripts": scripts }), human));
-    };
-    let report = in_order(|| context.project.run_script(name, patience, &context.teller))?;
+/// Lists what there is.
+pub fn list(context: &Context) -> Result<Report> {
+    let scripts = context.project.scripts()?;
+    let mut human: String = scripts.iter().map(|name| format!("{name}\n")).collect();
+    human.push_str(&text::next("piton run NAME (takes a backup first)"));
+    Ok(Report::new(Outcome::Done, json!({ "scripts": scripts }), human))
+}
+
+/// Runs one.
+pub fn run(context: &Context, options: &OperationOptions) -> Result<Report> {
+    let report = in_order(|| context.project.run_script(options, &context.teller))?;
     Ok(render(&report))
+}
+
+/// What its queries gave, and how many rows of which tables it changed.
+fn effects(report: &OperationReport) -> String {
+    let mut human = String::new();
+    for answer in &report.answers {
+        human.push_str(&format!("{}\n", text::styled(text::STRONG, &answer.columns.join(" | "))));
+        for row in &answer.rows {
+            human.push_str(&format!("{}\n", row.join(" | ")));
+        }
+        if answer.more > 0 {
+            human.push_str(&format!("… and {} more\n", answer.more));
+        }
+    }
+    for change in &report.changes {
+        let parts = [
+            (change.inserted, "inserted"),
+            (change.updated, "updated"),
+            (change.deleted, "deleted"),
+        ];
+        let parts = parts.iter().filter(|(rows, _)| *rows > 0);
+        let parts: Vec<String> = parts.map(|(rows, what)| format!("{rows} {what}")).collect();
+        human.push_str(&format!("rows    {}: {}\n", change.table, parts.join(", ")));
+    }
+    let is_silent = report.changes.is_empty() && report.answers.is_empty();
+    if report.outcome == Outcome::Done && is_silent && report.script.ends_with(".sql") {
+        human.push_str("rows    none changed\n");
+    }
+    human
 }
 
 fn render(report: &OperationReport) -> Report {
@@ -32,6 +62,7 @@ fn render(report: &OperationReport) -> Report {
     if let Some(backup) = &backup {
         human.push_str(&format!("backup  {backup}, verified\n"));
     }
+    human.push_str(&effects(report));
     for error in report.failure.iter().chain(&report.restore_failure) {
         problems.push_str(&text::failure(error));
     }
@@ -74,6 +105,8 @@ fn render(report: &OperationReport) -> Report {
         "database": report.database,
         "backup": backup,
         "ran": report.done,
+        "changes": report.changes,
+        "answers": report.answers,
         "failure": report.failure.as_ref().map(|error| json!({ "message": error.to_string(), "hint": error.hint() })),
         "offsite": report.offsite.as_ref().map(offsite::to_json),
         "restore_failure": report.restore_failure.as_ref().map(ToString::to_string),
