@@ -152,6 +152,7 @@ impl Runner<'_> {
             environment: &environment,
             folder: self.run.folder,
             limit: migration.header.timeout.unwrap_or(self.run.script_limit),
+            enclosure: self.run.enclosure,
         };
         script::run(&job, self.run.observer)
     }

@@ -20,6 +20,7 @@ use crate::{
     history::Migration,
     ledger::{self, EntryState, Witness},
     plan::{Action, Assessment, DatabasePlan, truth},
+    process::Enclosure,
     schema::{Schema, schema_hash},
 };
 use chrono::{DateTime, Utc};
@@ -53,6 +54,8 @@ pub struct Run<'a> {
     pub arguments: &'a [OsString],
     /// The folder in which scripts run.
     pub folder: &'a Path,
+    /// Keeps scripts away from the live data, in a rehearsal.
+    pub enclosure: Option<&'a Enclosure>,
     /// Is told what happens.
     pub observer: &'a dyn Observer,
 }

@@ -6,7 +6,7 @@ use crate::{
     Result, clock,
     error::ApplyError,
     event::Observer,
-    process::{self, Remains},
+    process::{self, Enclosure, Remains},
 };
 use std::{ffi::OsString, path::Path, time::Duration};
 
@@ -24,6 +24,8 @@ pub struct Job<'a> {
     pub folder: &'a Path,
     /// After this time it is stopped.
     pub limit: Duration,
+    /// Keeps it away from the live data, in a rehearsal.
+    pub enclosure: Option<&'a Enclosure>,
 }
 
 /// Runs a script to its end and returns the end of what it wrote.
@@ -50,9 +52,13 @@ pub fn run(job: &Job<'_>, observer: &dyn Observer) -> Result<String> {
         limit: job.limit,
         remains: Remains::Killed,
     };
-    let ended =
-        process::run(&program, &clock::System::new(&|| observer.is_interrupted()), observer)
-            .map_err(start_failed)?;
+    let ended = process::run_in(
+        &program,
+        job.enclosure,
+        &clock::System::new(&|| observer.is_interrupted()),
+        observer,
+    )
+    .map_err(start_failed)?;
     if ended.how.is_success() {
         return Ok(ended.output);
     }

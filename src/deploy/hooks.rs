@@ -60,6 +60,7 @@ impl Hooks {
             environment,
             folder: &self.working,
             limit: self.limit,
+            enclosure: None,
         };
         script::run(&job, observer)?;
         Ok(true)

@@ -13,6 +13,7 @@ mod ledger;
 mod offsite;
 mod place;
 mod project;
+mod rehearsal;
 mod restore;
 mod service;
 mod store;
@@ -28,6 +29,7 @@ pub use ledger::LedgerError;
 pub use offsite::OffsiteError;
 pub use place::Place;
 pub use project::ProjectError;
+pub use rehearsal::RehearsalError;
 pub use restore::{FileHolder, Held, HotParts, Limit, RestoreError};
 pub use service::ServiceError;
 pub use store::StoreError;
@@ -65,6 +67,9 @@ pub enum Error {
     /// A restore was refused or could not be finished.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// A rehearsal did what it must not.
+    #[error(transparent)]
+    Rehearsal(#[from] RehearsalError),
     /// The place off the machine.
     #[error(transparent)]
     Offsite(#[from] OffsiteError),
@@ -205,6 +210,7 @@ impl Error {
             Self::Store(error) => error.kind(),
             Self::Backup(error) => error.kind(),
             Self::Restore(error) => error.kind(),
+            Self::Rehearsal(error) => error.kind(),
             Self::Offsite(error) => error.kind(),
             Self::Deploy(error) => error.kind(),
             Self::Service(error) => error.kind(),
@@ -239,6 +245,7 @@ impl Error {
             Self::Store(error) => error.hint(),
             Self::Backup(error) => error.hint(),
             Self::Restore(error) => error.hint(),
+            Self::Rehearsal(error) => error.hint(),
             Self::Offsite(error) => error.hint(),
             Self::Deploy(error) => error.hint(),
             Self::Service(error) => error.hint(),

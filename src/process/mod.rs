@@ -3,8 +3,11 @@
 //! A program may do anything, so nothing here can take it back. It never decides what an exit
 //! status means.
 
+mod enclosure;
 #[cfg(test)]
 mod tests;
+
+pub use enclosure::Enclosure;
 
 use crate::{
     clock::Clock,
@@ -132,7 +135,23 @@ impl fmt::Display for How {
 /// # Errors
 /// The system's, where it cannot be started.
 pub fn run(job: &Job<'_>, clock: &dyn Clock, observer: &dyn Observer) -> io::Result<Ended> {
+    run_in(job, None, clock, observer)
+}
+
+/// The same in an enclosure, if there is one.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_in(
+    job: &Job<'_>,
+    enclosure: Option<&Enclosure>,
+    clock: &dyn Clock,
+    observer: &dyn Observer,
+) -> io::Result<Ended> {
     let mut command = command(job)?;
+    if let Some(enclosure) = enclosure {
+        enclosure.clone().apply(&mut command);
+    }
     let mut child;
     let lines;
     let log;

@@ -44,7 +44,7 @@ pub use operate::{OperationOptions, OperationReport, Repeat};
 pub use outcome::Outcome;
 pub use paths::Paths;
 pub use prune::PruneReport;
-pub use rehearsal::RehearsalReport;
+pub use rehearsal::{NotRehearsed, RehearsalReport, ScriptReach};
 pub use restores::{RestoreOptions, RestoreReport, Source};
 pub use status::{HistoryRow, Status};
 pub use targets::{Databases, Target, Targets};

@@ -177,6 +177,7 @@ impl Project {
             environment: &environment,
             arguments,
             folder: &self.config.root,
+            enclosure: None,
             observer,
         };
         match apply::carry_out(&run) {

@@ -213,6 +213,7 @@ impl Project {
                 environment: &environment,
                 arguments: &[],
                 folder: &self.config.root,
+                enclosure: None,
                 observer,
             })
         };

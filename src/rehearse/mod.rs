@@ -1,6 +1,12 @@
 //! Measures a copy before and after a run, so that a rehearsal can say what the run would do.
 //!
-//! It works on copies only and never opens a live database.
+//! It writes to copies only. `live` reads the live databases, to see that they stay what they are.
+
+mod live;
+mod reach;
+
+pub use live::Live;
+pub use reach::{Reach, reach};
 
 use crate::{
     Result,

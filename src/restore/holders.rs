@@ -14,7 +14,7 @@ use crate::{
 };
 use rustix::process::geteuid;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     os::{
         fd::RawFd,
@@ -231,6 +231,28 @@ fn command_of(pid: u32) -> String {
         Some((cut, _)) => format!("{}…", &line[..cut]),
         None => line,
     }
+}
+
+/// The databases of a data directory, and those of them that another process may have open: all
+/// where not every process can be looked into.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn open_databases(data: &Path) -> Result<(Vec<PathBuf>, BTreeSet<PathBuf>)> {
+    let all = Filter::new::<&str>(&[])?;
+    let tree = scan::scan(scan::Scope { data, excluded: &all, left_out: &[] })?;
+    let found = holders(&wanted(data, tree.databases.keys())?, &[]);
+    let names: Vec<PathBuf> = tree.databases.keys().map(|path| path.as_path().into()).collect();
+    let open = match found.view() {
+        View::Partial => names.iter().cloned().collect(),
+        View::Whole => found
+            .holders
+            .into_iter()
+            .filter(|holder| holder.pid != std::process::id())
+            .map(|holder| holder.database)
+            .collect(),
+    };
+    Ok((names, open))
 }
 
 /// The processes other than this one that hold any database of a data directory.

@@ -32,7 +32,7 @@ mod transaction;
 mod undo;
 
 pub use carry::carry_out;
-pub use holders::{View, holders_of};
+pub use holders::{View, holders_of, open_databases};
 pub use hot_note::require_whole;
 pub use journal::Direction;
 pub use losses::count_losses;

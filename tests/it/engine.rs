@@ -116,6 +116,7 @@ pub fn carry(plan: &DatabasePlan) -> Ended {
         arguments: &[],
         folder: &folder,
         observer: &Silent,
+        enclosure: None,
     };
     match carry_out(&run) {
         Ok(outcome) if outcome.done.is_empty() => Ended::Nothing,

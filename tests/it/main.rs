@@ -66,6 +66,7 @@ mod permissions;
 mod plan;
 mod prune;
 mod recover;
+mod rehearsing;
 mod restore;
 mod rollback;
 mod run;

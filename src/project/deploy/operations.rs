@@ -13,7 +13,7 @@ use crate::{
     Error, Kind, Result, apply, backup,
     deploy::{Anchored, Archiving, Examination, Form, Left, Migrated, Operations, Rehearsal, Work},
     disk,
-    error::{DeployError, FileHolder},
+    error::{DeployError, FileHolder, RehearsalError},
     event::{Event, Observer},
     lock::Patience,
     plan::{Action, DatabasePlan, Finding, Severity},
@@ -36,7 +36,6 @@ impl Project {
 
     /// The rehearsal unpacks a whole copy; the backups' own need is judged when they are taken.
     fn require_room(&self) -> Result<()> {
-        let data = &self.config.data;
         let room = |path: &PathBuf, what: &'static str, needed: u64| -> Result<()> {
             let free = disk::free_space(existing(path))?;
             if free < needed {
@@ -46,9 +45,7 @@ impl Project {
             Ok(())
         };
         if self.config.deploy.rehearsal == Rehearsal::Do {
-            let excluded = Filter::new(&self.config.exclude)?;
-            let needed = backup::size_of_data(data, &excluded)?;
-            room(data, "rehearsal's copy", needed)?;
+            self.require_room_to_rehearse()?;
         }
         let needed = self.with_backup_request(Reason::Deploy, None, |request, store| {
             backup::needed_space(request, store)
@@ -127,8 +124,15 @@ impl Operations for Project {
         let selection = Selection::default();
         let report = self.rehearse_on(Some(backup), &selection, Patience::Wait, observer)?;
         let count: usize = report.databases.iter().map(|database| database.done.len()).sum();
+        if !report.live.is_empty() {
+            let changes = report.live.join("; ");
+            return Err(RehearsalError::Reached { changes, cause: None }.into());
+        }
         match report.outcome {
-            Outcome::Done | Outcome::NothingToDo => Ok(format!("{count} run on a copy, twice")),
+            Outcome::Done | Outcome::NothingToDo => Ok(format!(
+                "{count} run on a copy, twice{}",
+                report.omissions().map(|text| format!("; {text}")).unwrap_or_default()
+            )),
             _ => Err(DeployError::Rehearsal { reason: rehearsed(&report) }.into()),
         }
     }

@@ -8,7 +8,8 @@ use crate::{
 use anyhow::Result;
 use piton::{
     Kind,
-    project::{Outcome, RehearsalReport, Selection},
+    project::{NotRehearsed, Outcome, RehearsalReport, Selection},
+    rehearse::Reach,
 };
 use serde_json::{Value, json};
 
@@ -41,6 +42,13 @@ fn render(report: &RehearsalReport) -> Report {
         if let Some((error, _)) = &database.failure {
             problems.push_str(&text::failure(error));
         }
+    }
+    human.push_str(&scripts(report));
+    for change in &report.live {
+        problems.push_str(&text::problem(
+            &format!("live data changed while it was rehearsed: {change}"),
+            None,
+        ));
     }
     for (database, comparison) in &report.comparisons {
         human.push_str(&format!(
@@ -77,16 +85,53 @@ fn render(report: &RehearsalReport) -> Report {
             ));
         }
         Outcome::Done => human.push_str(&format!(
-            "{}: it works on a copy, and a second run does nothing\n{}",
+            "{}: {}\n{}",
             text::styled(text::GOOD, "rehearsed"),
+            match report.omissions() {
+                Some(omissions) => format!("the rest works on a copy; {omissions}"),
+                None => "it works on a copy, and a second run does nothing".into(),
+            },
             text::next("piton up")
         )),
+        _ if !report.live.is_empty() => problems.push_str(&format!(
+            "{}: it reached the live data; `piton diff {id}` shows what is different since the backup \
+             before it, `piton restore {id}` restores that\n",
+            text::styled(text::BAD, "the rehearsal failed"),
+            id = report.backup.as_ref().map(ToString::to_string).unwrap_or_default(),
+        )),
         _ => problems.push_str(&format!(
-            "{}: the live data was not touched\n",
-            text::styled(text::BAD, "the rehearsal failed")
+            "{}: {}\n",
+            text::styled(text::BAD, "the rehearsal failed"),
+            match report.backup {
+                Some(_) => "the live databases were compared, and are what they were",
+                None => "nothing was touched",
+            }
         )),
     }
     Report::new(report.outcome, fields(report), human).with_problems(problems)
+}
+
+/// What was done about each script, and what could not be rehearsed without one.
+fn scripts(report: &RehearsalReport) -> String {
+    let mut lines = String::new();
+    for script in &report.scripts {
+        let how = match &script.reach {
+            Reach::Enclosed => "ran with the copy in the place of the data directory".into(),
+            Reach::Named => "ran on the data directory that it was given, the copy".into(),
+            Reach::LeftOut { reason } => format!("left out: {reason}"),
+        };
+        lines.push_str(&format!("script  {}: {how}\n", script.migration));
+    }
+    for part in &report.not_rehearsed {
+        let names = part.migrations.join(", ");
+        let NotRehearsed { database, reason, .. } = part;
+        lines.push_str(&format!(
+            "{} {}: {names}: a script before it was left out ({reason})\n",
+            text::styled(text::NOTICE, "not rehearsed"),
+            database.display()
+        ));
+    }
+    lines
 }
 
 fn fields(report: &RehearsalReport) -> Value {
@@ -110,6 +155,9 @@ fn fields(report: &RehearsalReport) -> Value {
         "ran": ran,
         "comparisons": comparisons,
         "again": report.again,
+        "scripts": report.scripts,
+        "not_rehearsed": report.not_rehearsed,
+        "live": report.live,
         "databases": report.plans.iter().map(shown::to_json).collect::<Vec<_>>(),
     })
 }
