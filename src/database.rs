@@ -4,9 +4,11 @@
 //! process; see [`sniff`]. Nothing here creates a file unless told to by [`Access::Create`].
 
 mod fold;
+mod stop;
 mod wanted;
 
 pub(crate) use fold::{Folded, fold};
+pub(crate) use stop::{is_stopped, stoppable};
 pub(crate) use wanted::Wanted;
 
 use crate::{Result, disk, error::DatabaseError};
@@ -66,9 +68,10 @@ pub fn open(path: &Path, access: Access, busy: Duration) -> Result<Connection> {
     if access == Access::Read {
         take_back_half_a_transaction(path, busy);
     }
-    let connection =
+    let mut connection =
         Connection::open_with_flags(uri(path, query), flags).map_err(failed("open", path))?;
     connection.busy_timeout(busy).map_err(failed("open", path))?;
+    stop::watch(&mut connection).map_err(failed("open", path))?;
     // The bundled SQLite has them on: a table rebuild would delete the children's rows.
     connection.pragma_update(None, "foreign_keys", false).map_err(failed("open", path))?;
     Ok(connection)
@@ -120,8 +123,9 @@ pub fn attach_copy(connection: &Connection, copy: &Path, name: &str) -> Result<(
 /// [`DatabaseError`] where SQLite has no memory.
 pub fn open_scratch() -> Result<Connection> {
     let name = Path::new(":memory:");
-    let connection = Connection::open_in_memory().map_err(failed("open", name))?;
+    let mut connection = Connection::open_in_memory().map_err(failed("open", name))?;
     connection.pragma_update(None, "foreign_keys", false).map_err(failed("open", name))?;
+    stop::watch(&mut connection).map_err(failed("open", name))?;
     Ok(connection)
 }
 

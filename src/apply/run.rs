@@ -444,13 +444,15 @@ fn watched<T>(
     go_on(observer)?;
     let (ended, ends) = channel::<()>();
     thread::scope(|scope| {
-        scope.spawn(move || {
+        let watch = move || {
             while ends.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
                 if observer.is_interrupted() {
                     handle.interrupt();
                 }
             }
-        });
+        };
+        // Without a thread nobody looks within a statement, only between two.
+        let _ = thread::Builder::new().spawn_scoped(scope, watch);
         let result = act();
         drop(ended);
         result

@@ -10,6 +10,7 @@ mod copying;
 pub mod fault;
 mod freeing;
 mod lease;
+mod lost_pages;
 mod range_lock;
 mod steady;
 
@@ -19,6 +20,7 @@ pub use attributes::{
 pub use copying::{copy_beginning, copy_file, copy_open_file, share_beginning};
 pub use freeing::Freeing;
 pub use lease::{Lease, is_lease_called, lease};
+pub use lost_pages::explain_lost_pages;
 pub use range_lock::{Claim, Owner, lock_range, range_owner};
 pub use steady::{Steady, sync_steadily};
 

@@ -192,10 +192,19 @@ fn read_all(found: &[Numbered]) -> Result<Vec<Migration>> {
     }
     thread::scope(|scope| {
         let chunks = found.chunks(found.len().div_ceil(threads));
-        let handles: Vec<_> = chunks.map(|chunk| scope.spawn(|| read_some(chunk))).collect();
+        // Where the system gives no more threads, this one reads.
+        let start = |chunk| {
+            let read = move || read_some(chunk);
+            (chunk, thread::Builder::new().spawn_scoped(scope, read).ok())
+        };
+        let handles: Vec<_> = chunks.map(start).collect();
         let mut all = Vec::with_capacity(found.len());
-        for handle in handles {
-            all.append(&mut handle.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+        for (chunk, handle) in handles {
+            let read = match handle {
+                Some(handle) => handle.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                None => read_some(chunk),
+            };
+            all.append(&mut read?);
         }
         Ok(all)
     })

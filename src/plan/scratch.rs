@@ -103,6 +103,9 @@ impl Scratch {
 
     /// Runs or prepares one statement, as its class asks.
     pub fn run(&mut self, text: &str) -> Result<std::result::Result<Shown, Problem>> {
+        if database::is_stopped() {
+            return Err(crate::Error::Interrupted);
+        }
         let class = classify(text);
         loop {
             let shown = self.attempt(text, &class)?;

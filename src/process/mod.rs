@@ -159,7 +159,8 @@ pub fn run_in(
         Remains::Killed => {
             command.stdout(Stdio::piped()).stderr(Stdio::piped());
             child = command.spawn()?;
-            lines = piped(&mut child);
+            // Nobody would read what it writes: it would wait for ever.
+            lines = piped(&mut child).inspect_err(|_| signal(&child, Signal::KILL))?;
             log = None;
         }
         Remains::Left(path) => {
@@ -224,20 +225,20 @@ fn prepare(command: &mut Command, session: Session) {
     }
 }
 
-fn piped(child: &mut Child) -> Receiver<String> {
+fn piped(child: &mut Child) -> io::Result<Receiver<String>> {
     // A program that writes faster than this is read waits, so that it cannot fill the memory.
     let (sender, receiver) = sync_channel(LINES);
     if let Some(stream) = child.stdout.take() {
-        forward(stream, sender.clone());
+        forward(stream, sender.clone())?;
     }
     if let Some(stream) = child.stderr.take() {
-        forward(stream, sender);
+        forward(stream, sender)?;
     }
-    receiver
+    Ok(receiver)
 }
 
-fn forward(stream: impl Read + Send + 'static, sender: SyncSender<String>) {
-    thread::spawn(move || {
+fn forward(stream: impl Read + Send + 'static, sender: SyncSender<String>) -> io::Result<()> {
+    let forward = move || {
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();
         // A line without end is cut, so that a script cannot fill the memory.
@@ -252,7 +253,8 @@ fn forward(stream: impl Read + Send + 'static, sender: SyncSender<String>) {
             }
             line.clear();
         }
-    });
+    };
+    thread::Builder::new().spawn(forward).map(drop)
 }
 
 fn text_of(line: &[u8]) -> String {

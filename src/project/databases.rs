@@ -9,6 +9,7 @@ use crate::{
     database::{self, Access},
     disk,
     error::ProjectError,
+    event::{Observer, go_on},
     history::Version,
     plan::{DatabasePlan, Request, Settings, Settled, plan_database},
     store::{Backup, Store},
@@ -18,8 +19,13 @@ use rusqlite::Connection;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::{RecvTimeoutError, channel},
+    },
     thread,
+    time::Duration,
 };
 
 /// One database of a target.
@@ -37,6 +43,7 @@ pub fn plan_all(
     config: &Config,
     targets: &Targets,
     settings: &Settings,
+    observer: &dyn Observer,
 ) -> Result<Vec<DatabasePlan>> {
     let mut jobs = Vec::new();
     let settled: Vec<Settled> = targets.targets.iter().map(|_| Settled::default()).collect();
@@ -52,10 +59,34 @@ pub fn plan_all(
             return Err(ProjectError::TwoTargets { database, first, second }.into());
         }
     }
-    let planned = in_parallel(&jobs, |job| plan_one(config, job, settings));
+    let planned = watching(observer, |sign| {
+        in_parallel(&jobs, |job| database::stoppable(sign, || plan_one(config, job, settings)))
+    });
+    // What SQLite says of a statement that was stopped is no fault of the statement.
+    go_on(observer)?;
     let mut plans = planned.into_iter().collect::<Result<Vec<_>>>()?;
     plans.iter_mut().for_each(|plan| name_the_way_back(config, plan));
     Ok(plans)
+}
+
+/// Does something that stops when the work is interrupted: the sign is set then.
+fn watching<T>(observer: &dyn Observer, act: impl FnOnce(&Arc<AtomicBool>) -> T) -> T {
+    const PAUSE: Duration = Duration::from_millis(50);
+    let sign = Arc::new(AtomicBool::new(observer.is_interrupted()));
+    let (ended, ends) = channel::<()>();
+    thread::scope(|scope| {
+        let watched = &sign;
+        let watch = move || {
+            while ends.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+                watched.fetch_or(observer.is_interrupted(), Ordering::Relaxed);
+            }
+        };
+        // Without a thread nobody looks, and the work goes on to its end.
+        let _ = thread::Builder::new().spawn_scoped(scope, watch);
+        let result = act(&sign);
+        drop(ended);
+        result
+    })
 }
 
 /// Where a database is ahead of the checkout: the newest backup that the checkout understands.
@@ -95,11 +126,14 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], act: impl Fn(&T) -> R + Sync) 
         }
     };
     let mut done: Vec<(usize, R)> = thread::scope(|scope| {
-        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        // Where the system gives no more threads, this one does what is left.
+        let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+        let handles: Vec<_> = (1..workers).filter_map(start).collect();
+        let here = work();
         let join = |handle: thread::ScopedJoinHandle<'_, Vec<(usize, R)>>| {
             handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         };
-        handles.into_iter().flat_map(join).collect()
+        handles.into_iter().flat_map(join).chain(here).collect()
     });
     done.sort_by_key(|(at, _)| *at);
     done.into_iter().map(|(_, result)| result).collect()

@@ -186,7 +186,7 @@ impl Project {
     ) -> Result<Vec<DatabasePlan>> {
         self.settle(observer)?;
         let targets = self.planned(selection)?;
-        databases::plan_all(&self.config, &targets, &selection.settings)
+        databases::plan_all(&self.config, &targets, &selection.settings, observer)
     }
 }
 

@@ -98,7 +98,7 @@ impl Project {
     ) -> Result<RehearsalReport> {
         let targets = self.planned(selection)?;
         let _lock = self.begin(patience, observer)?;
-        let plans = databases::plan_all(&self.config, &targets, &selection.settings)?;
+        let plans = databases::plan_all(&self.config, &targets, &selection.settings, observer)?;
         let mut report = RehearsalReport {
             outcome: Outcome::NothingToDo,
             plans,
@@ -193,7 +193,7 @@ impl Project {
         let mut copy = self.config.clone();
         copy.data = folder.into();
         let targets = self.selected(selection)?;
-        let plans = databases::plan_all(&copy, &targets, &selection.settings)?;
+        let plans = databases::plan_all(&copy, &targets, &selection.settings, observer)?;
         let acting: Vec<&DatabasePlan> = plans.iter().filter(|plan| plan.acts()).collect();
         let before =
             acting.iter().map(|plan| Measure::of(&plan.path)).collect::<Result<Vec<_>>>()?;
@@ -212,7 +212,7 @@ impl Project {
             report.comparisons.push((plan.database.clone(), comparison));
         }
         if report.outcome == Outcome::Done {
-            for plan in databases::plan_all(&copy, &targets, &selection.settings)? {
+            for plan in databases::plan_all(&copy, &targets, &selection.settings, observer)? {
                 // What was left out would run: nothing is known of a second run then.
                 if report.is_partial(&plan.database) {
                     continue;

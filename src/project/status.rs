@@ -53,7 +53,7 @@ impl Project {
     pub fn status(&self, selection: &Selection, observer: &dyn Observer) -> Result<Status> {
         self.settle(observer)?;
         let targets = self.selected(selection)?;
-        let plans = databases::plan_all(&self.config, &targets, &selection.settings)?;
+        let plans = databases::plan_all(&self.config, &targets, &selection.settings, observer)?;
         let catalog = self.store().list()?;
         let settings = self.config.offsite.as_ref();
         let offsite = settings.map(|settings| Standing::of(settings, &self.store(), &catalog));

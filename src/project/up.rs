@@ -115,7 +115,8 @@ impl Project {
     ) -> Result<UpReport> {
         let config = &self.config;
         let targets = self.planned(&options.selection)?;
-        let planned = || databases::plan_all(config, &targets, &options.selection.settings);
+        let planned =
+            || databases::plan_all(config, &targets, &options.selection.settings, observer);
         let mut early = None;
         if !disk::exists(&config.data)? {
             // The lock lies in the data directory, which a refused run must not make.

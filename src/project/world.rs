@@ -2,7 +2,7 @@
 
 use crate::lock::Holder;
 use chrono::{DateTime, Utc};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::SystemTime};
 
 /// Gives the value of a variable of the environment.
 pub type Variables = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -25,6 +25,11 @@ pub struct World {
     pub deploy: Option<String>,
 }
 
+/// The system's time, also where its clock is before 1970.
+fn now() -> DateTime<Utc> {
+    SystemTime::now().into()
+}
+
 /// Random bytes that nobody can guess; nothing where the system has none.
 pub(super) fn secret<const COUNT: usize>() -> Option<[u8; COUNT]> {
     let mut bytes = [0; COUNT];
@@ -38,7 +43,7 @@ impl World {
     pub fn system(command: &str) -> Self {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         Self {
-            clock: Box::new(Utc::now),
+            clock: Box::new(now),
             random: Box::new(|| {
                 let mut bytes = [0; 3];
                 // Without random numbers the time alone keeps ids apart.

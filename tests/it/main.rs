@@ -37,6 +37,7 @@ mod docs;
 mod down_halves;
 #[cfg(feature = "encryption")]
 mod encryption;
+mod ends;
 mod foreign_files;
 mod formats;
 mod full_disk;

@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod interrupt;
+mod panic;
 mod render;
 
 use args::Arguments;
@@ -15,6 +16,7 @@ use std::{ffi::OsString, process::ExitCode};
 fn main() -> ExitCode {
     arm_fault();
     interrupt::listen();
+    piton::disk::explain_lost_pages();
     let words: Vec<OsString> = std::env::args_os().collect();
     let code = match args::parse(&words) {
         Ok(arguments) => run(&arguments, &words),
@@ -26,7 +28,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments, words: &[OsString]) -> u8 {
     let name = arguments.command.name();
     let screen = Screen::from_arguments(arguments);
-    match commands::run(arguments, words, &screen) {
+    match panic::caught(|| commands::run(arguments, words, &screen)) {
         Ok((report, screen)) => screen.print(name, &report),
         Err(error) => screen.print(name, &Report::failure(&error)),
     }

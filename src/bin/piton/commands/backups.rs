@@ -3,7 +3,6 @@
 use super::{Context, selector};
 use crate::render::{Report, text};
 use anyhow::Result;
-use chrono::Utc;
 use piton::{
     error::StoreError,
     project::Outcome,
@@ -100,14 +99,14 @@ pub fn line(backup: &Backup) -> String {
         what,
         match is_dated_ahead(backup) {
             true => "in the future".into(),
-            false => text::ago(manifest.created, Utc::now()),
+            false => text::ago(manifest.created, text::now()),
         },
     )
 }
 
 /// Whether the clock was ahead when it was taken, or is behind now.
 fn is_dated_ahead(backup: &Backup) -> bool {
-    is_in_future(backup.manifest.created, Utc::now())
+    is_in_future(backup.manifest.created, text::now())
 }
 
 fn reason(backup: &Backup) -> String {

@@ -3,7 +3,6 @@
 use super::Context;
 use crate::render::{Report, text};
 use anyhow::Result;
-use chrono::Utc;
 use piton::{
     offsite::{self, Plan, Standing},
     project::Outcome,
@@ -22,7 +21,7 @@ pub fn list(context: &Context) -> Result<Report> {
             "{}  {:>9}  {:<14}  {}\n",
             text::styled(text::STRONG, copy.backup.as_str()),
             text::bytes(copy.archive_bytes),
-            text::ago(copy.backup.taken(), Utc::now()),
+            text::ago(copy.backup.taken(), text::now()),
             if is_here(copy) { "here too" } else { "only there" },
         ));
     }
@@ -179,7 +178,7 @@ pub fn standing(standing: Option<&Standing>, backups: usize) -> String {
     let word = text::styled(text::NOTICE, "only here:");
     let mut human = format!("{word} {only} not copied to {}\n", standing.place);
     if let Some(failure) = &standing.failure {
-        let ago = text::ago(failure.at, Utc::now());
+        let ago = text::ago(failure.at, text::now());
         human.push_str(&format!("  the last attempt failed {ago}: {}\n", failure.message));
     }
     human.push_str(&text::next("piton backups sync"));

@@ -181,11 +181,11 @@ pub fn eprint_human(text: &str) {
 
 /// What would change, in words.
 pub fn preview(preview: &Preview) -> String {
-    let age = chrono::Utc::now() - chrono::TimeDelta::seconds(preview.age_seconds);
+    let age = text::now() - chrono::TimeDelta::seconds(preview.age_seconds);
     let mut human = format!(
         "backup {} of {}\n",
         text::styled(text::STRONG, preview.backup.as_str()),
-        text::ago(age, chrono::Utc::now())
+        text::ago(age, text::now())
     );
     for database in &preview.databases {
         let verb = match database.change {

@@ -6,7 +6,6 @@ use crate::{
     render::{Report, plan as shown, text},
 };
 use anyhow::Result;
-use chrono::Utc;
 use piton::{
     Kind,
     plan::DatabasePlan,
@@ -98,7 +97,7 @@ fn backups(status: &Status) -> String {
             "{}, the newest {} ({})\n",
             text::count(status.backups, "backup", "backups"),
             newest.id(),
-            text::ago(newest.manifest.created, Utc::now())
+            text::ago(newest.manifest.created, text::now())
         ),
     }
 }

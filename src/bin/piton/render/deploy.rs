@@ -19,7 +19,7 @@ pub fn phases(record: &Record) -> String {
     let mut human = format!(
         "deploy {} of {}{}\n",
         styled(text::STRONG, record.id.as_str()),
-        text::ago(record.started, chrono::Utc::now()),
+        text::ago(record.started, super::text::now()),
         record.release.as_ref().map_or_else(String::new, |it| format!(", release {it}")),
     );
     for step in &record.steps {

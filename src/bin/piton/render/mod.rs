@@ -14,7 +14,7 @@ use piton::{
     project::{Outcome, config::File},
 };
 use serde_json::{Map, Value, json};
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
 /// What a command found.
 pub struct Report {
@@ -139,14 +139,27 @@ impl Screen {
             document.insert("outcome".into(), report.outcome.word().into());
             document.insert("exit_code".into(), code.into());
             document.extend(report.json.clone());
-            write(&mut anstream::stdout(), &format!("{:#}\n", Value::Object(document)));
-            return code;
+            return self.printed(code, &format!("{:#}\n", Value::Object(document)));
         }
-        if !self.quiet {
-            write(&mut anstream::stdout(), &report.human);
-        }
-        write(&mut anstream::stderr(), &report.problems);
+        let code = if self.quiet { code } else { self.printed(code, &report.human) };
+        let _ = write(&mut anstream::stderr(), &report.problems);
         code
+    }
+
+    /// Prints data; the exit code says if that failed and nothing else did. A reader that went away is
+    /// no reason to complain.
+    fn printed(self, code: u8, text: &str) -> u8 {
+        match write(&mut anstream::stdout(), text) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                let message = format!(
+                    "the output could not be written: {error}; the command itself ended with code {code}"
+                );
+                let hint = Some("`piton status` shows what there is");
+                let _ = write(&mut anstream::stderr(), &text::problem(&message, hint));
+                if matches!(code, 0 | 3) { Kind::Internal.exit_code() } else { code }
+            }
+            _ => code,
+        }
     }
 
     /// Lets colour choices count for everything printed from here on.
@@ -166,14 +179,13 @@ impl Screen {
         if self.json || !std::io::stdin().is_terminal() {
             return Err(NeedsConsent { question: question.into() }.into());
         }
-        write(&mut anstream::stderr(), &format!("{question} [y/N] "));
+        write(&mut anstream::stderr(), &format!("{question} [y/N] "))?;
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 }
 
-/// Writes and flushes; a reader that went away is no reason to complain.
-fn write(stream: &mut impl Write, text: &str) {
-    let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+fn write(stream: &mut impl Write, text: &str) -> std::io::Result<()> {
+    stream.write_all(text.as_bytes()).and_then(|()| stream.flush())
 }

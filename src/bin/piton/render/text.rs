@@ -52,6 +52,11 @@ pub fn time(recorded: &str) -> String {
     )
 }
 
+/// The time now, also where the clock is before 1970.
+pub fn now() -> DateTime<Utc> {
+    std::time::SystemTime::now().into()
+}
+
 /// How long ago something was.
 pub fn ago(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let seconds = (now - then).num_seconds().max(0);
