@@ -22,6 +22,9 @@ pub struct Base {
     made_later: BTreeSet<String>,
     /// Statements that could not be wound back, by unit and statement.
     pub absorbed: BTreeSet<(usize, usize)>,
+    /// Whether it is the database as the replayed files meet it: then a column that is not there is not
+    /// an older one.
+    pub is_exact: bool,
     attempts: BTreeSet<String>,
 }
 
@@ -47,7 +50,7 @@ impl Base {
         let objects = live.objects.iter();
         let taken =
             objects.map(|(name, object)| (name.kind, name.name.to_string(), object.sql.clone()));
-        Self { taken: taken.collect(), ..Self::default() }
+        Self { taken: taken.collect(), is_exact: true, ..Self::default() }
     }
 
     /// The SQL that makes the base.

@@ -9,15 +9,18 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// The codes that a policy can be about, in the order of the documentation.
-pub const CODES: [&str; 17] = [
+pub const CODES: [&str; 20] = [
     "destructive",
     "rows-not-copied",
     "column-not-copied",
     "columns-swapped",
     "values-cast",
+    "constraint-lost",
+    "sequence-lost",
     "quoted-text",
     "not-null",
     "refused-with-rows",
+    "rows-break",
     "object-lost",
     "rows-lost",
     "rename",

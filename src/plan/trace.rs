@@ -12,7 +12,7 @@ use crate::sql::{
     token::{TokenKind, tokens},
 };
 use rusqlite::{
-    Connection,
+    Connection, OptionalExtension,
     config::DbConfig,
     hooks::{AuthAction, AuthContext, Authorization},
 };
@@ -65,6 +65,8 @@ pub struct Copied {
     pub form: Copy,
     /// Each column that is filled, with what fills it.
     pub pairs: Vec<(String, Filler)>,
+    /// The text of the table that is filled.
+    pub table: Option<String>,
 }
 
 /// What fills a column.
@@ -270,6 +272,11 @@ fn resolve(connection: &Connection, form: Copy) -> rusqlite::Result<Option<Copie
         Some(names) => names.clone(),
         None => stored_columns(connection, &form.target)?,
     };
-    let certain = targets.len() == fillers.len();
-    Ok(certain.then(|| Copied { form, pairs: targets.into_iter().zip(fillers).collect() }))
+    if targets.len() != fillers.len() {
+        return Ok(None);
+    }
+    let query = "SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND lower(name) = ?1";
+    let table =
+        connection.prepare_cached(query)?.query_row([&form.target], |row| row.get(0)).optional()?;
+    Ok(Some(Copied { form, pairs: targets.into_iter().zip(fillers).collect(), table }))
 }

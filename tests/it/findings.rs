@@ -91,3 +91,28 @@ fn the_house_rule_holds_for_up_and_deploy() {
         sandbox.run(command).code(4).says("scripts folder");
     }
 }
+
+#[test]
+fn a_constraint_that_rows_break_names_them() {
+    let sandbox = with_rows(
+        "CREATE TABLE n (id INTEGER PRIMARY KEY, old TEXT NOT NULL);\n\
+         INSERT INTO n SELECT id, old FROM users;\nDROP TABLE users;\nALTER TABLE n RENAME TO users;\n",
+    );
+    for command in ["check", "plan --exit-code", "up"] {
+        sandbox
+            .run(command)
+            .code(4)
+            .says("refused [rows-break]")
+            .says("002_next.sql:2:1: 1 row would break NOT NULL of `n.old`: id = 3");
+    }
+    sandbox.execute("app.db", "UPDATE users SET old = '' WHERE old IS NULL");
+    sandbox.run("up").success();
+}
+
+#[test]
+fn a_misspelt_column_of_a_pending_update_is_refused_before_anything_runs() {
+    let sandbox = with_rows("UPDATE users SET odl = 1 WHERE id = 1;");
+    for command in ["check", "plan --exit-code", "up"] {
+        sandbox.run(command).code(4).says("refused [sql]").says("no such column: odl");
+    }
+}

@@ -5,31 +5,31 @@ use super::{
     lineage::{CopyStep, Edge, Lineage},
     scene::At,
 };
-use crate::plan::trace::{Copied, Filler, TableColumn, Trace};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::{
+    plan::trace::{Copied, Filler, TableColumn, Trace},
+    schema::ObjectKind,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 impl Lineage {
     /// Follows rows into a table.
     pub(super) fn fill(&mut self, at: At, trace: &Trace) {
-        let as_live = |lineage: &Self, id: usize| {
-            let carrier = &lineage.tables[id];
-            carrier.live.as_ref() == Some(&carrier.name)
-                && carrier.made.is_none()
-                && !carrier.changed
-                && carrier.columns.iter().all(|column| {
-                    column.live.as_ref().is_some_and(|(_, live)| *live == column.name)
-                })
-        };
         match &trace.copied {
             Some(copied) => {
                 let Some(target) = self.find(&copied.form.target) else { return };
                 let sources: Vec<usize> =
                     copied.form.sources.iter().filter_map(|it| self.find(&it.table)).collect();
                 let whole = sources.len() == copied.form.sources.len();
-                let is_as_live = whole && sources.iter().all(|&id| as_live(self, id));
+                let is_as_live = whole && sources.iter().all(|&id| self.tables[id].is_as_live());
                 let exchanged = self.exchanged(target, &sources, copied);
                 self.copy(target, &sources, copied);
-                self.copies.push(CopyStep { at, sources, target, is_as_live, exchanged });
+                let key = (ObjectKind::Table, Arc::from(copied.form.target.as_str()));
+                let facts = self.facts.get(&key).cloned();
+                let step = CopyStep { at, sources, target, is_as_live, exchanged, facts };
+                self.copies.push(step);
             }
             None => self.copy_unread(trace),
         }

@@ -16,8 +16,8 @@ use crate::{
 pub fn analyze(scene: &Scene<'_>, lineage: &Lineage) -> Vec<Finding> {
     let mut found = Vec::new();
     for dropped in lineage.drops.iter().filter(|dropped| dropped.remade.is_none()) {
-        match dropped.rebuilt {
-            Some((heir, _)) => found.extend(left_out(scene, lineage, dropped, heir)),
+        match &dropped.rebuilt {
+            Some(rebuilt) => found.extend(left_out(scene, lineage, dropped, rebuilt.heir)),
             None => found.extend(table(scene, lineage, dropped)),
         }
     }

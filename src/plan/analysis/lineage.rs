@@ -20,6 +20,9 @@ use std::{
 /// The facts of a table.
 pub type Facts = BTreeMap<Part, Arc<str>>;
 
+/// The facts of every object.
+pub type AllFacts = BTreeMap<(ObjectKind, Arc<str>), Facts>;
+
 /// A table on its way.
 #[derive(Clone, Debug, Default)]
 pub struct Carrier {
@@ -37,6 +40,18 @@ pub struct Carrier {
     pub(super) roots: BTreeSet<String>,
     pub(super) copies: Vec<Edge>,
     pub(super) is_dropped: bool,
+}
+
+impl Carrier {
+    /// Whether it is still as it is in the live database.
+    pub fn is_as_live(&self) -> bool {
+        let same =
+            |column: &Column| column.live.as_ref().is_some_and(|(_, live)| *live == column.name);
+        self.live.as_ref() == Some(&self.name)
+            && self.made.is_none()
+            && !self.changed
+            && self.columns.iter().all(same)
+    }
 }
 
 /// A column on its way.
@@ -69,11 +84,24 @@ pub struct Drop {
     /// The columns that nothing has a copy of.
     pub uncopied: Vec<Column>,
     /// The table that took its name, with its rows.
-    pub rebuilt: Option<(usize, At)>,
+    pub rebuilt: Option<Rebuilt>,
     /// The table that took its name, without its rows.
     pub remade: Option<usize>,
+    /// What it was.
+    pub facts: Facts,
     /// How many tables had been seen.
     seen: usize,
+}
+
+/// How a rebuild ended.
+#[derive(Clone, Debug)]
+pub struct Rebuilt {
+    /// The table that has the rows now.
+    pub heir: usize,
+    /// The name that it took.
+    pub name: String,
+    /// The statement that gave it.
+    pub at: At,
 }
 
 /// A column that ALTER TABLE drops.
@@ -102,6 +130,8 @@ pub struct CopyStep {
     pub is_as_live: bool,
     /// Columns, each with another one whose values it gets, though both tables have both.
     pub exchanged: Vec<(String, String)>,
+    /// What the table that is filled holds its rows to.
+    pub facts: Option<Facts>,
 }
 
 /// A table or column with a new name.
@@ -131,7 +161,9 @@ pub struct Lineage {
     /// The renames that last.
     pub renames: Vec<Rename>,
     /// The facts of every object at the end.
-    pub facts: BTreeMap<(ObjectKind, Arc<str>), Facts>,
+    pub facts: AllFacts,
+    /// The facts at the end of each unit in which a rebuild ended.
+    pub ends: BTreeMap<usize, AllFacts>,
     pub(super) names: BTreeMap<String, usize>,
 }
 
@@ -154,6 +186,13 @@ impl Lineage {
                 }
             }
             lineage.keep_renames(renamed);
+            let unit = unit.first().map(|at| at.unit);
+            let ended = |dropped: &Drop| dropped.rebuilt.as_ref().map(|rebuilt| rebuilt.at.unit);
+            if let Some(unit) = unit
+                && lineage.drops.iter().any(|dropped| ended(dropped) == Some(unit))
+            {
+                lineage.ends.insert(unit, lineage.facts.clone());
+            }
         }
         lineage
     }
@@ -242,18 +281,22 @@ impl Lineage {
         let carrier = &self.tables[id];
         let uncopied =
             carrier.columns.iter().filter(|column| !all.contains(&column.name)).cloned().collect();
+        let key = (ObjectKind::Table, Arc::from(name));
+        let facts = self.facts.get(&key).cloned().unwrap_or_default();
         let mut dropped = Drop {
             at,
             table: id,
             is_copied: !copied.is_empty(),
             uncopied,
             rebuilt: None,
+            facts,
             remade: None,
             seen: self.tables.len(),
         };
         for heir in carrier.roots.iter().filter_map(|root| self.find(root)) {
             if copied.contains_key(&heir) {
-                dropped.rebuilt = Some((heir, at));
+                let name = self.tables[heir].name.clone();
+                dropped.rebuilt = Some(Rebuilt { heir, name, at });
             } else if copied.is_empty() && self.tables[heir].made.is_some() {
                 dropped.remade = Some(heir);
             }
@@ -301,7 +344,7 @@ impl Lineage {
             self.carried(dropped.table, &mut copied, &mut BTreeSet::new());
             let dropped = &mut self.drops[at_drop];
             if copied.contains_key(&id) {
-                dropped.rebuilt = Some((id, at));
+                dropped.rebuilt = Some(Rebuilt { heir: id, name: new.into(), at });
                 is_heir = true;
             } else if !dropped.is_copied && id < dropped.seen {
                 dropped.remade = Some(id);

@@ -5,7 +5,9 @@
 //! in it, and ask the live rows only by counting. `-- allow: CODE reason` in a file and the
 //! project's policy have the last word.
 
+mod broken;
 mod chance;
+mod constraints;
 mod copies;
 mod dependants;
 mod destructive;
@@ -54,6 +56,8 @@ pub fn examine(scene: &Scene<'_>, rules: &Rules) -> Vec<Finding> {
         statements::analyze(scene),
         destructive::analyze(scene, &lineage),
         rebuild::analyze(scene, &lineage),
+        constraints::analyze(scene, &lineage),
+        broken::analyze(scene, &lineage),
         quoted::analyze(scene),
         with_rows::analyze(scene, &lineage),
         dependants::analyze(scene, &lineage),

@@ -17,8 +17,8 @@ use crate::{
 pub fn analyze(scene: &Scene<'_>, lineage: &Lineage) -> Vec<Finding> {
     let mut found = Vec::new();
     for dropped in &lineage.drops {
-        match (dropped.rebuilt, dropped.remade) {
-            (Some((heir, _)), _) => found.extend(not_filled(scene, lineage, dropped, heir)),
+        match (&dropped.rebuilt, dropped.remade) {
+            (Some(rebuilt), _) => found.extend(not_filled(scene, lineage, dropped, rebuilt.heir)),
             (None, Some(heir)) => found.extend(not_copied(scene, lineage, dropped, heir)),
             (None, None) => {}
         }

@@ -167,6 +167,15 @@ fn what_a_rebuild_loses() {
         "id INTEGER PRIMARY KEY, b TEXT, a TEXT UNIQUE",
         "INSERT INTO n SELECT * FROM u;",
     ));
+    let unique_lost = with_index(rebuilt(
+        "id INTEGER PRIMARY KEY, a TEXT, b TEXT",
+        "INSERT INTO n SELECT id, a, b FROM u;",
+    ));
+    let unique_index = format!("{unique_lost} CREATE UNIQUE INDEX ua ON u (a);");
+    let cast = with_index(rebuilt(
+        "id INTEGER PRIMARY KEY, a TEXT UNIQUE, b INT",
+        "INSERT INTO n SELECT id, a, CAST(b AS INTEGER) FROM u;",
+    ));
     let opaque = with_index(rebuilt(full, "INSERT INTO n SELECT * FROM u UNION SELECT * FROM u;"));
     hold(&[
         (by_the_book, "", ""),
@@ -179,6 +188,9 @@ fn what_a_rebuild_loses() {
         (&not_filled, "column-not-copied!", "column-not-copied"),
         (&nothing, "rows-not-copied!", "rows-not-copied"),
         (&positions, "columns-swapped!", "columns-swapped"),
+        (&unique_lost, "constraint-lost", "constraint-lost"),
+        (&unique_index, "", ""),
+        (&cast, "values-cast", "values-cast"),
         // A table that is dropped and made again in plain words is dropped.
         ("DROP TABLE u; CREATE TABLE u (id INTEGER PRIMARY KEY, c);", "destructive", "destructive"),
     ]);
@@ -224,6 +236,60 @@ fn what_rows_do_not_allow() {
         ][..3],
     );
     assert_eq!(codes(USERS, "", &["ALTER TABLE u ADD COLUMN c UNIQUE;"]).0, "sql!");
+}
+
+#[test]
+fn rows_that_break_what_comes() {
+    let rebuilt = |columns: &str, copy: &str| {
+        format!(
+            "CREATE TABLE n ({columns}); INSERT INTO n {copy} FROM u; DROP TABLE u; \
+             ALTER TABLE n RENAME TO u; CREATE INDEX ub ON u (b);"
+        )
+    };
+    let not_null = "id INTEGER PRIMARY KEY, a TEXT UNIQUE, b TEXT NOT NULL";
+    let check = "id INTEGER PRIMARY KEY, a TEXT UNIQUE CHECK (a <> 'z'), b TEXT";
+    let unique = "id INTEGER PRIMARY KEY, a TEXT UNIQUE, b TEXT UNIQUE";
+    let more = "id INTEGER PRIMARY KEY, a TEXT UNIQUE, b TEXT, c TEXT NOT NULL";
+    let plain = "SELECT id, a, b";
+    let filled = format!("UPDATE u SET b = '' WHERE b IS NULL; {}", rebuilt(not_null, plain));
+    hold(&[
+        (&rebuilt(not_null, plain), "rows-break!", ""),
+        (&rebuilt(not_null, "SELECT id, a, coalesce(b, '')"), "", ""),
+        (&filled, "", ""),
+        (&rebuilt(check, plain), "rows-break!", ""),
+        (&rebuilt(&check.replace("'z'", "'other'"), plain), "", ""),
+        (&rebuilt(unique, plain), "", ""),
+        (
+            &rebuilt(unique, "SELECT id, a, 'same'"),
+            "column-not-copied! rows-break!",
+            "column-not-copied",
+        ),
+        (&rebuilt(more, "(id, a, b) SELECT id, a, b"), "rows-break!", ""),
+        ("CREATE UNIQUE INDEX ui ON u (length(a) DESC);", "rows-break!", ""),
+        ("CREATE UNIQUE INDEX ui ON u (a COLLATE NOCASE, b) WHERE id > 1;", "", ""),
+    ]);
+    let (_, said) = {
+        let migrations = history(&[USERS, "CREATE UNIQUE INDEX ui ON u (length(a));"]);
+        let live = database::open_scratch().unwrap();
+        run(&live, &migrations[0], ROWS);
+        of(&migrations, Some(&live), &Rules::default())
+    };
+    assert_eq!(
+        said.iter().find(|found| found.code == "rows-break").map(|found| found.message.as_str()),
+        Some("3 rows would break the unique index `ui`: length(a) = 1")
+    );
+}
+
+#[test]
+fn numbers_that_would_be_given_out_again() {
+    let table = "CREATE TABLE u (id INTEGER PRIMARY KEY AUTOINCREMENT, a);";
+    let rows = "INSERT INTO u (a) VALUES (1), (2), (3); DELETE FROM u WHERE id = 3;";
+    let rebuild = "CREATE TABLE n (id INTEGER PRIMARY KEY AUTOINCREMENT, a TEXT); \
+        INSERT INTO n SELECT id, a FROM u; DROP TABLE u; ALTER TABLE n RENAME TO u;";
+    let kept = format!("{rebuild} UPDATE sqlite_sequence SET seq = 3 WHERE name = 'u';");
+    assert_eq!(codes(table, rows, &[rebuild]).0, "sequence-lost");
+    assert_eq!(codes(table, "INSERT INTO u (a) VALUES (1), (2), (3);", &[rebuild]).0, "");
+    assert_eq!(codes(table, rows, &[&kept]).0, "");
 }
 
 #[test]
