@@ -162,7 +162,8 @@ impl Judge {
         outcome: Outcome,
         choice: u64,
     ) -> Judged<()> {
-        let back = |what: &str| place.run("rollback --yes").map_err(text)?.expect(0, what);
+        let back =
+            |what: &str| place.run("rollback --yes --lose-rows").map_err(text)?.expect(0, what);
         let note = |project: &Project| fs::read(project.data().join(".piton/last-run.json")).ok();
         let begun = note(place) != note(&scenario.template);
         if outcome != Outcome::Old && !begun {

@@ -118,6 +118,22 @@ pub enum ProjectError {
         /// A word about its text, where that is another one now.
         edited: &'static str,
     },
+    /// The last run was interrupted before it began.
+    #[error(
+        "the last run, started {started}, was interrupted while it took its backup, and changed nothing"
+    )]
+    NeverBegan {
+        /// When it started.
+        started: String,
+    },
+    /// A rollback would take rows away that were written after the run, and nobody is asked.
+    #[error("{rows} rows that may have been written since the run of {started} would be lost")]
+    RowsSince {
+        /// How many.
+        rows: u64,
+        /// When the run started.
+        started: String,
+    },
     /// A script changes the schema.
     #[error("{place}: a script is a data operation, and this statement changes the schema")]
     SchemaInScript {
@@ -139,6 +155,8 @@ impl ProjectError {
             | Self::HoldsFolder { .. }
             | Self::Unresolved { .. }
             | Self::Unspeakable { .. }
+            | Self::NeverBegan { .. }
+            | Self::RowsSince { .. }
             | Self::AlreadyBack { .. } => Kind::Refused,
             _ => Kind::Usage,
         }
@@ -188,7 +206,12 @@ impl ProjectError {
             ),
             Self::Unspeakable { .. } => Some("give it another name".into()),
             Self::Exists { .. } => Some("choose another name, or edit that file".into()),
-            Self::AlreadyBack { .. } => {
+            Self::RowsSince { .. } => Some(
+                "`piton rollback --dry-run` shows them; `piton rollback --yes --save-lost FILE` saves them as SQL, \
+                 `piton rollback --yes --lose-rows` goes back without them"
+                    .into(),
+            ),
+            Self::NeverBegan { .. } | Self::AlreadyBack { .. } => {
                 Some("to go further back: `piton backups`, then `piton restore ID`".into())
             }
             Self::NothingToRollBack => Some(

@@ -10,6 +10,7 @@ use crate::{
     event::{Event, Observer},
     format,
     lock::PRIVATE_FOLDER,
+    restore::Footprint,
     store::BackupId,
 };
 use chrono::{DateTime, Utc};
@@ -45,6 +46,17 @@ impl Ending {
     }
 }
 
+/// How far a run has come that has not ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Its backup is being taken: it has changed nothing.
+    Preparing,
+    /// It may have changed something.
+    #[default]
+    Running,
+}
+
 /// The newest format of the note.
 const FORMAT: u32 = 1;
 
@@ -60,12 +72,24 @@ pub struct LastRun {
     pub started: DateTime<Utc>,
     /// How it ended.
     pub ending: Ending,
+    /// How far it had come.
+    #[serde(default)]
+    pub stage: Stage,
     /// The backup from before the last run that went well, which may be an earlier one.
     #[serde(default)]
     pub last_done: Option<BackupId>,
+    /// The files of the databases when it ended: what is another file by now may have been written to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Footprint>,
 }
 
 impl LastRun {
+    /// A run that is about to take its backup, after another or as the first.
+    #[must_use]
+    pub fn prepared(started: DateTime<Utc>, before: Option<Self>) -> Self {
+        Self { stage: Stage::Preparing, ..Self::begun(None, started, before) }
+    }
+
     /// A run that begins now, after another or as the first.
     #[must_use]
     pub fn begun(backup: Option<BackupId>, started: DateTime<Utc>, before: Option<Self>) -> Self {
@@ -73,7 +97,8 @@ impl LastRun {
             Ending::Done => run.backup.or(run.last_done),
             _ => run.last_done,
         });
-        Self { format: FORMAT, backup, started, ending: Ending::Open, last_done }
+        let (ending, stage) = (Ending::Open, Stage::Running);
+        Self { format: FORMAT, backup, started, ending, stage, last_done, left: None }
     }
 }
 
@@ -106,6 +131,15 @@ pub fn note(data: &Path, run: &LastRun, observer: &dyn Observer) {
     if let Err(error) = write(data, run) {
         let text = format!("how the run ended could not be noted: {error}");
         observer.event(Event::Warning { text });
+    }
+}
+
+/// Makes the note what it was before a run that has not begun after all.
+pub fn take_back(data: &Path, before: Option<&LastRun>, observer: &dyn Observer) {
+    match before {
+        Some(run) => note(data, run, observer),
+        // Without a run before it there was no note.
+        None => drop(disk::remove_file("last-run-remove", &path(data))),
     }
 }
 

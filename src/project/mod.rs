@@ -45,7 +45,7 @@ pub use outcome::Outcome;
 pub use paths::Paths;
 pub use prune::PruneReport;
 pub use rehearsal::{NotRehearsed, RehearsalReport, ScriptReach};
-pub use restores::{RestoreOptions, RestoreReport, Source};
+pub use restores::{RestoreOptions, RestoreReport, RolledBack, Source};
 pub use status::{HistoryRow, Status};
 pub use targets::{Databases, Target, Targets};
 pub use undo::UndoReport;

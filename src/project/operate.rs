@@ -9,7 +9,7 @@ use crate::{
     },
     disk,
     error::{DatabaseError, HistoryError, ProjectError},
-    event::{self, Observer},
+    event::Observer,
     guard::Effect,
     history::{self, Migration, Version},
     ledger::{self, EntryKind, EntryState, Witness},
@@ -143,13 +143,12 @@ impl Project {
         let hash = schema_hash(&connection).map_err(crate::database::failed("read", &path))?;
         // The backup opens the file itself, and no other connection may lie beside it then.
         drop(connection);
-        report.backup = self.back_up_existing(Reason::Script, None, observer)?;
+        report.backup = self.back_up_for_run(Reason::Script, observer)?;
         let plan = plan(&script, &database, &path, hash);
-        event::go_on(observer)?;
         let mut run = self.run_begins(report.backup.clone())?;
         self.operate(&plan, &options.arguments, &mut report, observer);
         run.ending = last_run::Ending::of(report.outcome);
-        last_run::note(&self.config.data, &run, observer);
+        self.note_end(&mut run, observer);
         if report.outcome == Outcome::Done {
             self.prune_after(report.backup.as_ref(), observer);
             drop(lock);

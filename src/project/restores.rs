@@ -2,7 +2,8 @@
 
 use super::{
     Outcome, Project, Selection, databases,
-    last_run::{self, Ending, LastRun},
+    interrupted::InterruptedDatabase,
+    last_run::{self, Ending, LastRun, Stage},
 };
 use crate::{
     Result, backup, deploy,
@@ -14,6 +15,8 @@ use crate::{
     restore::{self, Gate, Preview, Recovered, Restored, Seen},
     store::{Backup, BackupId, Filter, Reason, Selector},
 };
+use chrono::{DateTime, Utc};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// What the user chose for a restore.
@@ -43,6 +46,8 @@ pub struct RestoreReport {
     pub outcome: Outcome,
     /// The backup.
     pub backup: Backup,
+    /// The run that a rollback goes back over.
+    pub run: Option<RolledBack>,
     /// What it would change, or has changed.
     pub preview: Preview,
     /// What was done; nothing where only the preview was asked for.
@@ -50,6 +55,20 @@ pub struct RestoreReport {
     /// What was copied off the machine; nothing where no place is configured, or not for such
     /// backups.
     pub offsite: Option<offsite::Report>,
+}
+
+/// The run that a rollback goes back over.
+#[derive(Clone, Debug, Serialize)]
+pub struct RolledBack {
+    /// When it started.
+    pub started: DateTime<Utc>,
+    /// How long ago, in seconds.
+    pub age_seconds: i64,
+    /// What it committed and what it only began, by database.
+    pub databases: Vec<InterruptedDatabase>,
+    /// Rows that may have been written since it ended, and that only the live data has or has otherwise.
+    /// Nothing is where no database has been written to since.
+    pub rows_since: u64,
 }
 
 impl Project {
@@ -69,7 +88,11 @@ impl Project {
         let backup = self.source(source)?;
         let preview = self.preview(&backup, options, observer)?;
         let outcome = self.outcome_of(&preview);
-        Ok(RestoreReport { outcome, backup, preview, restored: None, offsite: None })
+        let run = match source {
+            Source::Named(_) => None,
+            Source::LastRun => self.rolled_back(&preview),
+        };
+        Ok(RestoreReport { outcome, backup, run, preview, restored: None, offsite: None })
     }
 
     /// Puts a backup back, after a safety backup of what is there now.
@@ -112,7 +135,7 @@ impl Project {
         save_lost: Option<&Path>,
         observer: &dyn Observer,
     ) -> Result<RestoreReport> {
-        let RestoreReport { backup, preview, outcome, .. } = previewed;
+        let RestoreReport { backup, run, preview, outcome, .. } = previewed;
         let lock = self.begin_restore(options.patience, observer)?;
         self.refuse_in_deploy()?;
         if outcome == Outcome::NothingToDo {
@@ -120,7 +143,8 @@ impl Project {
         }
         let seen = preview.seen.clone();
         let safety = Safety::Take { seen: Some(&seen), save_lost };
-        self.put_in_place(lock, backup, preview, options, safety, observer)
+        let report = self.put_in_place(lock, backup, preview, options, safety, observer)?;
+        Ok(RestoreReport { run, ..report })
     }
 
     /// Whether a restore with this preview has anything to do. One that stopped among open databases
@@ -142,7 +166,7 @@ impl Project {
     ) -> RestoreReport {
         self.note_gone_back(&backup, options, observer);
         let outcome = Outcome::NothingToDo;
-        RestoreReport { outcome, backup, preview, restored: None, offsite: None }
+        RestoreReport { outcome, backup, run: None, preview, restored: None, offsite: None }
     }
 
     /// Notes that what the last run did is gone, where a whole backup from before it is live.
@@ -174,7 +198,7 @@ impl Project {
         drop(lock);
         let offsite = self.copy_after(Reason::Safety, observer);
         let (outcome, restored) = (Outcome::Done, Some(restored));
-        Ok(RestoreReport { outcome, backup, preview, restored, offsite })
+        Ok(RestoreReport { outcome, backup, run: None, preview, restored, offsite })
     }
 
     /// Unpacks a backup beside the live data.
@@ -322,11 +346,29 @@ impl Project {
     /// brought back what a rollback took away, and the ledgers say so.
     pub(super) fn run_to_roll_back(&self) -> Result<Option<LastRun>> {
         let Some(run) = last_run::read(&self.config.data) else { return Ok(None) };
+        let started = run.started.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+        if run.ending == Ending::Open && run.stage == Stage::Preparing {
+            return Err(ProjectError::NeverBegan { started }.into());
+        }
         if run.ending == Ending::AsBefore && self.describe(run.clone()).left_nothing() {
-            let started = run.started.format("%Y-%m-%d %H:%M:%S UTC").to_string();
             return Err(ProjectError::AlreadyBack { started }.into());
         }
         Ok(Some(run))
+    }
+
+    /// The run that a rollback with this preview goes back over.
+    fn rolled_back(&self, preview: &Preview) -> Option<RolledBack> {
+        let run = last_run::read(&self.config.data)?;
+        let is_still = |path| {
+            let left = run.left.as_ref();
+            left.is_some_and(|left| left.is_still(&self.config.data, path))
+        };
+        let written = preview.databases.iter().filter(|database| !is_still(&database.path));
+        let lost = written.flat_map(|database| database.lost()).map(|(_, rows)| rows);
+        let rows_since = lost.fold(0, u64::saturating_add);
+        let (started, age) = (run.started, (self.world.clock)() - run.started);
+        let databases = self.describe(run).databases;
+        Some(RolledBack { started, age_seconds: age.num_seconds(), databases, rows_since })
     }
 
     pub(super) fn database_paths(&self) -> Vec<PathBuf> {

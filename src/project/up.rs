@@ -5,7 +5,7 @@ use super::{
     backups::where_there_is_data,
     databases,
     findings::announce,
-    last_run::{self, Ending, LastRun},
+    last_run::{self, Ending, LastRun, Stage},
     targets::Targets,
 };
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     lock::Patience,
     offsite,
     plan::DatabasePlan,
+    restore,
     store::{BackupId, Reason},
 };
 use serde::Serialize;
@@ -136,7 +137,7 @@ impl Project {
             // Cut off at its very end: everything that it was to do is done.
             if outcome == Outcome::NothingToDo && cut_off.is_some() && is_whole(&options.selection)
             {
-                self.end_run(Ending::Done)?;
+                self.end_run()?;
             }
             return Ok(report(outcome, plans));
         }
@@ -154,17 +155,16 @@ impl Project {
             Anchor::Take => {
                 self.refuse_in_deploy()?;
                 deploy::refuse_held(&config.data)?;
-                self.back_up_existing(Reason::Run, None, observer)?
+                self.back_up_for_run(Reason::Run, observer)?
             }
         };
         let mut report = report(Outcome::Done, plans);
         report.backup = backup.clone();
-        event::go_on(observer)?;
         let mut run = self.run_begins(backup)?;
         self.carry_out(&targets, &mut report, observer);
         run.ending =
             if report.keeps_anything() { Ending::Done } else { Ending::of(report.outcome) };
-        last_run::note(&config.data, &run, observer);
+        self.note_end(&mut run, observer);
         if report.outcome == Outcome::Done {
             self.prune_after(report.backup.as_ref(), observer);
         }
@@ -172,11 +172,38 @@ impl Project {
     }
 
     /// Notes how the last run ended after all.
-    fn end_run(&self, ending: Ending) -> Result<()> {
-        match last_run::read(&self.config.data) {
-            Some(run) => last_run::write(&self.config.data, &LastRun { ending, ..run }),
-            None => Ok(()),
-        }
+    fn end_run(&self) -> Result<()> {
+        let Some(run) = last_run::read(&self.config.data) else { return Ok(()) };
+        let ending = match run.stage {
+            Stage::Preparing => Ending::AsBefore,
+            Stage::Running => Ending::Done,
+        };
+        last_run::write(&self.config.data, &LastRun { ending, ..run })
+    }
+
+    /// Takes the backup of a run, which is noted before: one that is interrupted here has changed
+    /// nothing, and `rollback` must not go back over the run before it.
+    pub(super) fn back_up_for_run(
+        &self,
+        reason: Reason,
+        observer: &dyn Observer,
+    ) -> Result<Option<BackupId>> {
+        let before = last_run::read(&self.config.data);
+        let prepared = LastRun::prepared((self.world.clock)(), before.clone());
+        last_run::write(&self.config.data, &prepared)?;
+        let taken = self.back_up_existing(reason, None, observer);
+        let taken = taken.and_then(|backup| event::go_on(observer).map(|()| backup));
+        taken.inspect_err(|_| last_run::take_back(&self.config.data, before.as_ref(), observer))
+    }
+
+    /// Notes how a run ended, and what it left.
+    pub(super) fn note_end(&self, run: &mut LastRun, observer: &dyn Observer) {
+        let excluded = self.config.left_out();
+        // Without it, a rollback asks once more.
+        run.left = excluded
+            .ok()
+            .and_then(|excluded| restore::Footprint::of(&self.config.data, &excluded).ok());
+        last_run::note(&self.config.data, run, observer);
     }
 
     /// Notes that a run begins, so that a crash in it is noticed.

@@ -39,7 +39,7 @@ pub use losses::count_losses;
 pub use lost::{Saved, SavedRows};
 pub use preview::{Change, DatabaseChange, Preview, Rows, plan};
 pub use recovery::{Recovered, is_interrupted, needed_backups, recover};
-pub use seen::Seen;
+pub use seen::{Footprint, Seen};
 pub use timings::Timings;
 pub use undo::{LastRestore, Undo, Way, last, paths_to_undo, plan_undo, undo};
 

@@ -85,6 +85,17 @@ pub struct DatabaseChange {
     pub unreadable: Option<String>,
 }
 
+impl DatabaseChange {
+    /// The tables that would lose rows, and how many: those that only the live database has, and those
+    /// that it has otherwise. The rows of piton's own table are no loss.
+    pub fn lost(&self) -> impl Iterator<Item = (&str, u64)> {
+        let count =
+            |rows: &Rows| rows.only_live.unwrap_or(0).saturating_add(rows.changed.unwrap_or(0));
+        let all = self.tables.iter().map(move |(table, rows)| (table.as_str(), count(rows)));
+        all.filter(|(table, count)| *count > 0 && !table.starts_with("_piton_"))
+    }
+}
+
 /// What would happen to a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

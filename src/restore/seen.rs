@@ -14,8 +14,9 @@ use crate::{
     backup::scan::{self, Tree},
     database::side_file,
     disk,
-    store::{Digest, StoredPath},
+    store::{Digest, Filter, StoredPath},
 };
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs,
@@ -48,14 +49,36 @@ pub struct Seen {
 pub(super) type Sights = BTreeMap<StoredPath, Sight>;
 
 /// A database and its logs, each only where it has any content.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sight([Option<Stamp>; 3]);
 
 /// What changes when a file is written to or another one takes its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stamp {
     identity: (u64, u64),
     written: (u64, (i64, u32), (i64, u32)),
+}
+
+/// The files of databases at one moment, by which it can be said later that nobody has written to them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Footprint(Sights);
+
+impl Footprint {
+    /// That of all databases of a data directory.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub fn of(data: &Path, excluded: &Filter) -> Result<Self> {
+        let tree = scan::scan(scan::Scope { data, excluded, left_out: &[] })?;
+        Ok(Self(sights(data, tree.databases.keys())?))
+    }
+
+    /// Whether a database has the same files; one whose files cannot be looked at has not.
+    #[must_use]
+    pub fn is_still(&self, data: &Path, database: &StoredPath) -> bool {
+        let then = self.0.get(database);
+        then.is_some_and(|then| Sight::of(data, database).is_ok_and(|now| now == *then))
+    }
 }
 
 impl Stamp {

@@ -375,3 +375,77 @@ fn only_can_mean_one_path_and_must_mean_something() {
     assert_eq!(sandbox.query("app.db", "SELECT count(*) FROM users"), "2");
     assert_eq!(sandbox.query("sub/app.db", "SELECT count(*) FROM x"), "1");
 }
+
+/// A second migration that adds a table, and rows that were written after it ran.
+fn written_since() -> Sandbox {
+    let sandbox = Sandbox::with_users().migration(
+        "002_more.sql",
+        "CREATE TABLE more (a); INSERT INTO more VALUES (1); ALTER TABLE users ADD COLUMN mail TEXT;",
+    );
+    sandbox.run("up").success();
+    sandbox
+}
+
+#[test]
+fn a_rollback_names_its_run_and_loses_no_row_without_a_word() {
+    // What the run itself wrote is no loss.
+    let sandbox = written_since();
+    let ran = sandbox.run("rollback --dry-run").success();
+    ran.says("rollback of the run of 20").says("  app.db: 002_more");
+    let run = sandbox.run("rollback --yes --json").success().json();
+    assert_eq!(run["run"]["rows_since"], 0);
+    assert_eq!(run["run"]["databases"][0]["committed"][0], "002_more");
+    for (flag, code) in [("", 4), (" --lose-rows", 0), (" --save-lost lost.sql", 0)] {
+        let sandbox = written_since();
+        sandbox.execute("app.db", "INSERT INTO users (name) VALUES ('since')");
+        let before = sandbox.data();
+        let ran = sandbox.run(&format!("rollback --yes{flag}")).code(code);
+        assert_eq!(sandbox.data() == before, code == 4, "{flag}");
+        match code {
+            4 => drop(ran.one_error().says("would be lost").says("--save-lost FILE")),
+            _ => drop(ran.says("restored ")),
+        }
+    }
+    // In another database than the run has changed.
+    let sandbox = written_since();
+    sandbox.execute("other.db", "CREATE TABLE x (a); INSERT INTO x VALUES (1)");
+    sandbox.run("rollback --yes").code(4).says("1 rows that may have been written since");
+    // Written and taken away again: nothing would be lost but what the run wrote.
+    let sandbox = Sandbox::with_users().migration("002_x.sql", "CREATE TABLE x (a);");
+    sandbox.run("up").success();
+    sandbox.execute("app.db", "INSERT INTO users (name) VALUES ('since')");
+    sandbox.execute("app.db", "DELETE FROM users WHERE name = 'since'");
+    sandbox.run("rollback --yes").success();
+}
+
+#[test]
+fn a_run_that_was_interrupted_before_it_began_is_not_gone_back_over() {
+    let sandbox = written_since();
+    sandbox.execute("app.db", "INSERT INTO users (name) VALUES ('a year of customers')");
+    sandbox.write("migrations/003_last.sql", "CREATE TABLE last (a);");
+    let before = sandbox.data();
+    let kill = |words: &str| {
+        let mut command = sandbox.command(words);
+        command.env("PITON_FAULT", "publish-rename:1:kill");
+        assert!(!command.output().unwrap().status.success());
+    };
+    kill("up");
+    sandbox.run("status").success().says("was cut off before it committed anything");
+    for _ in 0..2 {
+        let ran = sandbox.run("rollback --yes").success();
+        ran.says("nothing to do").says("interrupted while it took its backup");
+        assert_eq!(sandbox.data(), before);
+    }
+    sandbox.run("up").success().says("done: 1 migration");
+    sandbox.run("rollback --yes").success().says("restored ");
+    assert_eq!(sandbox.query("app.db", "SELECT count(*) FROM users"), "3");
+    // The same of an operation, and of a run whose backup fails: the run before it stays the last.
+    let sandbox = sandbox.script("tidy.sql", "DELETE FROM users WHERE name = 'nobody';");
+    sandbox.run("up").success();
+    let mut failing = sandbox.command("run tidy");
+    failing.env("PITON_FAULT", "publish-rename:1:5");
+    sandbox.finish(failing).code(5);
+    sandbox.run("status").success().never_says("cut off");
+    sandbox.run("rollback --yes").success().says("003_last");
+    assert_eq!(sandbox.query("app.db", "SELECT count(*) FROM users"), "3");
+}

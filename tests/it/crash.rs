@@ -208,17 +208,17 @@ fn a_note_that_was_not_ended_is_ended_by_the_next_run() {
         command.env("PITON_FAULT", format!("last-run:{nth}:kill"));
         assert!(!command.output().unwrap().status.success());
     };
-    // Its file and its folder take a step each: this is the second note, after the commit.
-    kill(3, "up --to 2");
+    // Its file and its folder take a step each: this is the third note, after the commit.
+    kill(5, "up --to 2");
     let ran = sandbox.run("status").success().says("was cut off").says("committed 002_mail");
     ran.says("`piton up` goes on from there, `piton rollback` goes back to before it");
     sandbox.run("up").success().says("was cut off").says("done: 1 migration");
     sandbox.run("status").success().never_says("cut off");
     sandbox.write("migrations/004_last.sql", "ALTER TABLE users ADD COLUMN last TEXT;");
     // Before anything was committed, and at the very end.
-    kill(2, "up");
+    kill(4, "up");
     sandbox.run("status").success().says("was cut off before it committed anything");
-    kill(3, "up");
+    kill(5, "up");
     sandbox.run("up").success().says("nothing to do");
     sandbox.run("status").success().never_says("cut off");
     sandbox.run("rollback --yes").success();

@@ -112,6 +112,17 @@ pub struct Restore {
     pub back: Back,
 }
 
+/// Flags of `rollback`.
+#[derive(Args, Debug)]
+pub struct Rollback {
+    /// With `--yes`: go back although rows that were written since the run get lost.
+    #[arg(long)]
+    pub lose_rows: bool,
+    /// How to go about it.
+    #[command(flatten)]
+    pub back: Back,
+}
+
 /// Flags of `restore` and `rollback`.
 #[derive(Args, Debug)]
 pub struct Back {

@@ -5,7 +5,7 @@ mod flags;
 mod global;
 
 pub use deploy::{Deploy, When};
-pub use flags::{Back, Look, PathsForm, Rehearse, Restore, Status, Up};
+pub use flags::{Back, Look, PathsForm, Rehearse, Restore, Rollback, Status, Up};
 pub use global::{Color, Global};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -154,7 +154,7 @@ pub enum Command {
     /// Put a backup back, after a backup of what is there now.
     Restore(Restore),
     /// Put back the backup that the last run took.
-    Rollback(Back),
+    Rollback(Rollback),
     /// Finish or revert an interrupted restore; every other command does so too.
     Recover {
         /// Wait for another piton to end.

@@ -2,14 +2,14 @@
 
 use super::{Context, offsite, patience, selector};
 use crate::{
-    args::{Back, Restore},
+    args::{Back, Restore, Rollback},
     interrupt::in_order,
     render::{Report, text},
 };
 use anyhow::Result;
 use piton::{
     error::ProjectError,
-    project::{Outcome, RestoreOptions, RestoreReport, Source, UndoReport},
+    project::{Outcome, RestoreOptions, RestoreReport, RolledBack, Source, UndoReport},
     restore::{Change, DatabaseChange, Gate, Preview, Restored, Rows, Saved, SavedRows},
     store::StoredPath,
 };
@@ -39,12 +39,14 @@ pub fn run(context: &Context, restore: &Restore) -> Result<Report> {
             human,
         ));
     }
-    put_back(context, &Source::Named(selector(&restore.id)?), &restore.only, &restore.back)
+    let source = Source::Named(selector(&restore.id)?);
+    put_back(context, &source, &restore.only, (&restore.back, Loss::Named))
 }
 
 /// Puts back what the last run backed up.
-pub fn rollback(context: &Context, back: &Back) -> Result<Report> {
-    let report = put_back(context, &Source::LastRun, &[], back);
+pub fn rollback(context: &Context, rollback: &Rollback) -> Result<Report> {
+    let loss = if rollback.lose_rows { Loss::Named } else { Loss::Refused };
+    let report = put_back(context, &Source::LastRun, &[], (&rollback.back, loss));
     match report {
         // Typed again, it has done what was asked for.
         Err(error) if is_back_already(&error) => {
@@ -60,10 +62,29 @@ pub fn rollback(context: &Context, back: &Back) -> Result<Report> {
 
 fn is_back_already(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<piton::Error>();
-    matches!(error, Some(piton::Error::Project(ProjectError::AlreadyBack { .. })))
+    matches!(
+        error,
+        Some(piton::Error::Project(
+            ProjectError::AlreadyBack { .. } | ProjectError::NeverBegan { .. }
+        ))
+    )
 }
 
-fn put_back(context: &Context, source: &Source, only: &[String], back: &Back) -> Result<Report> {
+/// What is done about rows that were written since a run, where nobody is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// They must be saved, or be given up with a word.
+    Refused,
+    /// The backup was named, or the word was said.
+    Named,
+}
+
+fn put_back(
+    context: &Context,
+    source: &Source,
+    only: &[String],
+    (back, loss): (&Back, Loss),
+) -> Result<Report> {
     let options = RestoreOptions {
         only: only.to_vec(),
         gate: if back.hot { Gate::Hot } else { Gate::Refuse },
@@ -78,9 +99,13 @@ fn put_back(context: &Context, source: &Source, only: &[String], back: &Back) ->
     if previewed.outcome == Outcome::NothingToDo {
         return as_it_is(context, previewed, &options);
     }
-    let mut human = preview(&previewed.preview);
+    let mut human = previewed.run.as_ref().map(rolled_back).unwrap_or_default();
+    human.push_str(&preview(&previewed.preview));
     if back.dry_run {
         return Ok(Report::new(Outcome::Done, fields(&previewed), human));
+    }
+    if context.screen.yes && loss == Loss::Refused && back.save_lost.is_none() {
+        refuse_rows_since(previewed.run.as_ref())?;
     }
     let question = format!("put backup {} back over the live data?", previewed.backup.id());
     if !asked(context, &mut human, &question)? {
@@ -100,6 +125,34 @@ fn put_back(context: &Context, source: &Source, only: &[String], back: &Back) ->
     human.push_str(&offsite::line(report.offsite.as_ref()));
     let warning = offsite::warning(report.offsite.as_ref());
     Ok(Report::new(Outcome::Done, fields(&report), human).with_problems(warning))
+}
+
+/// Which run it is, and how long ago it was.
+fn rolled_back(run: &RolledBack) -> String {
+    let started = run.started.format("%Y-%m-%d %H:%M:%S UTC");
+    let age = chrono::Utc::now() - chrono::TimeDelta::seconds(run.age_seconds);
+    let mut human =
+        format!("rollback of the run of {started}, {}\n", text::ago(age, chrono::Utc::now()));
+    for it in &run.databases {
+        let all: Vec<&str> =
+            it.committed.iter().chain(&it.unfinished).map(String::as_str).collect();
+        if !all.is_empty() {
+            human.push_str(&format!("  {}: {}\n", it.database.display(), all.join(", ")));
+        }
+    }
+    human
+}
+
+/// Nobody is asked, so what was written since the run must not go without a word.
+fn refuse_rows_since(run: Option<&RolledBack>) -> Result<()> {
+    match run {
+        Some(run) if run.rows_since > 0 => {
+            let started = run.started.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+            let error = ProjectError::RowsSince { rows: run.rows_since, started };
+            Err(piton::Error::from(error).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The data is as the backup has it: nothing is asked, replaced or backed up.
@@ -316,6 +369,7 @@ fn saved_rows(saved: &Saved) -> String {
 fn fields(report: &RestoreReport) -> serde_json::Value {
     json!({
         "backup": report.backup.id(),
+        "run": report.run,
         "preview": report.preview,
         "restored": report.restored,
         "offsite": report.offsite.as_ref().map(offsite::to_json),
