@@ -14,6 +14,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use std::{
+    collections::HashMap,
     fs::{self, File},
     io::{ErrorKind, Read},
     path::Path,
@@ -23,6 +24,37 @@ use std::{
 const SMALL: u64 = 4 << 20;
 const ATTEMPTS: u32 = 5;
 
+/// Where files are by now that were renamed after they were listed. They are stored under the names
+/// that they had then.
+pub(super) struct Moved<'a> {
+    look: &'a dyn Fn() -> Result<Tree>,
+    names: HashMap<(u64, u64), StoredPath>,
+    looks: u32,
+}
+
+impl<'a> Moved<'a> {
+    /// `look` lists what is there.
+    pub(super) fn new(look: &'a dyn Fn() -> Result<Tree>) -> Self {
+        Self { look, names: HashMap::new(), looks: 0 }
+    }
+
+    /// The name of a file that has gone from where it was listed; nothing where it is listed under
+    /// another name as well.
+    fn name_of(&mut self, found: &Found, tree: &Tree) -> Option<StoredPath> {
+        let is_there = |names: &HashMap<_, StoredPath>| names.contains_key(&found.identity());
+        if !is_there(&self.names) && self.looks < ATTEMPTS {
+            self.looks += 1;
+            let now = (self.look)().unwrap_or_default();
+            let all = now.files.iter().chain(&now.symlinks);
+            self.names.extend(all.map(|(path, found)| (found.identity(), path.clone())));
+        }
+        let name = self.names.get(&found.identity())?;
+        let listed = tree.files.get(name).or(tree.symlinks.get(name));
+        let is_listed = listed.is_some_and(|listed| listed.identity() == found.identity());
+        (!is_listed).then(|| name.clone())
+    }
+}
+
 /// Archives everything of the tree that is not a database; records and notes come back. `began` is
 /// when the backup was begun.
 ///
@@ -31,8 +63,8 @@ const ATTEMPTS: u32 = 5;
 pub(super) fn archive(
     (data, began): (&Path, DateTime<Utc>),
     tree: &Tree,
-    draft: &mut Draft<'_>,
-    notes: &mut Vec<String>,
+    moved: &mut Moved<'_>,
+    (draft, notes): (&mut Draft<'_>, &mut Vec<String>),
 ) -> Result<Vec<FileRecord>> {
     let mut all: Vec<(&StoredPath, &Found)> =
         tree.files.iter().chain(&tree.folders).chain(&tree.symlinks).collect();
@@ -41,26 +73,38 @@ pub(super) fn archive(
     let mut records = Vec::with_capacity(all.len());
     for (path, found) in all {
         let absolute = path.below(data);
-        let record = if found.kind() == Kind::Folder {
-            add(draft, path, (found, &absolute), FileKind::Folder).map(Some)
-        } else if found.kind() == Kind::Symlink {
-            match fs::read_link(&absolute) {
-                Ok(target) => {
-                    let target = LinkTarget(target.into_os_string());
-                    add(draft, path, (found, &absolute), FileKind::Symlink { target }).map(Some)
-                }
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(failed("read the link", &absolute)(error).into()),
-            }
-        } else {
-            file(draft, path, (&absolute, began), notes)
-        };
-        match record? {
+        let mut record = entry(draft, (path, found), (&absolute, began), notes)?;
+        if record.is_none()
+            && let Some(name) = moved.name_of(found, tree)
+        {
+            record = entry(draft, (path, found), (&name.below(data), began), notes)?;
+        }
+        match record {
             Some(record) => records.push(record),
             None => notes.push(format!("`{path}` vanished before it could be read")),
         }
     }
     Ok(records)
+}
+
+fn entry(
+    draft: &mut Draft<'_>,
+    (path, found): (&StoredPath, &Found),
+    (absolute, began): (&Path, DateTime<Utc>),
+    notes: &mut Vec<String>,
+) -> Result<Option<FileRecord>> {
+    match found.kind() {
+        Kind::Folder => add(draft, path, (found, absolute), FileKind::Folder).map(Some),
+        Kind::Symlink => match fs::read_link(absolute) {
+            Ok(target) => {
+                let target = LinkTarget(target.into_os_string());
+                add(draft, path, (found, absolute), FileKind::Symlink { target }).map(Some)
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read the link", absolute)(error).into()),
+        },
+        _ => file(draft, path, (absolute, began), notes),
+    }
 }
 
 fn add(

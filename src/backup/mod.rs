@@ -17,6 +17,7 @@ pub mod point;
 pub(crate) mod scan;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub(crate) use copies::copy_databases;
 pub(crate) use copy::copy_connection;
@@ -33,6 +34,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use cut::Pinned;
+use files::Moved;
 use rusqlite::Connection;
 use scan::{Scope, Tree};
 use std::{
@@ -186,13 +188,21 @@ fn archive(
     for (path, others) in distinct(&tree) {
         notes.extend(others.iter().map(|other| format!("`{other}` is a second name of `{path}`")));
     }
+    let is_live = matches!(databases, Databases::Pinned(_));
     let databases = match databases {
         Databases::Pinned(pinned) => {
             databases::archive(request, &tree, pinned, session, &mut draft)?
         }
         Databases::Copies => databases::archive_copies(request, root, &tree, &mut draft)?,
     };
-    let files = files::archive((root, created), &tree, &mut draft, &mut notes)?;
+    let excluded = left_out(request, store);
+    let look = || match is_live {
+        true => scan::scan_again(scope(request, &excluded), &tree),
+        // Nothing is renamed in a copy.
+        false => Ok(Tree::default()),
+    };
+    let mut moved = Moved::new(&look);
+    let files = files::archive((root, created), &tree, &mut moved, (&mut draft, &mut notes))?;
     // Of many files it takes much memory, and the records have all that is needed.
     drop(tree);
     let content = Manifest::content_of(&databases, &files);
@@ -305,7 +315,7 @@ fn cut_steadily(
         match cut::cut(request.data, &paths, request.barrier_limit) {
             Ok((pinned, cut)) => {
                 // Files are listed after the cut, so that no row points to one that is missing.
-                let after = scan::scan_again(scope, &before)?;
+                let after = scan::scan_steadily(scope, &before)?;
                 let differs = |path: &&StoredPath| !before.databases.contains_key(path);
                 match after.databases.keys().find(differs) {
                     None if after.databases.len() == before.databases.len() => {

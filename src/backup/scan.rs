@@ -5,12 +5,12 @@
 
 pub(crate) use super::found::{Found, Kind};
 
+use super::walk::{Step, Walk};
 use crate::{
     Result,
     database::{self, SIDE_SUFFIXES},
     disk,
     error::BackupError,
-    lock::PRIVATE_FOLDER,
     store::{Filter, StoredPath},
 };
 use std::{
@@ -18,11 +18,12 @@ use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
 };
-use walkdir::{DirEntry, WalkDir};
 
 /// Shorter than the first bytes by which a database is known. One that was cut off behind them is
 /// a damaged database, not an ordinary file.
 const SMALLEST: u64 = database::MAGIC.len() as u64;
+/// How often a directory in which names come and go is looked at.
+const LOOKS: u32 = 3;
 
 /// Which part of which directory is looked at.
 #[derive(Clone, Copy)]
@@ -42,6 +43,8 @@ pub(crate) struct Tree {
     pub(crate) files: BTreeMap<StoredPath, Found>,
     pub(crate) folders: BTreeMap<StoredPath, Found>,
     pub(crate) symlinks: BTreeMap<StoredPath, Found>,
+    /// The data directory itself.
+    root: Option<Found>,
     /// Folders in which there is something that is not part of a snapshot.
     others: BTreeSet<StoredPath>,
     /// What was seen and is not part of a snapshot, one sentence each.
@@ -53,6 +56,18 @@ impl Tree {
     pub(crate) fn holds_others(&self, folder: &StoredPath) -> bool {
         let below = |path: &StoredPath| path.as_path().starts_with(folder.as_path());
         self.others.iter().any(below)
+    }
+
+    /// Whether no folder has changed since it was looked at.
+    fn is_still(&self, data: &Path) -> bool {
+        let same = |then: &Found, path: &Path| {
+            let now = std::fs::symlink_metadata(path).map(|now| Found::from(&now).stamp());
+            now.is_ok_and(|now| now == then.stamp())
+        };
+        // The directory itself may be reached through a link.
+        let root = std::fs::metadata(data).map(|now| Found::from(&now).stamp());
+        root.ok() == self.root.map(|then| then.stamp())
+            && self.folders.iter().all(|(path, then)| same(then, &path.below(data)))
     }
 
     /// Everything that is there, but logs.
@@ -93,58 +108,52 @@ pub(crate) fn scan_again(scope: Scope<'_>, earlier: &Tree) -> Result<Tree> {
     if !disk::is_folder(scope.data)? {
         return Err(BackupError::NoData { data: scope.data.into() }.into());
     }
-    let left_out = scope.left_out.iter().filter_map(|path| std::fs::metadata(path).ok());
-    let left_out: BTreeSet<(u64, u64)> =
-        left_out.map(|found| Found::from(&found).identity()).collect();
-    let mut tree = Tree::default();
+    let root = std::fs::metadata(scope.data).map_err(disk::failed("read", scope.data))?;
+    let mut tree = Tree { root: Some(Found::from(&root)), ..Tree::default() };
     let mut above = BTreeMap::new();
-    let mut walk = WalkDir::new(scope.data).min_depth(1).sort_by_file_name().into_iter();
-    while let Some(entry) = walk.next() {
-        let private = |entry: &DirEntry| entry.depth() == 1 && entry.file_name() == PRIVATE_FOLDER;
-        // One look at each, because of many files it takes its time.
-        match entry.and_then(|entry| entry.metadata().map(|found| (entry, Found::from(&found)))) {
-            Ok((entry, found)) => {
-                let stored = stored(scope.data, entry.path());
-                let kept = !private(&entry)
-                    && !left_out.contains(&found.identity())
-                    && !stored.as_ref().is_some_and(|path| scope.excluded.excludes(path));
-                match stored {
-                    _ if !kept => {
-                        tree.others.extend(stored.as_ref().and_then(StoredPath::parent));
-                        if found.kind() == Kind::Folder {
-                            walk.skip_current_dir();
-                        }
-                    }
-                    // Not included itself, it may hold something that is.
-                    Some(stored) if scope.excluded.matches(&stored) => {
-                        tree.others.extend(stored.parent());
-                        if found.kind() == Kind::Folder {
-                            above.insert(stored, found);
-                        }
-                    }
-                    Some(stored) => {
-                        let parents = std::iter::successors(stored.parent(), StoredPath::parent);
-                        let needed = parents.map_while(|path| above.remove_entry(&path));
-                        tree.folders.extend(needed);
-                        tree.sort_in(stored, entry.path(), found, earlier)?;
-                    }
-                    None => {
-                        let path = entry.path().display();
-                        tree.notes.push(format!("`{path}` has a name too long to be stored"));
-                    }
+    let mut walk = Walk::new(scope)?;
+    while let Some(step) = walk.next()? {
+        match step {
+            Step::LeftOut(folder) => tree.others.extend(folder),
+            Step::Named(folder, text) => {
+                tree.others.extend(folder);
+                tree.notes.push(text);
+            }
+            Step::Vanished(path) => tree.notes.push(format!("`{}` vanished", path.display())),
+            Step::Entry(path, None, _) => {
+                let path = path.display();
+                tree.notes.push(format!("`{path}` has a name too long to be stored"));
+            }
+            // Not included itself, it may hold something that is.
+            Step::Entry(_, Some(stored), found) if scope.excluded.matches(&stored) => {
+                tree.others.extend(stored.parent());
+                if found.kind() == Kind::Folder {
+                    above.insert(stored, found);
                 }
             }
-            Err(error) => {
-                let path = error.path().unwrap_or(scope.data).to_path_buf();
-                match error.into_io_error() {
-                    Some(error) if error.kind() == ErrorKind::NotFound => {
-                        tree.notes.push(format!("`{}` vanished", path.display()));
-                    }
-                    Some(error) => return Err(disk::failed("read", &path)(error).into()),
-                    None => tree.notes.push(format!("`{}` is a loop", path.display())),
-                }
+            Step::Entry(path, Some(stored), found) => {
+                let parents = std::iter::successors(stored.parent(), StoredPath::parent);
+                let needed = parents.map_while(|path| above.remove_entry(&path));
+                tree.folders.extend(needed);
+                tree.sort_in(stored, &path, found, earlier)?;
             }
         }
+    }
+    Ok(tree)
+}
+
+/// Looks again until no folder has changed meanwhile, a few times at most: what is renamed from one
+/// folder to another during a look may be seen in both, or in none.
+///
+/// # Errors
+/// Those of [`scan`].
+pub(crate) fn scan_steadily(scope: Scope<'_>, earlier: &Tree) -> Result<Tree> {
+    let mut tree = scan_again(scope, earlier)?;
+    for _ in 1..LOOKS {
+        if tree.is_still(scope.data) {
+            break;
+        }
+        tree = scan_again(scope, &tree)?;
     }
     Ok(tree)
 }
@@ -245,8 +254,4 @@ enum Content {
     Database,
     SideFile,
     Other,
-}
-
-fn stored(data: &Path, path: &Path) -> Option<StoredPath> {
-    StoredPath::try_from(path.strip_prefix(data).ok()?).ok()
 }

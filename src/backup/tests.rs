@@ -359,7 +359,10 @@ fn a_file_that_is_gone_by_the_time_it_is_read_is_named() {
     let now = Utc.with_ymd_and_hms(2026, 11, 20, 13, 19, 0).unwrap();
     let mut draft = session.draft(&crate::store::BackupId::new(now, [0; 3]), &Silent).unwrap();
     let mut notes = Vec::new();
-    let files = super::files::archive((&place.data, now), &tree, &mut draft, &mut notes).unwrap();
+    let look = || super::scan::scan(scope);
+    let mut moved = super::files::Moved::new(&look);
+    let out = (&mut draft, &mut notes);
+    let files = super::files::archive((&place.data, now), &tree, &mut moved, out).unwrap();
     assert_eq!(files.iter().map(|it| it.path.to_string()).collect::<Vec<_>>(), ["a"]);
     let gone = ["b", "c", "link"].map(|name| format!("`{name}` vanished before it could be read"));
     assert_eq!(notes, gone);
@@ -393,4 +396,56 @@ fn the_store_inside_the_data_is_left_out_and_an_open_one_refused() {
     fs::set_permissions(place.store.root(), fs::Permissions::from_mode(0o777)).unwrap();
     let error = snapshot(&place, &[]).unwrap_err();
     assert!(matches!(error, Error::Store(StoreError::Open { .. })), "{error}");
+}
+
+#[test]
+fn a_file_that_is_renamed_meanwhile_is_stored_under_one_name() {
+    let place = place();
+    for name in ["a", "b", "folder/c", "d"] {
+        fs::create_dir_all(place.data.join("folder")).unwrap();
+        fs::write(place.data.join(name), name).unwrap();
+    }
+    let filter = Filter::default();
+    let scope = super::scan::Scope { data: &place.data, excluded: &filter, left_out: &[] };
+    let listed = super::scan::scan(scope).unwrap();
+    fs::rename(place.data.join("b"), place.data.join("0")).unwrap();
+    fs::rename(place.data.join("folder"), place.data.join("other")).unwrap();
+    // One that was seen under both names is stored under the one that it has.
+    fs::rename(place.data.join("d"), place.data.join("e")).unwrap();
+    let mut tree = super::scan::scan_again(scope, &listed).unwrap();
+    assert_eq!(tree.files.len(), 4);
+    tree.files = listed.files.clone();
+    let now_e = super::scan::scan(scope).unwrap().files;
+    tree.files.extend(now_e.into_iter().filter(|(path, _)| path.to_string() == "e"));
+    let session = place.store.session().unwrap();
+    let now = Utc.with_ymd_and_hms(2026, 11, 20, 13, 19, 0).unwrap();
+    let mut draft = session.draft(&crate::store::BackupId::new(now, [0; 3]), &Silent).unwrap();
+    let mut notes = Vec::new();
+    let look = || super::scan::scan(scope);
+    let mut moved = super::files::Moved::new(&look);
+    let out = (&mut draft, &mut notes);
+    let files = super::files::archive((&place.data, now), &tree, &mut moved, out).unwrap();
+    let files = files.iter().filter(|record| record.kind != FileKind::Folder);
+    let names: Vec<String> = files.map(|it| it.path.to_string()).collect();
+    assert_eq!(names, ["a", "b", "e", "folder/c"]);
+    assert_eq!(notes, ["`d` vanished before it could be read"]);
+}
+
+#[test]
+fn what_is_no_data_of_the_service_is_named_and_left_out() {
+    let place = place();
+    fs::create_dir_all(place.data.join("old")).unwrap();
+    fs::write(place.data.join("a"), "a").unwrap();
+    let earlier = snapshot(&place, &[]).unwrap().backup;
+    for entry in fs::read_dir(place.store.root()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            fs::copy(&path, place.data.join("old").join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let manifest = snapshot(&place, &[]).unwrap().backup.manifest;
+    let names: Vec<String> = manifest.files.iter().map(|it| it.path.to_string()).collect();
+    assert_eq!(names, ["a"]);
+    assert_eq!(manifest.notes, ["`old` holds backups of piton and is left out"]);
+    assert_ne!(earlier.id(), &manifest.id);
 }

@@ -9,6 +9,7 @@ use super::{
 use crate::{Result, disk, error::StoreError, event::Silent};
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs,
     io::Read,
     path::{Path, PathBuf},
@@ -345,6 +346,16 @@ fn accepted(backup: Backup, id: &BackupId, shown: &Path) -> Result<Backup> {
     }
     backup.manifest.check().map_err(damaged)?;
     Ok(backup)
+}
+
+/// Whether a folder with these names, which are sorted, is or was a backups directory.
+pub(crate) fn is_backups_folder(names: &[OsString]) -> bool {
+    let has = |name: &str| names.binary_search_by(|it| it.as_os_str().cmp(name.as_ref())).is_ok();
+    let is_whole = |name: &OsString| {
+        let id = name.to_str().and_then(Form::of_name).map(|(id, _)| id);
+        id.is_some_and(|id| has(&format!("{id}{}", super::MANIFEST)))
+    };
+    has(super::LOCK_NAME) && names.iter().any(is_whole)
 }
 
 enum Found {

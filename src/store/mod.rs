@@ -59,7 +59,7 @@ pub use retention::Retention;
 pub use seal::{Keys, SECRET, Sealed};
 pub use segment::Segment;
 
-pub(crate) use catalog::described;
+pub(crate) use catalog::{described, is_backups_folder};
 pub(crate) use digest::{Hashing, digest_of};
 pub(crate) use extended::is_kept;
 pub(crate) use extract::{Bare, dress};

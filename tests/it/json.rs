@@ -38,7 +38,8 @@ fn every_command_gives_one_document() {
         ("rollback --json --yes", "done"),
         ("restore --json --yes --undo", "done"),
         ("restore --json --yes --undo", "nothing-to-do"),
-        ("rollback --json --yes", "done"),
+        ("rollback --json --yes", "refused"),
+        ("rollback --json --yes --lose-rows", "done"),
         ("rollback --json --yes", "nothing-to-do"),
         ("rollback --json", "nothing-to-do"),
     ] {

@@ -24,7 +24,11 @@ fn a_statement_is_broken_off() {
         let before = sandbox.content();
         let child = sandbox.start("up");
         let clock = Instant::now();
-        while !sandbox.read("data/.piton/last-run.json").contains("\"running\"") {
+        while !["open", "running"]
+            .map(|word| format!("\"{word}\""))
+            .iter()
+            .all(|word| sandbox.read("data/.piton/last-run.json").contains(word))
+        {
             assert!(clock.elapsed() < Duration::from_secs(20), "it never began");
             sleep(Duration::from_millis(10));
         }
