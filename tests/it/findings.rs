@@ -116,3 +116,19 @@ fn a_misspelt_column_of_a_pending_update_is_refused_before_anything_runs() {
         sandbox.run(command).code(4).says("refused [sql]").says("no such column: odl");
     }
 }
+
+#[test]
+fn a_plan_shows_what_a_file_changes_as_a_whole() {
+    let sandbox = with_rows(
+        "CREATE TABLE n (id INTEGER PRIMARY KEY, old TEXT CHECK (old <> 'no'));\n\
+         INSERT INTO n SELECT id, old FROM users;\nDROP TABLE users;\nALTER TABLE n RENAME TO users;\n\
+         UPDATE users SET old = 'x' WHERE id = 2;\n",
+    );
+    let planned = sandbox.run("plan").success();
+    planned
+        .says("~ table `users` rebuilt: + check (old <> 'no')\n")
+        .says("~ rows of `users` (update)");
+    let json = sandbox.run("plan --json").success().json();
+    let effects = &json["databases"][0]["migrations"][1]["effects"];
+    assert_eq!(effects[0], "~ table `users` rebuilt: + check (old <> 'no')");
+}

@@ -3,7 +3,7 @@
 use super::text::{BAD, FAINT, GOOD, NOTICE, STRONG, count, styled};
 use piton::{
     guard::Effect,
-    plan::{Action, Assessment, DatabasePlan, Finding, Severity, State},
+    plan::{Action, Assessment, DatabasePlan, Finding, Severity, State, net_effect},
     schema::{ObjectKind, Part},
 };
 use serde_json::{Value, json};
@@ -34,8 +34,17 @@ fn assessment_json(found: &Assessment) -> Value {
         "state": found.state,
         "known_by": found.witness,
         "action": action(found),
+        "effects": net(found),
         "statements": statements,
     })
+}
+
+/// What the statements that would run change together.
+fn net(found: &Assessment) -> Vec<String> {
+    match (&found.action, &found.migration) {
+        (Action::Statements(statements), Some(migration)) => net_effect(migration, statements),
+        _ => Vec::new(),
+    }
 }
 
 /// The word for what would be done.
@@ -143,12 +152,9 @@ pub fn steps(plan: &DatabasePlan) -> String {
         };
         let word = styled(NOTICE, &format!("{verb:<7}"));
         text.push_str(&format!("  {word} {}{}\n", found.title, styled(FAINT, &more)));
-        if let Action::Statements(statements) = &found.action {
-            for statement in statements {
-                for line in effect_lines(&statement.effect) {
-                    text.push_str(&format!("            {line}\n"));
-                }
-            }
+        for line in net(found) {
+            let line = if line.starts_with("- ") { styled(BAD, &line) } else { line };
+            text.push_str(&format!("            {line}\n"));
         }
     }
     text
