@@ -3,6 +3,10 @@
 //! The lock file lies in the data directory's private folder and is never deleted, so two runners
 //! can never hold locks on two different files of the same name.
 
+mod worker;
+
+pub use worker::{Worker, worker};
+
 use crate::{
     Error, Result, disk,
     event::{Event, Observer, go_on},

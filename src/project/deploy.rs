@@ -2,7 +2,10 @@
 
 mod operations;
 
-use super::{Outcome, Project};
+use super::{
+    Outcome, Project,
+    logbook::{Note, is_worth_noting},
+};
 use crate::{
     Error, Kind, Result, clock,
     deploy::{self, Deploy, Ending, Entrance, Finished, Record, Restart, hold, service, state},
@@ -13,6 +16,7 @@ use crate::{
     offsite,
     store::{BackupId, LOGS_NAME, Reason},
 };
+use chrono::{DateTime, Utc};
 use std::{
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
@@ -89,7 +93,9 @@ impl Project {
             _ => options.restart.unwrap_or(settings.restart),
         };
         let entrance = Entrance::Begin;
+        let started = (self.world.clock)();
         let report = self.with_machine(restart, record, interrupted, observer, entrance)?;
+        self.log_deploy(started, &report, observer);
         drop(lock);
         Ok(self.copied(report, observer))
     }
@@ -114,9 +120,32 @@ impl Project {
         let lock = lock::acquire(data, Scope::Deploy, &self.world.holder, patience, observer)?;
         let record = state::read(data)?.ok_or_else(none)?;
         let restart = self.config.deploy.restart;
+        let started = (self.world.clock)();
         let report = self.with_machine(restart, record, interrupted, observer, entrance)?;
+        self.log_deploy(started, &report, observer);
         drop(lock);
         Ok(self.copied(report, observer))
+    }
+
+    fn log_deploy(&self, started: DateTime<Utc>, report: &DeployReport, observer: &dyn Observer) {
+        let (outcome, record) = (report.outcome(), &report.record);
+        if let Outcome::Problem(kind) = outcome
+            && !is_worth_noting(kind)
+        {
+            return;
+        }
+        let release = record.release.as_ref().map(|release| format!(", release {release}"));
+        let failure = record.failure.as_ref().map(|failure| failure.message.clone());
+        let note = Note {
+            command: "deploy",
+            started,
+            outcome,
+            about: Some(format!("{}{}", record.id, release.unwrap_or_default())),
+            backup: record.final_backup.as_ref().or(record.backup.as_ref()),
+            reason: failure.or_else(|| report.finished.error.as_ref().map(ToString::to_string)),
+            log: Some(record.log.clone()),
+        };
+        self.log(note, observer);
     }
 
     /// Copies after the service is up again; of a deploy that failed, its failure is read first.

@@ -4,10 +4,13 @@
 //! migration and its row are both there or both absent.
 
 use super::{
-    Project, databases,
+    Outcome, Project, databases,
     last_run::{self, Ending, LastRun},
+    logbook::Note,
 };
 use crate::{
+    Kind,
+    event::Observer,
     ledger::{self, Entry, EntryState},
     lock,
     store::BackupId,
@@ -79,6 +82,20 @@ impl Project {
     /// The same where the caller holds the lock, so that no other run can go on.
     pub(super) fn run_cut_off(&self) -> Option<InterruptedRun> {
         open_run(self).map(|run| self.describe(run))
+    }
+
+    /// Notes a run that a crash or a kill ended, when that is noticed.
+    pub(super) fn log_killed(&self, run: &InterruptedRun, observer: &dyn Observer) {
+        let note = Note {
+            command: "up",
+            started: run.started,
+            outcome: Outcome::Problem(Kind::Interrupted),
+            about: None,
+            backup: run.backup.as_ref(),
+            reason: Some(run.to_string()),
+            log: None,
+        };
+        self.log(note, observer);
     }
 
     /// What the ledgers have of a run.

@@ -1,6 +1,10 @@
 //! `run SCRIPT`: a data operation from the scripts folder, by name: backup, guard, one ledger row.
 
-use super::{Outcome, Project, databases, last_run, up::kind_of_end};
+use super::{
+    Outcome, Project, databases, last_run,
+    logbook::{Note, is_worth_noting},
+    up::kind_of_end,
+};
 use crate::{
     Error, Kind, Result, apply,
     apply::{
@@ -20,6 +24,7 @@ use crate::{
     sql::classify,
     store::{BackupId, Reason},
 };
+use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 use std::{
     ffi::OsString,
@@ -147,6 +152,7 @@ impl Project {
         let plan = plan(&script, &database, &path, hash);
         let mut run = self.run_begins(report.backup.clone())?;
         self.operate(&plan, &options.arguments, &mut report, observer);
+        self.log_operation(run.started, &report, observer);
         run.ending = last_run::Ending::of(report.outcome);
         self.note_end(&mut run, observer);
         if report.outcome == Outcome::Done {
@@ -155,6 +161,30 @@ impl Project {
             report.offsite = self.copy_after(Reason::Script, observer);
         }
         Ok(report)
+    }
+
+    /// Notes an operation that did not end well; one that did is in the ledger.
+    fn log_operation(
+        &self,
+        started: DateTime<Utc>,
+        report: &OperationReport,
+        observer: &dyn Observer,
+    ) {
+        if !matches!(report.outcome, Outcome::Problem(kind) if is_worth_noting(kind)) {
+            return;
+        }
+        let reasons = [&report.failure, &report.restore_failure].into_iter().flatten();
+        let reasons: Vec<String> = reasons.map(ToString::to_string).collect();
+        let note = Note {
+            command: "run",
+            started,
+            outcome: report.outcome,
+            about: Some(report.script.clone()),
+            backup: report.backup.as_ref(),
+            reason: Some(reasons.join("; ")),
+            log: None,
+        };
+        self.log(note, observer);
     }
 
     fn operate(

@@ -173,7 +173,11 @@ impl Project {
         safety: Safety<'_>,
         observer: &dyn Observer,
     ) -> Result<RestoreReport> {
-        let restored = self.carry_out_restore(&backup, options, safety, observer)?;
+        let started = (self.world.clock)();
+        let result = self.carry_out_restore(&backup, options, safety, observer);
+        let said = result.as_ref().map(|restored| restored.safety.as_ref());
+        self.log_restore("restore", (started, backup.id()), said, observer);
+        let restored = result?;
         self.note_gone_back(&backup, options, observer);
         self.prune_after(Some(backup.id()), observer);
         drop(lock);

@@ -1,12 +1,16 @@
 //! `status` and `history`: where things stand, and what ran when.
 
-use super::{InterruptedRun, Project, Selection, Targets, databases};
+use super::{
+    InterruptedRun, LogEntry, Project, Selection, Targets, databases,
+    last_run::{self, Ending},
+};
 use crate::{
-    Result, database,
+    Error, Result, database, deploy,
     error::NotUnderstood,
     event::Observer,
     history::Ignored,
     ledger::{self, Entry, ForeignLedger},
+    lock::{self, Worker},
     offsite::Standing,
     plan::DatabasePlan,
     store::Backup,
@@ -25,6 +29,12 @@ pub struct Status {
     pub not_understood: Vec<NotUnderstood>,
     /// Ledgers of other tools, by database.
     pub foreign_ledgers: Vec<(PathBuf, ForeignLedger)>,
+    /// The process that works on the data directory now.
+    pub worker: Option<Worker>,
+    /// Why a run would be refused, whatever is pending: a hold, or a deploy that is not finished.
+    pub blocked: Option<Error>,
+    /// The last thing that happened, if it did not end well and nothing went well since.
+    pub failed: Option<LogEntry>,
     /// The last run, where it was cut off.
     pub interrupted: Option<InterruptedRun>,
     /// The newest backup.
@@ -63,11 +73,29 @@ impl Project {
             foreign_ledgers: self.foreign_ledgers(&targets)?,
             ignored: targets.ignored,
             not_understood: targets.not_understood,
+            worker: lock::worker(&self.config.data),
+            blocked: self.blocked(),
+            failed: self.last_failure(),
             interrupted: self.interrupted_run(),
             backups: backups.len(),
             offsite,
             newest_backup: backups.into_iter().next(),
         })
+    }
+
+    /// Why `up` would be refused before it plans.
+    fn blocked(&self) -> Option<Error> {
+        let unfinished = self.refuse_in_deploy();
+        unfinished.and_then(|()| deploy::refuse_held(&self.config.data)).err()
+    }
+
+    /// The last entry of the logbook, if it did not end well and no run went well since. What cannot be
+    /// read says nothing: `history` reports that.
+    fn last_failure(&self) -> Option<LogEntry> {
+        let last = self.logbook().ok()?.pop().filter(|entry| !entry.is_success())?;
+        let run = last_run::read(&self.config.data);
+        let is_over = run.is_some_and(|it| it.ending == Ending::Done && it.started > last.started);
+        (!is_over).then_some(last)
     }
 
     /// The ledgers of other tools in the databases, of a pattern those in its first one.

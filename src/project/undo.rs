@@ -10,7 +10,7 @@ use crate::{
     error::RestoreError,
     event::Observer,
     lock::Patience,
-    restore::{self, Gate, LastRestore, Preview, Restored, Undo, Way},
+    restore::{self, Gate, LastRestore, Preview, Restored, Seen, Undo, Way},
     store::{BackupId, Reason},
 };
 
@@ -65,24 +65,14 @@ impl Project {
         let seen = previewed.preview.as_ref().map(|preview| &preview.seen);
         // Without contents nothing was seen of the databases.
         let seen = seen.filter(|_| previewed.backup == last.backup);
-        let restored = match last.way {
-            Way::Undone => return Ok(undone(last)),
-            Way::Files => self.with_backup_request(Reason::Safety, None, |of_now, store| {
-                let (now, random) = (of_now.now, of_now.random);
-                let (data, safety) = (self.config.data.as_path(), Some((of_now, store)));
-                restore::undo(&Undo { data, seen, safety, now, random }, observer)
-            })?,
-            Way::OpenDatabases => {
-                // There are no old files of open databases: the safety backup has what was there.
-                let Some(before) = &last.before else {
-                    return Err(RestoreError::UndoHot { safety: None }.into());
-                };
-                let backup = self.store().load(before)?;
-                let options = RestoreOptions { only: last.only.clone(), gate: Gate::Hot, patience };
-                let safety = Safety::Take { seen, save_lost: None };
-                self.carry_out_undo(&backup, &options, &last.backup, safety, observer)?
-            }
-        };
+        if last.way == Way::Undone {
+            return Ok(undone(last));
+        }
+        let started = (self.world.clock)();
+        let result = self.undo(&last, seen, patience, observer);
+        let said = result.as_ref().map(|restored| restored.safety.as_ref());
+        self.log_restore("undo", (started, &last.backup), said, observer);
+        let restored = result?;
         if let Some(mut run) = last_run::read(&self.config.data) {
             // What the run did may be there again: it must be possible to roll it back.
             run.ending = Ending::Done;
@@ -91,6 +81,35 @@ impl Project {
         self.prune_after(restored.safety.as_ref(), observer);
         let restored = Some(restored);
         Ok(UndoReport { outcome: Outcome::Done, backup: last.backup, restored, ..previewed })
+    }
+
+    fn undo(
+        &self,
+        last: &LastRestore,
+        seen: Option<&Seen>,
+        patience: Patience,
+        observer: &dyn Observer,
+    ) -> Result<Restored> {
+        match last.way {
+            Way::Undone => {
+                Err(RestoreError::NothingToUndo { data: self.config.data.clone() }.into())
+            }
+            Way::Files => self.with_backup_request(Reason::Safety, None, |of_now, store| {
+                let (now, random) = (of_now.now, of_now.random);
+                let (data, safety) = (self.config.data.as_path(), Some((of_now, store)));
+                restore::undo(&Undo { data, seen, safety, now, random }, observer)
+            }),
+            Way::OpenDatabases => {
+                // There are no old files of open databases: the safety backup has what was there.
+                let Some(before) = &last.before else {
+                    return Err(RestoreError::UndoHot { safety: None }.into());
+                };
+                let backup = self.store().load(before)?;
+                let options = RestoreOptions { only: last.only.clone(), gate: Gate::Hot, patience };
+                let safety = Safety::Take { seen, save_lost: None };
+                self.carry_out_undo(&backup, &options, &last.backup, safety, observer)
+            }
+        }
     }
 
     /// Puts back what the last restore replaced, without a preview.

@@ -99,7 +99,10 @@ impl Project {
     /// # Errors
     /// What went wrong before anything was begun; what went wrong afterwards is in the report.
     pub fn up(&self, options: &UpOptions, observer: &dyn Observer) -> Result<UpReport> {
-        let mut report = self.up_under(options, Anchor::Take, observer)?;
+        let started = (self.world.clock)();
+        let result = self.up_under(options, Anchor::Take, observer);
+        self.log_run(started, &result, observer);
+        let mut report = result?;
         // Whoever has a failure before them should read it at once: the next one copies.
         if report.outcome == Outcome::Done && report.backup.is_some() {
             report.offsite = self.copy_after(Reason::Run, observer);
@@ -133,6 +136,9 @@ impl Project {
             _ => planned()?,
         };
         let cut_off = self.run_cut_off();
+        if let Some(run) = &cut_off {
+            self.log_killed(run, observer);
+        }
         if let Some(outcome) = without_a_run(&plans, &targets) {
             // Cut off at its very end: everything that it was to do is done.
             if outcome == Outcome::NothingToDo && cut_off.is_some() && is_whole(&options.selection)

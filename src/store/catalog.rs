@@ -369,7 +369,13 @@ enum Found {
 
 fn classify(path: &Path) -> Found {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let own = [super::LOCK_NAME, super::STAGING_NAME, super::POINT_NAME, super::LOGS_NAME];
+    let own = [
+        super::LOCK_NAME,
+        super::STAGING_NAME,
+        super::POINT_NAME,
+        super::LOGS_NAME,
+        super::LOGBOOK_NAME,
+    ];
     let own = own.contains(&&*name);
     if own || name.starts_with(super::OFFSITE) {
         return Found::Own;

@@ -90,6 +90,8 @@ pub(crate) const POINT_NAME: &str = ".point";
 pub(crate) const OFFSITE: &str = ".offsite";
 /// The folder beside the backups that takes the logs of deploys.
 pub const LOGS_NAME: &str = "deploys";
+/// The file of what happened, in the backups directory.
+pub(crate) const LOGBOOK_NAME: &str = ".logbook.jsonl";
 
 /// A backups directory, which need not exist yet.
 #[derive(Clone, Debug)]

@@ -52,6 +52,7 @@ mod large;
 mod laws;
 mod layers;
 mod lock;
+mod logbook;
 mod managers;
 mod mounts;
 mod new;

@@ -3,8 +3,11 @@
 use super::{Context, selection};
 use crate::render::{Report, text};
 use anyhow::Result;
-use piton::project::{HistoryRow, Outcome};
+use piton::project::{HistoryRow, LogEntry, Outcome};
 use serde_json::json;
+
+/// So many things that happened are shown to a person.
+const SHOWN: usize = 20;
 
 /// Lists the rows of the ledgers, or prints the text of one.
 pub fn run(context: &Context, targets: &[String], text_of: Option<&str>) -> Result<Report> {
@@ -30,11 +33,37 @@ pub fn run(context: &Context, targets: &[String], text_of: Option<&str>) -> Resu
         }
         human.push_str(&line(row));
     }
-    if rows.is_empty() {
+    let happened = context.project.logbook()?;
+    if !happened.is_empty() {
+        human.push_str(&format!("{}\n", text::styled(text::STRONG, "what else happened")));
+        let first = happened.len().saturating_sub(SHOWN);
+        happened[first..].iter().for_each(|entry| human.push_str(&happening(entry)));
+        if first > 0 {
+            human.push_str(&format!("  {first} earlier ones are in `piton history --json`\n"));
+        }
+    }
+    if rows.is_empty() && happened.is_empty() {
         human.push_str("nothing has run yet\n");
         human.push_str(&text::next("piton plan"));
     }
-    Ok(Report::new(Outcome::Done, json!({ "entries": rows }), human))
+    Ok(Report::new(Outcome::Done, json!({ "entries": rows, "happened": happened }), human))
+}
+
+/// Something that is in no ledger: a failure, a restore, a deploy.
+pub fn happening(entry: &LogEntry) -> String {
+    let about = entry.about.as_ref().map(|about| format!(" {about}")).unwrap_or_default();
+    let backup = entry.backup.as_ref().map_or_else(|| "no backup".into(), ToString::to_string);
+    let reason = entry.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let log = entry.log.as_ref().map(|log| format!(", log {}", log.display())).unwrap_or_default();
+    let line = format!(
+        "  {}  {:<11} {}{about} (user {} on {}, {backup}{log}){reason}",
+        entry.started.format("%Y-%m-%d %H:%M:%S UTC"),
+        entry.outcome,
+        entry.command,
+        entry.user,
+        entry.host,
+    );
+    format!("{}\n", line.replace(char::is_control, " "))
 }
 
 fn line(row: &HistoryRow) -> String {

@@ -26,9 +26,15 @@ pub fn run(context: &Context, look: &Look) -> Result<Report> {
     if let Some(run) = &status.interrupted {
         human.push_str(&cut_off(run));
     }
+    human.push_str(&notices(&status));
     human.push_str(&backups(&status));
     human.push_str(&offsite::standing(status.offsite.as_ref(), status.backups));
     human.push_str(&match state {
+        _ if status.worker.is_some() => text::next("piton status, when that process has ended"),
+        Outcome::Pending if status.blocked.is_some() => {
+            let hint = status.blocked.as_ref().and_then(piton::Error::hint);
+            text::next(&hint.unwrap_or_else(|| "piton deploy --status".into()))
+        }
         Outcome::Pending => text::next("piton plan shows what would be done, piton up does it"),
         Outcome::Problem(_) => text::next("follow a hint above, then piton status"),
         _ => format!("{}\n", text::styled(text::GOOD, "nothing to do")),
@@ -40,6 +46,9 @@ pub fn run(context: &Context, look: &Look) -> Result<Report> {
             "not_understood": status.not_understood,
             "foreign_ledgers": surroundings::ledgers(&status),
             "interrupted": status.interrupted,
+            "worker": status.worker,
+            "blocked": status.blocked.as_ref().map(|error| json!({ "message": error.to_string(), "hint": error.hint() })),
+            "failed": status.failed,
             "backups": status.backups,
             "offsite": status.offsite.as_ref().map(offsite::standing_to_json),
             "newest_backup": status.newest_backup.as_ref().map(|backup| backup.id().to_string()),
@@ -48,6 +57,30 @@ pub fn run(context: &Context, look: &Look) -> Result<Report> {
     let unread = surroundings::outcome(&status, Outcome::Done);
     let outcome = if look.exit_code { state } else { unread };
     Ok(Report::lazily(context.screen, outcome, fields, human))
+}
+
+/// Who works now, what holds runs up, and what failed last.
+fn notices(status: &Status) -> String {
+    let mut human = String::new();
+    let note = text::styled(text::NOTICE, "note:");
+    if let Some(worker) = &status.worker {
+        let since =
+            worker.since.map(|since| format!(", since {}", since.format("%Y-%m-%d %H:%M:%S UTC")));
+        human.push_str(&format!(
+            "{note} pid {} works on the data directory ({}{})\n",
+            worker.pid,
+            worker.command,
+            since.unwrap_or_default()
+        ));
+    }
+    if let Some(error) = &status.blocked {
+        human.push_str(&format!("{note} {error}\n"));
+    }
+    if let Some(entry) = &status.failed {
+        human.push_str(&format!("{note} the last thing that happened did not end well:\n"));
+        human.push_str(&super::history::happening(entry));
+    }
+    human
 }
 
 /// A run that did not end: what it committed, and the two ways on.
