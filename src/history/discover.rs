@@ -31,6 +31,9 @@ pub struct Ignored {
     pub reason: &'static str,
 }
 
+/// What `new` writes into a file, where the project has a form of its own.
+pub const TEMPLATE: &str = ".template.sql";
+
 /// The migrations of one folder, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Folder {
@@ -146,8 +149,16 @@ fn folder(
             Meaning::Nothing => {}
         }
     }
+    // A hidden file is in no list; what cannot be read is no template.
+    let template = listed.folder.join(TEMPLATE);
+    let template = fs::read_to_string(template).map(|text| text.trim().to_string()).ok();
     let mut by_version: BTreeMap<Version, Arc<Migration>> = BTreeMap::new();
     for migration in read_all(&without_down_parts(found, &mut ignored))? {
+        if template.as_ref().is_some_and(|text| *text == migration.text.trim()) {
+            let reason = "only its template is in it";
+            ignored.push(Ignored { path: migration.path, reason });
+            continue;
+        }
         let migration = Arc::new(migration);
         if let Some(other) = by_version.insert(migration.version.clone(), migration.clone()) {
             let (first, second) = (other.path.clone(), migration.path.clone());
@@ -213,6 +224,7 @@ fn read_all(found: &[Numbered]) -> Result<Vec<Migration>> {
 /// What a folder holds, each kind sorted.
 #[derive(Default)]
 struct Listed {
+    folder: PathBuf,
     files: Vec<PathBuf>,
     folders: Vec<PathBuf>,
     /// Pipes, sockets and devices: reading one may wait for ever.
@@ -221,7 +233,7 @@ struct Listed {
 
 fn entries(path: &Path, (root, ignore): (&Path, &Ignore)) -> Result<Listed> {
     let failed = || disk::failed("list the folder", path);
-    let mut listed = Listed::default();
+    let mut listed = Listed { folder: path.into(), ..Listed::default() };
     for entry in fs::read_dir(path).map_err(failed())? {
         let entry = entry.map_err(failed())?;
         let mut kind = entry.file_type().map_err(failed())?;

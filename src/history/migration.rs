@@ -75,6 +75,13 @@ impl Migration {
         }
     }
 
+    /// Whether nothing is in it yet: no statement, and no query that would be asked.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        matches!(&self.body, Body::Sql(statements) if statements.is_empty())
+            && self.header.queries().next().is_none()
+    }
+
     /// Whether it is a script.
     #[must_use]
     pub fn is_script(&self) -> bool {

@@ -8,6 +8,7 @@ mod migration;
 mod sorting;
 mod version;
 
+pub use discover::TEMPLATE;
 pub use discover::{Folder, Ignore, Ignored, discover};
 pub use down::DownHalf;
 pub use header::{Allowance, Header, Transaction, duration};

@@ -60,6 +60,10 @@ pub fn units(migrations: &[Arc<Migration>], entries: &[Entry]) -> Result<Vec<Uni
     let mut rest = Vec::new();
     for file in migrations {
         let entry = rows.remove(&file.version);
+        // Recorded now, it would count as edited as soon as somebody writes into it.
+        if entry.is_none() && file.is_blank() {
+            continue;
+        }
         let unit = Unit {
             version: file.version.clone(),
             title: file.title(),

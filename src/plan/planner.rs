@@ -133,7 +133,12 @@ fn unchanged(request: &Request<'_>, entries: &[Entry], hash: &str) -> Option<Dat
     let mut current = current_entries(entries);
     let mut assessments = Vec::with_capacity(request.migrations.len());
     for migration in request.migrations {
-        let entry = current.remove(&migration.version)?;
+        let Some(entry) = current.remove(&migration.version) else {
+            if migration.is_blank() {
+                continue;
+            }
+            return None;
+        };
         let same = entry.checksum == migration.checksum.exact
             || entry.forgiving == migration.checksum.forgiving;
         if entry.state == EntryState::Started || !same {

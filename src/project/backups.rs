@@ -1,6 +1,6 @@
 //! Backups: taking, listing and verifying them.
 
-use super::{Project, targets};
+use super::{Project, config::Naming, targets};
 use crate::{
     Error, Result, backup,
     error::{BackupError, StoreError},
@@ -59,6 +59,11 @@ impl Project {
         if !crate::disk::exists(&self.config.data)? {
             let data = self.config.data.clone();
             return Err(BackupError::NoData { data }.into());
+        }
+        // A backup without the database that is meant would be no help on the day it is needed.
+        let path = self.config.data.join(&self.config.database);
+        if self.config.naming == Naming::Configured && !crate::disk::exists(&path)? {
+            return Err(crate::error::DatabaseError::Missing { path }.into());
         }
         let lock = self.begin(patience, observer)?;
         let taken = self.take_backup(Reason::Manual, label, observer)?;

@@ -4,9 +4,17 @@
 //! the library itself reads neither.
 
 mod deploy;
+mod locate;
+mod parse;
 
 pub use deploy::DeployConfig;
+pub use locate::Naming;
+pub(super) use locate::spelt;
 
+use self::{
+    locate::{Located, located},
+    parse::parse,
+};
 use super::{
     offsite_keys::StoreKeys,
     retention::{RetentionKeys, size},
@@ -154,6 +162,8 @@ pub struct Config {
     pub backups: PathBuf,
     /// The default database, relative to the data directory.
     pub database: PathBuf,
+    /// Whether a person named that database.
+    pub naming: Naming,
     /// Patterns of what a backup leaves out.
     pub exclude: Vec<String>,
     /// Patterns of what a backup holds; with none, everything.
@@ -220,11 +230,18 @@ impl Config {
             {
                 (String::new(), false)
             }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let reason = format!("there is no file `{}`", path.display());
+                return Err(ProjectError::Setting { name: "--config".into(), reason }.into());
+            }
             Err(error) => return Err(disk::failed("read", &path)(error).into()),
         };
         let file = parse(&path, &text)?;
-        let (data, deploy) = (file.data.clone(), Some(file.deploy.clone()));
-        let reader = Reader { path: &path, text: &text, overrides, folders, data, deploy };
+        let located = located(overrides, &file, path.parent().unwrap_or(Path::new("")));
+        let located = located
+            .map_err(|reason| ProjectError::Setting { name: "--database".into(), reason })?;
+        let deploy = Some(file.deploy.clone());
+        let reader = Reader { path: &path, text: &text, overrides, folders, located, deploy };
         let config = reader.config(file)?;
         Ok(Self { path: there.then_some(path), ..config })
     }
@@ -235,28 +252,6 @@ fn patterns(over: &[String], file: Option<&Spanned<Vec<String>>>) -> Vec<String>
         Some(patterns) if over.is_empty() => patterns.get_ref().clone(),
         _ => over.to_vec(),
     }
-}
-
-fn parse(path: &Path, text: &str) -> Result<File> {
-    toml::from_str(text).map_err(|error| {
-        let message = error.message().to_string();
-        let offset = error.span().map_or(0, |span| span.start);
-        let nearest = nearest_key(&message);
-        ProjectError::Config { place: Place::of(path, text, offset), reason: message, nearest }
-            .into()
-    })
-}
-
-/// The key nearest to an unknown one, from the parser's message: the words in backticks, of which
-/// the first is the unknown one.
-fn nearest_key(message: &str) -> Option<String> {
-    if !message.starts_with("unknown field") {
-        return None;
-    }
-    let mut words = message.split('`').skip(1).step_by(2);
-    let unknown = words.next()?.replace('_', "-");
-    let near = words.map(|word| (strsim::osa_distance(&unknown, word), word)).min()?;
-    (near.0 <= 4).then(|| near.1.to_string())
 }
 
 /// Whether a folder that the file names must be there.
@@ -271,7 +266,7 @@ struct Reader<'a> {
     text: &'a str,
     overrides: &'a Overrides,
     folders: Folders,
-    data: Option<Spanned<PathBuf>>,
+    located: Located,
     deploy: Option<DeployKeys>,
 }
 
@@ -281,9 +276,8 @@ impl Reader<'_> {
         let parent = self.path.parent().unwrap_or(Path::new(""));
         let root = if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.into() };
         let database = match (&over.database, &file.database) {
-            (Some(path), _) => self.database(path, None)?,
-            (None, Some(path)) => self.database(path.get_ref(), Some(path.span()))?,
-            (None, None) => "app.db".into(),
+            (None, Some(path)) => self.database(Some(path.span()))?,
+            _ => self.database(None)?,
         };
         let exclude = patterns(&over.exclude, file.exclude.as_ref());
         let include = patterns(&over.include, file.include.as_ref());
@@ -314,7 +308,7 @@ impl Reader<'_> {
         }
         Ok(Config {
             path: None,
-            data: self.path_of(over.data.as_ref(), file.data.as_ref(), "data"),
+            data: self.located.data.clone(),
             migrations: self.folder(
                 over.migrations.as_ref(),
                 file.migrations.as_ref(),
@@ -323,6 +317,7 @@ impl Reader<'_> {
             scripts: self.folder(over.scripts.as_ref(), file.scripts.as_ref(), "scripts")?,
             backups: self.path_of(over.backups.as_ref(), file.backups.as_ref(), "backups"),
             database,
+            naming: self.located.naming,
             exclude,
             include,
             ignore,
@@ -420,10 +415,8 @@ impl Reader<'_> {
 
     /// Scripts find the database's whole path in `PITON_DATABASE`; a piton that they call
     /// understands it.
-    fn database(&self, path: &Path, span: Option<Range<usize>>) -> Result<PathBuf> {
-        let data = self.path_of(self.overrides.data.as_ref(), self.data.as_ref(), "data");
-        let absolute = std::path::absolute(data).unwrap_or_default();
-        let path = path.strip_prefix(&absolute).unwrap_or(path);
+    fn database(&self, span: Option<Range<usize>>) -> Result<PathBuf> {
+        let path = &self.located.database;
         if database::lies_inside(path) {
             return Ok(path.components().collect());
         }
@@ -466,7 +459,7 @@ impl Reader<'_> {
 
     fn keys(&self, file: &BackupKeys) -> Result<Keys> {
         let over = self.overrides;
-        let data = self.path_of(over.data.as_ref(), self.data.as_ref(), "data");
+        let data = self.located.data.clone();
         let identity = match (&over.identity, &file.identity) {
             (None, None) => None,
             (over, file) => Some(self.path_of(over.as_ref(), file.as_ref(), "")),

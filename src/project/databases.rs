@@ -1,6 +1,7 @@
 //! Plans all databases of a selection, those of a pattern on all processors.
 
 use super::{
+    candidates,
     config::Config,
     targets::{Target, Targets},
 };
@@ -66,6 +67,7 @@ pub fn plan_all(
     go_on(observer)?;
     let mut plans = planned.into_iter().collect::<Result<Vec<_>>>()?;
     plans.iter_mut().for_each(|plan| name_the_way_back(config, plan));
+    candidates::refuse_beside_others(config, targets, &mut plans)?;
     Ok(plans)
 }
 

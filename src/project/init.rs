@@ -1,15 +1,9 @@
 //! `init` and `new`: the files that a project begins with. Nothing that exists is changed.
 
-use super::{Databases, Project, Selection, config::FILE};
-use crate::{
-    Result, disk,
-    error::ProjectError,
-    history::{Migration, Version},
-};
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use super::numbering;
+use super::{Databases, Project, Selection, config::FILE, survey::Survey};
+use crate::{Result, disk, error::ProjectError, history::TEMPLATE};
+use std::path::{Path, PathBuf};
 
 const CONFIG: &str = include_str!("piton.toml");
 const DEPLOY: &str = include_str!("../../deploy.sh");
@@ -41,28 +35,48 @@ pub enum NewFile {
     Script,
 }
 
+/// What `init` made and found.
+#[derive(Clone, Debug, Default)]
+pub struct Initiated {
+    /// Files and folders, in the order in which it looked at them.
+    pub created: Vec<Created>,
+    /// The database that the configuration names now, relative to the folder.
+    pub database: Option<PathBuf>,
+    /// Databases that lie there and of which none could be chosen.
+    pub candidates: Vec<PathBuf>,
+}
+
 impl Project {
-    /// Makes a commented configuration, the folders and `deploy.sh` in a folder.
+    /// Makes a commented configuration, the folders and `deploy.sh` in a folder. `url` is what the
+    /// environment gives as `DATABASE_URL`.
     ///
     /// # Errors
     /// The system's, with the path.
-    pub fn init(folder: &Path) -> Result<Vec<Created>> {
-        let mut created = Vec::new();
-        for name in ["data", "migrations", "scripts"] {
+    pub fn init(folder: &Path, url: Option<&str>) -> Result<Initiated> {
+        let mut found = Initiated::default();
+        let configured = folder.join(FILE).exists();
+        let survey = if configured { Survey::default() } else { Survey::of(folder, url) };
+        let data = survey.data().unwrap_or_else(|| PathBuf::from("data"));
+        let folders = [data.as_path(), Path::new("migrations"), Path::new("scripts")];
+        for name in folders.iter().skip(usize::from(configured)) {
             let path = folder.join(name);
             let made = if path.is_dir() { Made::Before } else { Made::Now };
             disk::create_folders("init-folder", &path)?;
-            created.push(Created { path, made });
+            found.created.push(Created { path, made });
         }
-        for (name, text, mode) in [(FILE, CONFIG, 0o644), ("deploy.sh", DEPLOY, 0o755)] {
+        let text = survey.configuration(CONFIG);
+        for (name, text, mode) in [(FILE, text.as_str(), 0o644), ("deploy.sh", DEPLOY, 0o755)] {
             let path = folder.join(name);
             let made = if path.exists() { Made::Before } else { Made::Now };
             if made == Made::Now {
                 disk::write_atomic("init-file", &path, mode, text.as_bytes())?;
             }
-            created.push(Created { path, made });
+            found.created.push(Created { path, made });
         }
-        Ok(created)
+        found.created.extend(survey.leave_out_of_git(folder, configured)?);
+        found.database.clone_from(&survey.chosen);
+        found.candidates = survey.candidates;
+        Ok(found)
     }
 
     /// Makes an empty migration with the next number and returns its path.
@@ -92,9 +106,16 @@ impl Project {
             }
             _ => self.config.migrations.clone(),
         };
-        let number = next(target.map_or(&[][..], |target| &target.migrations));
+        let migrations = target.map_or(&[][..], |target| &target.migrations);
+        let number = numbering::next(migrations, (self.world.clock)());
+        let own = [folder.join(TEMPLATE), self.config.migrations.join(TEMPLATE)];
+        let own = own.iter().find_map(|path| std::fs::read_to_string(path).ok());
         let (extension, mode, text) = match kind {
-            NewFile::Sql => ("sql", 0o644, sql_template(name)),
+            NewFile::Sql => (
+                "sql",
+                0o644,
+                own.map_or_else(|| sql_template(name), |text| text.replace("{name}", name)),
+            ),
             NewFile::Script => ("sh", 0o755, script_template(name)),
         };
         let path = folder.join(format!("{number}_{slug}.{extension}"));
@@ -121,31 +142,6 @@ fn slug(name: &str) -> Result<String> {
         return Err(ProjectError::Setting { name: "NAME".into(), reason }.into());
     }
     Ok(slug.into())
-}
-
-/// The number after the last one, as wide as the last one is written.
-fn next(migrations: &[Arc<Migration>]) -> String {
-    let Some(last) = migrations.last().map(|migration| migration.version.clone()) else {
-        return "001".into();
-    };
-    let width = last.to_string().len();
-    let mut digits: Vec<u8> = Version::digits(&last).bytes().collect();
-    let mut at = digits.len();
-    loop {
-        if at == 0 {
-            digits.insert(0, b'1');
-            break;
-        }
-        at -= 1;
-        if digits[at] == b'9' {
-            digits[at] = b'0';
-        } else {
-            digits[at] += 1;
-            break;
-        }
-    }
-    let text: String = digits.into_iter().map(char::from).collect();
-    format!("{text:0>width$}")
 }
 
 fn sql_template(name: &str) -> String {

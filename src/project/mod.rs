@@ -4,6 +4,7 @@
 
 mod adopt;
 mod backups;
+mod candidates;
 mod check;
 pub mod config;
 mod databases;
@@ -14,6 +15,7 @@ mod init;
 mod interrupted;
 pub mod last_run;
 mod logbook;
+mod numbering;
 mod offsite;
 pub mod offsite_keys;
 mod operate;
@@ -27,6 +29,7 @@ pub mod retention;
 mod rollback;
 pub mod sealing;
 mod status;
+mod survey;
 pub mod targets;
 #[cfg(test)]
 mod tests;
@@ -40,7 +43,7 @@ pub use check::{CheckedTarget, Strictness};
 pub use config::{Config, Overrides};
 pub use deploy::{DeployOptions, DeployReport, outcome as deploy_outcome};
 pub use diff::{DiffReport, Opposite};
-pub use init::{Created, Made, NewFile};
+pub use init::{Created, Initiated, Made, NewFile};
 pub use interrupted::{InterruptedDatabase, InterruptedRun};
 pub use logbook::LogEntry;
 pub use operate::{OperationOptions, OperationReport, Repeat};

@@ -75,7 +75,7 @@ fn a_target_without_migrations() {
 #[test]
 fn a_configuration_that_is_not_there() {
     let sandbox = Sandbox::with_users();
-    sandbox.run("status --config nope.toml").code(5).one_error().says("`nope.toml`");
+    sandbox.run("status --config nope.toml").code(2).one_error().says("`nope.toml`");
     sandbox.run("status --config migrations").code(5).one_error().says("`migrations`");
 }
 

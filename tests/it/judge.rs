@@ -131,7 +131,9 @@ impl Subject<'_> {
                 self.allow(at);
                 ended = self.up_as_planned(&path, &last(&migration.version), &what, trials);
             }
-            if !matches!(ended, Ended::Done(_)) {
+            // A file without a statement is not run and not recorded.
+            let idle = migration.is_blank() && ended == Ended::Nothing;
+            if !matches!(ended, Ended::Done(_)) && !idle {
                 let held = if ended.stopped() && dump(&path) == before {
                     Held::Refused(why(&ended))
                 } else {

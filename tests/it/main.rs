@@ -83,3 +83,4 @@ mod systemd;
 mod tenants;
 mod up;
 mod verify;
+mod which_database;

@@ -15,15 +15,49 @@ fn counts_on_in_the_width_of_the_last() {
     sandbox.write("migrations/0099_x.sql", "");
     sandbox.run("new third").success().says("migrations/0100_third.sql");
     sandbox.write("migrations/20260101120000_y.sql", "");
-    sandbox.run("new fourth").success().says("migrations/20260101120001_fourth.sql");
+    let made =
+        sandbox.run("new fourth --json").success().json()["path"].as_str().unwrap().to_string();
+    let number = made.trim_start_matches("migrations/").trim_end_matches("_fourth.sql");
+    assert!(number.len() == 14 && number > "20260101120000", "{made}");
 }
 
 #[test]
-fn the_empty_file_is_a_migration_that_does_nothing() {
+fn a_file_without_statements_waits_for_them() {
     let sandbox = Sandbox::with_users();
-    sandbox.run("new nothing").success();
-    sandbox.run("up").success().says("002_nothing.sql");
+    sandbox.run("new second").success();
+    let before = sandbox.data();
+    for command in ["up", "plan", "status", "check"] {
+        sandbox.run(command).success();
+    }
     sandbox.run("up").success().says("nothing to do");
+    assert_eq!(sandbox.data(), before);
+    let text = sandbox.read("migrations/002_second.sql") + "CREATE TABLE second (x);\n";
+    sandbox.write("migrations/002_second.sql", text);
+    sandbox.run("up").success().says("002_second.sql");
+    assert_eq!(sandbox.query("app.db", "SELECT count(*) FROM second"), "0");
+    sandbox.run("up").success().says("nothing to do");
+}
+
+#[test]
+fn of_a_new_database_too() {
+    let sandbox = Sandbox::new();
+    sandbox.run("new first").success();
+    sandbox.run("up").success().says("nothing to do");
+    assert!(!sandbox.exists("data/app.db"));
+    sandbox.write("migrations/001_first.sql", "CREATE TABLE first (x);\n");
+    sandbox.run("up").success();
+}
+
+#[test]
+fn from_a_template_of_the_project() {
+    let sandbox = Sandbox::with_users()
+        .migration(".template.sql", "-- {name}\nSELECT 'write something here';\n");
+    sandbox.run("new more").success();
+    let text = sandbox.read("migrations/002_more.sql");
+    assert_eq!(text, "-- more\nSELECT 'write something here';\n");
+    sandbox.write("migrations/.template.sql", &text);
+    sandbox.run("up").success().says("nothing to do");
+    sandbox.run("status").success().says("migrations/002_more.sql (only its template is in it)");
 }
 
 #[test]

@@ -34,10 +34,16 @@ use piton::{
     history::Version,
     lock::Patience,
     plan::{Healing, OutOfOrder, Settings},
+    project::config::FILE,
     project::{Config, OperationOptions, Outcome, Overrides, Project, Repeat, Selection, World},
     store::Selector,
 };
-use std::{ffi::OsString, process::Command as Process};
+use std::{
+    ffi::OsString,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::Command as Process,
+};
 
 /// What every command gets.
 pub struct Context {
@@ -128,7 +134,7 @@ fn nothing() -> Report {
 
 fn overrides(global: &Global) -> Overrides {
     Overrides {
-        config: global.config.clone(),
+        config: global.config.clone().or_else(above),
         data: global.data.clone(),
         migrations: global.migrations.clone(),
         scripts: global.scripts.clone(),
@@ -145,6 +151,26 @@ fn overrides(global: &Global) -> Overrides {
         barrier_limit: global.barrier_limit.clone(),
         schema_only: global.schema_only,
     }
+}
+
+/// The configuration of a folder above the current one, where there is none here.
+fn above() -> Option<PathBuf> {
+    let is_there = |path: &Path| path.is_file();
+    if is_there(Path::new(FILE)) {
+        return None;
+    }
+    let here = std::env::current_dir().ok()?;
+    // A repository ends at its top; what lies above is another project's.
+    let top = here.ancestors().find(|folder| folder.join(".git").exists());
+    let inside = |folder: &&Path| top.is_none_or(|top| folder.starts_with(top));
+    let mut folders = here.ancestors().take_while(inside).map(|folder| folder.join(FILE));
+    let user = rustix::process::geteuid().as_raw();
+    // In a folder like /tmp anyone may leave a file for those who work below it.
+    let is_own = |path: &PathBuf| {
+        let owner = std::fs::metadata(path).map(|metadata| metadata.uid());
+        owner.is_ok_and(|owner| owner == user || owner == 0)
+    };
+    folders.find(|path| is_there(path)).filter(is_own)
 }
 
 /// The revision of the project's checkout, where it is one and git is there.

@@ -1,0 +1,30 @@
+//! Reads the text of `piton.toml`; what is wrong has its line, and an unknown key the nearest one.
+
+use super::File;
+use crate::{
+    Result,
+    error::{Place, ProjectError},
+};
+use std::path::Path;
+
+pub(super) fn parse(path: &Path, text: &str) -> Result<File> {
+    toml::from_str(text).map_err(|error| {
+        let message = error.message().to_string();
+        let offset = error.span().map_or(0, |span| span.start);
+        let nearest = nearest_key(&message);
+        ProjectError::Config { place: Place::of(path, text, offset), reason: message, nearest }
+            .into()
+    })
+}
+
+/// The key nearest to an unknown one, from the parser's message: the words in backticks, of which
+/// the first is the unknown one.
+fn nearest_key(message: &str) -> Option<String> {
+    if !message.starts_with("unknown field") {
+        return None;
+    }
+    let mut words = message.split('`').skip(1).step_by(2);
+    let unknown = words.next()?.replace('_', "-");
+    let near = words.map(|word| (strsim::osa_distance(&unknown, word), word)).min()?;
+    (near.0 <= 4).then(|| near.1.to_string())
+}
