@@ -28,7 +28,7 @@ pub struct LogEntry {
     /// The format of the entry.
     #[serde(default = "format::first")]
     pub format: u32,
-    /// `up`, `run`, `restore` (also of a rollback), `undo` or `deploy`.
+    /// `up`, `run`, `restore`, `rollback`, `undo` or `deploy`.
     pub command: String,
     /// How it ended, as the word of `outcome`.
     pub outcome: String,

@@ -69,11 +69,15 @@ impl Project {
         let backup = self.source(source)?;
         let preview = self.preview(&backup, options, observer)?;
         let outcome = self.outcome_of(&preview);
-        let run = match source {
-            Source::Named(_) => None,
-            Source::LastRun => self.rolled_back(&preview),
-        };
+        let run = self.run_of(source, &preview);
         Ok(RestoreReport { outcome, backup, run, preview, restored: None, offsite: None })
+    }
+
+    fn run_of(&self, source: &Source, preview: &Preview) -> Option<RolledBack> {
+        match source {
+            Source::Named(_) => None,
+            Source::LastRun => self.rolled_back(preview),
+        }
     }
 
     /// Puts a backup back, after a safety backup of what is there now.
@@ -90,17 +94,14 @@ impl Project {
         let lock = self.begin_restore(options.patience, observer)?;
         self.refuse_in_deploy()?;
         let preview = self.preview(&backup, options, observer)?;
-        if self.outcome_of(&preview) == Outcome::NothingToDo {
+        let outcome = self.outcome_of(&preview);
+        if outcome == Outcome::NothingToDo {
             return Ok(self.as_it_is(backup, preview, options, observer));
         }
-        self.put_in_place(
-            lock,
-            backup,
-            preview,
-            options,
-            Safety::Take { seen: None, save_lost: None },
-            observer,
-        )
+        let run = self.run_of(source, &preview);
+        let report = RestoreReport { outcome, backup, run, preview, restored: None, offsite: None };
+        let safety = Safety::Take { seen: None, save_lost: None };
+        self.put_in_place(lock, report, options, safety, observer)
     }
 
     /// Puts back the backup of a preview, as [`Self::restore`] does, but takes away only what that
@@ -116,16 +117,14 @@ impl Project {
         save_lost: Option<&Path>,
         observer: &dyn Observer,
     ) -> Result<RestoreReport> {
-        let RestoreReport { backup, run, preview, outcome, .. } = previewed;
         let lock = self.begin_restore(options.patience, observer)?;
         self.refuse_in_deploy()?;
-        if outcome == Outcome::NothingToDo {
-            return Ok(self.as_it_is(backup, preview, options, observer));
+        if previewed.outcome == Outcome::NothingToDo {
+            return Ok(self.as_it_is(previewed.backup, previewed.preview, options, observer));
         }
-        let seen = preview.seen.clone();
+        let seen = previewed.preview.seen.clone();
         let safety = Safety::Take { seen: Some(&seen), save_lost };
-        let report = self.put_in_place(lock, backup, preview, options, safety, observer)?;
-        Ok(RestoreReport { run, ..report })
+        self.put_in_place(lock, previewed, options, safety, observer)
     }
 
     /// Whether a restore with this preview has anything to do. One that stopped among open databases
@@ -167,23 +166,23 @@ impl Project {
     fn put_in_place(
         &self,
         lock: Lock,
-        backup: Backup,
-        preview: Preview,
+        report: RestoreReport,
         options: &RestoreOptions,
         safety: Safety<'_>,
         observer: &dyn Observer,
     ) -> Result<RestoreReport> {
-        let started = (self.world.clock)();
-        let result = self.carry_out_restore(&backup, options, safety, observer);
+        let (started, backup) = ((self.world.clock)(), &report.backup);
+        let result = self.carry_out_restore(backup, options, safety, observer);
         let said = result.as_ref().map(|restored| restored.safety.as_ref());
-        self.log_restore("restore", (started, backup.id()), said, observer);
+        let command = if report.run.is_some() { "rollback" } else { "restore" };
+        self.log_restore(command, (started, backup.id()), said, observer);
         let restored = result?;
-        self.note_gone_back(&backup, options, observer);
+        self.note_gone_back(backup, options, observer);
         self.prune_after(Some(backup.id()), observer);
         drop(lock);
         let offsite = self.copy_after(Reason::Safety, observer);
         let (outcome, restored) = (Outcome::Done, Some(restored));
-        Ok(RestoreReport { outcome, backup, run: None, preview, restored, offsite })
+        Ok(RestoreReport { outcome, restored, offsite, ..report })
     }
 
     /// Unpacks a backup beside the live data.

@@ -1,7 +1,10 @@
 //! Every end is a sentence and a documented exit code: signals while planning, no threads, a clock before
 //! 1970, an output that is full.
 
-use crate::sandbox::{PITON, Sandbox, USERS};
+use crate::{
+    lock::wait_for,
+    sandbox::{PITON, Sandbox, USERS},
+};
 use std::{
     fs::{self, OpenOptions},
     os::unix::fs::PermissionsExt,
@@ -102,4 +105,17 @@ fn where_no_thread_starts_it_ends_in_a_sentence_or_does_without() {
             assert_eq!(document["exit_code"].as_i64(), Some(code.into()));
         }
     }
+}
+
+#[test]
+fn a_file_that_lost_its_pages_ends_in_a_sentence() {
+    let sandbox = Sandbox::with_users();
+    sandbox
+        .write("migrations/002_slow.sh", "#!/bin/sh\n: $PITON_DATABASE\ntouch begun\nsleep 60\n");
+    let child = sandbox.start("up");
+    wait_for(&sandbox, "begun");
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-BUS", &pid]).status().unwrap().success());
+    sandbox.ended(child).code(5).says("has lost its pages").says("piton recover");
+    sandbox.run("status").says("was cut off");
 }

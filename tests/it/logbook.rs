@@ -60,7 +60,7 @@ fn restores_undos_and_rollbacks_are_kept_with_their_backups() {
     sandbox.write("migrations/002_more.sql", "ALTER TABLE users ADD COLUMN more TEXT;\n");
     sandbox.run("up").success();
     sandbox.run("rollback --yes").success();
-    assert_eq!(happened(&sandbox), ["restore done", "undo done", "restore done"]);
+    assert_eq!(happened(&sandbox), ["restore done", "undo done", "rollback done"]);
     let entries = sandbox.run("history --json").json()["happened"].clone();
     assert_eq!(entries[0]["about"], id.as_str());
     assert!(entries[0]["backup"].is_string(), "the safety backup: {entries}");
