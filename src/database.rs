@@ -4,6 +4,7 @@
 //! process; see [`sniff`]. Nothing here creates a file unless told to by [`Access::Create`].
 
 mod fold;
+mod foreign;
 mod stop;
 mod wanted;
 
@@ -14,7 +15,6 @@ pub(crate) use wanted::Wanted;
 use crate::{Result, disk, error::DatabaseError};
 use rusqlite::{Connection, OpenFlags};
 use std::{
-    fs::File,
     io::Read,
     path::{Component, Path, PathBuf},
     time::Duration,
@@ -68,8 +68,12 @@ pub fn open(path: &Path, access: Access, busy: Duration) -> Result<Connection> {
     if access == Access::Read {
         take_back_half_a_transaction(path, busy);
     }
-    let mut connection =
-        Connection::open_with_flags(uri(path, query), flags).map_err(failed("open", path))?;
+    let mut connection = match foreign::look(path)? {
+        None => {
+            Connection::open_with_flags(uri(path, query), flags).map_err(failed("open", path))?
+        }
+        Some(file) => file.open(path, query, flags)?,
+    };
     connection.busy_timeout(busy).map_err(failed("open", path))?;
     stop::watch(&mut connection).map_err(failed("open", path))?;
     // The bundled SQLite has them on: a table rebuild would delete the children's rows.
@@ -94,7 +98,10 @@ pub fn open_to_commit(path: &Path, access: Access, busy: Duration) -> Result<Con
 ///
 /// Where it fails, the reader that comes after this has the same trouble and tells of it.
 fn take_back_half_a_transaction(path: &Path, busy: Duration) {
-    let length = |suffix| std::fs::metadata(side_file(path, suffix)).map_or(0, |it| it.len());
+    let length = |suffix| {
+        let found = disk::find(&side_file(path, suffix)).ok().flatten();
+        found.map_or(0, |it| it.len())
+    };
     // Closing a writing connection would fold a log, and of a damaged file lose it.
     if length(JOURNAL_SUFFIX) == 0 || length(LOG_SUFFIX) > 0 || require_first_page(path).is_err() {
         return;
@@ -173,7 +180,7 @@ pub fn require_first_page(path: &Path) -> Result<()> {
 
 /// The first bytes of a file, as far as it has them, and its length.
 fn read_head(path: &Path) -> Result<(Vec<u8>, u64)> {
-    let file = File::open(path).map_err(disk::failed("read", path))?;
+    let file = disk::open_to_sniff(path)?;
     let length = file.metadata().map_err(disk::failed("read", path))?.len();
     let mut head = Vec::with_capacity(18);
     file.take(18).read_to_end(&mut head).map_err(disk::failed("read", path))?;

@@ -30,15 +30,18 @@ pub mod schema;
 
 pub mod sql;
 
+pub mod lock;
+
 pub mod database;
 pub mod process;
+
+pub mod records;
 
 pub mod clock;
 pub mod disk;
 pub mod error;
 pub mod event;
 pub mod format;
-pub mod lock;
 
 pub use error::{Error, Kind, Result};
 pub use rusqlite;

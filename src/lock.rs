@@ -1,7 +1,8 @@
 //! One runner at a time per data directory: an advisory `flock` that the kernel releases on death.
 //!
-//! The lock file lies in the data directory's private folder and is never deleted, so two runners
-//! can never hold locks on two different files of the same name.
+//! The lock is on the data directory itself. So it is one lock for every user, works where nothing
+//! may be written, and nobody can put another file in its place. A deploy has a lock of its own: a
+//! file among the records, of which nothing is ever written.
 
 mod worker;
 
@@ -10,20 +11,21 @@ pub use worker::{Worker, worker};
 use crate::{
     Error, Result, disk,
     event::{Event, Observer, go_on},
+    process, records,
 };
 use std::{
-    fs::{File, TryLockError},
-    io::{Read, Seek, Write},
-    path::Path,
+    fs::{self, File, TryLockError},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
+pub use crate::records::PRIVATE_FOLDER;
+
 /// Between two attempts to get the lock.
 const PAUSE: Duration = Duration::from_millis(20);
-/// The private folder inside the data directory: lock, staging, journal, undo.
-pub const PRIVATE_FOLDER: &str = ".piton";
 
-/// Who asks for the lock; written into the lock file for the next one to read.
+/// Who asks for the lock.
 #[derive(Clone, Debug)]
 pub struct Holder {
     /// Process id.
@@ -34,7 +36,7 @@ pub struct Holder {
     pub command: String,
 }
 
-/// What to do when somebody else holds the lock.
+/// What to do when another process holds the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
     /// Give up at once.
@@ -49,7 +51,7 @@ pub struct Lock {
     _file: File,
 }
 
-/// What a lock is for; each has a file of its own.
+/// What a lock is for; each is on a file of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The data directory: held while something is done to it.
@@ -58,10 +60,10 @@ pub enum Scope {
     Deploy,
 }
 
-/// Takes a lock of a data directory, creating the private folder if need be.
+/// Takes a lock of a data directory, which is created if need be.
 ///
 /// # Errors
-/// [`Error::Locked`] names the holder; [`Error::Disk`] where the folder cannot be written.
+/// [`Error::Locked`] names the holder; [`Error::Disk`] where the directory cannot be opened.
 pub fn acquire(
     data: &Path,
     scope: Scope,
@@ -69,31 +71,52 @@ pub fn acquire(
     patience: Patience,
     observer: &dyn Observer,
 ) -> Result<Lock> {
-    let folder = data.join(PRIVATE_FOLDER);
-    if !disk::is_folder(&folder)? {
-        disk::create_private_folders("lock-folder", &folder)?;
-        // Whoever holds the lock writes notes there that must not go with the folder's own name.
-        disk::sync_folder("lock-folder-sync", data)?;
+    if !disk::is_folder(data)? {
+        disk::create_private_folders("lock-folder", data)?;
+        disk::sync_parent("lock-folder-sync", data)?;
     }
-    let path = folder.join(match scope {
-        Scope::Data => "lock",
-        Scope::Deploy => "deploy.lock",
-    });
-    let mut file = disk::open_lock_file("lock-file", &path)?;
-    match try_lock(&file, scope) {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let other = read_holder(&mut file);
-            if patience == Patience::Refuse {
-                return Err(Error::Locked { data: data.into(), holder: other });
-            }
-            observer.event(Event::Waiting { holder: other });
-            wait(&file, scope, &path, observer)?;
+    disk::confine(data)?;
+    let (mut path, mut file) = match scope {
+        Scope::Data => (data.to_path_buf(), disk::open_folder(data)?),
+        Scope::Deploy => {
+            records::take_over(data)?;
+            lock_file(data, "deploy.lock")?
         }
-        Err(TryLockError::Error(error)) => return Err(disk::failed("lock", &path)(error).into()),
+    };
+    loop {
+        match try_lock(&file, scope) {
+            Ok(()) => {
+                records::take_over(data)?;
+                return Ok(Lock { _file: file });
+            }
+            Err(TryLockError::WouldBlock) if patience == Patience::Refuse => {
+                return Err(Error::Locked { data: data.into(), holder: holder_of(&file, holder) });
+            }
+            Err(TryLockError::WouldBlock) => {
+                observer.event(Event::Waiting { holder: holder_of(&file, holder) });
+                return wait(file, scope, &path, observer);
+            }
+            // Network file systems lock nothing that is not open for writing.
+            Err(TryLockError::Error(error)) if has_no_folder_locks(&error) && path == data => {
+                (path, file) = lock_file(data, "lock")?;
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(disk::failed("lock", &path)(error).into());
+            }
+        }
     }
-    write_holder(&mut file, holder).map_err(disk::failed("write", &path))?;
-    Ok(Lock { _file: file })
+}
+
+/// A file to lock, among the records.
+fn lock_file(data: &Path, name: &str) -> Result<(PathBuf, File)> {
+    let path = records::make_folder(data)?.join(name);
+    let file = disk::open_lock_file("lock-file", &path)?;
+    Ok((path, file))
+}
+
+fn has_no_folder_locks(error: &std::io::Error) -> bool {
+    let numbers = [libc::EBADF, libc::EINVAL, libc::EOPNOTSUPP, libc::ENOLCK, libc::ENOSYS];
+    error.raw_os_error().is_some_and(|number| numbers.contains(&number))
 }
 
 fn try_lock(file: &File, scope: Scope) -> Result<(), TryLockError> {
@@ -107,12 +130,12 @@ fn try_lock(file: &File, scope: Scope) -> Result<(), TryLockError> {
     }
 }
 
-/// Waits in small steps, so that whoever waits can be interrupted.
-fn wait(file: &File, scope: Scope, path: &Path, observer: &dyn Observer) -> Result<()> {
+/// Waits in small steps, so that a signal can end it.
+fn wait(file: File, scope: Scope, path: &Path, observer: &dyn Observer) -> Result<Lock> {
     loop {
         go_on(observer)?;
-        match try_lock(file, scope) {
-            Ok(()) => return Ok(()),
+        match try_lock(&file, scope) {
+            Ok(()) => return Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
             Err(TryLockError::Error(error)) => {
                 return Err(disk::failed("lock", path)(error).into());
@@ -121,27 +144,34 @@ fn wait(file: &File, scope: Scope, path: &Path, observer: &dyn Observer) -> Resu
     }
 }
 
-/// Whether somebody holds the lock of a data directory; nothing is created.
+/// Whether another process holds the lock of a data directory; nothing is created.
 #[must_use]
 pub fn is_held(data: &Path) -> bool {
-    let file = File::open(data.join(PRIVATE_FOLDER).join("lock"));
-    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    let is_locked = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+    let in_records = || disk::open_to_lock(&records::folder(data).ok()?.join("lock")).ok();
+    disk::open_folder(data).is_ok_and(is_locked) || in_records().is_some_and(is_locked)
 }
 
-fn write_holder(file: &mut File, holder: &Holder) -> std::io::Result<()> {
-    file.set_len(0)?;
-    file.rewind()?;
-    write!(file, "pid {} on {} ({})", holder.pid, holder.host, holder.command)
-}
-
-fn read_holder(file: &mut File) -> String {
-    // The holder writes its name just after it took the lock: give it a moment.
-    for _ in 0..20 {
-        let mut text = String::new();
-        if file.rewind().is_ok() && file.read_to_string(&mut text).is_ok() && !text.is_empty() {
-            return text;
+/// The process that has locked a file, by `/proc/locks` (proc_locks(5)): its kind, its owner's number
+/// and the file's device and inode stand in each line.
+fn holder_of(file: &File, asking: &Holder) -> String {
+    let unseen = || "another process, which cannot be seen from here".to_string();
+    let Ok(inode) = file.metadata().map(|found| format!(":{}", found.ino())) else {
+        return unseen();
+    };
+    let text = fs::read_to_string("/proc/locks").unwrap_or_default();
+    let mut pids = text.lines().filter_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            [_, "FLOCK", _, _, pid, place, ..] if place.ends_with(&inode) => pid.parse().ok(),
+            _ => None,
         }
-        std::thread::sleep(Duration::from_millis(5));
+    });
+    match pids.find(|pid| *pid > 0) {
+        Some(pid) => {
+            let command = process::command_line(pid);
+            format!("pid {pid} on {} ({command})", asking.host)
+        }
+        None => unseen(),
     }
-    "a process that did not leave its name".into()
 }

@@ -3,14 +3,14 @@
 
 use crate::{
     Result,
-    disk::failed,
+    disk::{self, failed},
     store::{Extended, is_kept},
 };
 use rustix::{
     fs::{lgetxattr, llistxattr},
     io::Errno,
 };
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
 /// Those of a path that a backup holds. One that vanishes meanwhile has none, and what its file
 /// system or this user's rights do not show is not there either.
@@ -19,13 +19,20 @@ use std::path::Path;
 /// The system's, with the path.
 pub(crate) fn read(path: &Path) -> Result<Extended> {
     let mut extended = Extended::default();
-    let Some(names) = grown(path, |buffer| llistxattr(path, buffer))? else { return Ok(extended) };
+    let reached = match disk::reached(path) {
+        Err(error) if error.source.kind() == ErrorKind::NotFound => return Ok(extended),
+        other => other?,
+    };
+    let path_itself = &*reached;
+    let Some(names) = grown(path, |buffer| llistxattr(path_itself, buffer))? else {
+        return Ok(extended);
+    };
     for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
         let Ok(name) = std::str::from_utf8(name) else { continue };
         if !is_kept(name) {
             continue;
         }
-        if let Some(value) = grown(path, |buffer| lgetxattr(path, name, buffer))? {
+        if let Some(value) = grown(path, |buffer| lgetxattr(path_itself, name, buffer))? {
             let inserted = extended.insert(name, value);
             debug_assert!(inserted.is_ok(), "the name was looked at");
         }

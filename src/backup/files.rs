@@ -15,7 +15,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use std::{
     collections::HashMap,
-    fs::{self, File},
+    fs::File,
     io::{ErrorKind, Read},
     path::Path,
 };
@@ -95,13 +95,13 @@ fn entry(
 ) -> Result<Option<FileRecord>> {
     match found.kind() {
         Kind::Folder => add(draft, path, (found, absolute), FileKind::Folder).map(Some),
-        Kind::Symlink => match fs::read_link(absolute) {
+        Kind::Symlink => match disk::read_link(absolute) {
             Ok(target) => {
                 let target = LinkTarget(target.into_os_string());
                 add(draft, path, (found, absolute), FileKind::Symlink { target }).map(Some)
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failed("read the link", absolute)(error).into()),
+            Err(error) if error.source.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
         },
         _ => file(draft, path, (absolute, began), notes),
     }

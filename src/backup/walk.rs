@@ -4,14 +4,14 @@
 use super::scan::{Found, Kind, Scope};
 use crate::{
     Result, disk,
-    lock::PRIVATE_FOLDER,
+    records::is_private,
     store::{self, StoredPath},
 };
 use std::{
     collections::BTreeSet,
     ffi::{OsStr, OsString},
     fs,
-    io::{self, ErrorKind},
+    io::ErrorKind,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     vec,
@@ -48,7 +48,7 @@ impl<'a> Walk<'a> {
     pub(super) fn new(scope: Scope<'a>) -> Result<Self> {
         let left_out = scope.left_out.iter().filter_map(|path| fs::metadata(path).ok());
         let left_out = left_out.map(|found| Found::from(&found).identity()).collect();
-        let names = names_of(scope.data).map_err(disk::failed("read the folder", scope.data))?;
+        let names = names_of(scope.data)?.unwrap_or_default();
         let waiting = vec![(scope.data.to_path_buf(), names.into_iter())];
         Ok(Self { scope, left_out, waiting })
     }
@@ -64,7 +64,7 @@ impl<'a> Walk<'a> {
                 continue;
             };
             let path = folder.join(&name);
-            if self.waiting.len() == 1 && name == PRIVATE_FOLDER {
+            if self.waiting.len() == 1 && is_private(&name) {
                 continue;
             }
             return self.step(path, &name).map(Some);
@@ -79,10 +79,7 @@ impl<'a> Walk<'a> {
         if stored.as_ref().is_some_and(|path| self.scope.excluded.excludes(path)) {
             return Ok(Step::LeftOut(parent()));
         }
-        let metadata = match fs::symlink_metadata(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Step::Vanished(path)),
-            other => other.map_err(disk::failed("read", &path))?,
-        };
+        let Some(metadata) = disk::find(&path)? else { return Ok(Step::Vanished(path)) };
         let found = Found::from(&metadata);
         if self.left_out.contains(&found.identity()) {
             return Ok(Step::LeftOut(parent()));
@@ -96,16 +93,15 @@ impl<'a> Walk<'a> {
             return Ok(Step::Named(parent(), text));
         }
         let names = match names_of(&path) {
-            Err(error) if error.kind() == ErrorKind::PermissionDenied && is_of_system(name) => {
+            Err(error)
+                if error.source.kind() == ErrorKind::PermissionDenied && is_of_system(name) =>
+            {
                 let text = format!("`{shown}` cannot be read by this user and is left out");
                 return Ok(Step::Named(parent(), text));
             }
-            Err(error)
-                if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) =>
-            {
-                return Ok(Step::Vanished(path));
-            }
-            other => other.map_err(disk::failed("read the folder", &path))?,
+            Ok(None) => return Ok(Step::Vanished(path)),
+            Ok(Some(names)) => names,
+            Err(error) => return Err(error.into()),
         };
         if store::is_backups_folder(&names) {
             let text = format!("`{shown}` holds backups of piton and is left out");
@@ -120,10 +116,9 @@ fn is_of_system(name: &OsStr) -> bool {
     OF_SYSTEM.iter().any(|it| name == *it)
 }
 
-/// The names in a folder, sorted.
-fn names_of(folder: &Path) -> io::Result<Vec<OsString>> {
-    let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name()));
-    let mut names = names.collect::<io::Result<Vec<OsString>>>()?;
-    names.sort_unstable();
+/// The names in a folder, sorted; nothing where it is gone by now.
+fn names_of(folder: &Path) -> disk::Result<Option<Vec<OsString>>> {
+    let mut names = disk::entries(folder)?;
+    names.iter_mut().for_each(|names| names.sort_unstable());
     Ok(names)
 }

@@ -4,13 +4,10 @@
 //! next deploy lifts it.
 
 use super::Record;
-use crate::{Result, disk, error::DeployError, format, lock::PRIVATE_FOLDER, store::BackupId};
+use crate::{Error, Result, disk, error::DeployError, format, records, store::BackupId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 /// The newest format of the marker.
 const FORMAT: u32 = 1;
@@ -31,22 +28,29 @@ pub struct Hold {
     pub reason: String,
 }
 
-fn path(data: &Path) -> PathBuf {
-    data.join(PRIVATE_FOLDER).join("hold.json")
-}
+const NAME: &str = "hold.json";
 
 /// Reads the marker. One that cannot be understood holds all the same.
 #[must_use]
 pub fn read(data: &Path) -> Option<Hold> {
-    let text = fs::read(path(data)).ok()?;
-    let bad = |reason| DeployError::Record { path: path(data), reason }.into();
-    Some(format::parse(&text, FORMAT, &path(data), bad).unwrap_or_else(|error| Hold {
+    let odd = |error: &dyn std::fmt::Display| Hold {
         format: FORMAT,
         deploy: BackupId::new(DateTime::UNIX_EPOCH, [0; 3]),
         release: None,
         since: DateTime::UNIX_EPOCH,
         reason: format!("the hold marker cannot be read: {error}"),
-    }))
+    };
+    match records::folder(data).and_then(|folder| records::read(&folder.join(NAME))) {
+        Ok(None) => None,
+        Ok(Some(text)) => {
+            let path = Path::new(NAME);
+            let bad = |reason| DeployError::Record { path: path.into(), reason }.into();
+            Some(format::parse(&text, FORMAT, path, bad).unwrap_or_else(|error| odd(&error)))
+        }
+        // This user may not look there.
+        Err(Error::Disk(_)) => None,
+        Err(error) => Some(odd(&error)),
+    }
 }
 
 /// Holds the migrations of a deploy that was rolled back.
@@ -64,7 +68,8 @@ pub fn set(data: &Path, record: &Record, now: DateTime<Utc>) -> Result<()> {
     };
     let text = serde_json::to_vec_pretty(&hold)
         .map_err(|error| crate::Error::Internal(format!("cannot write JSON: {error}")))?;
-    Ok(disk::write_atomic("hold", &path(data), disk::PRIVATE_FILE, &text)?)
+    let path = records::make_folder(data)?.join(NAME);
+    Ok(disk::write_atomic("hold", &path, disk::PRIVATE_FILE, &text)?)
 }
 
 /// Lifts the hold, where there is one; says whether there was.
@@ -74,8 +79,9 @@ pub fn set(data: &Path, record: &Record, now: DateTime<Utc>) -> Result<()> {
 pub fn lift(data: &Path) -> Result<Option<Hold>> {
     let held = read(data);
     if held.is_some() {
-        disk::remove_file("hold-lift", &path(data))?;
-        disk::sync_parent("hold-lift", &path(data))?;
+        let path = records::folder(data)?.join(NAME);
+        disk::remove_file("hold-lift", &path)?;
+        disk::sync_parent("hold-lift", &path)?;
     }
     Ok(held)
 }

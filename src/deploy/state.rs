@@ -1,7 +1,7 @@
 //! The record of a deploy, written before each phase is entered, so that one that was cut off can be
 //! told, resumed or aborted.
 //!
-//! It lies in the data directory's private folder, which no backup holds and no restore replaces. The
+//! It is among the records of the data directory, which no backup holds and no restore replaces. The
 //! record of the last deploy stays when it has ended: its rollback and its report go by it.
 
 use super::{
@@ -10,13 +10,10 @@ use super::{
     phase::{Course, DataState, Phase, Reach, Rehearsal, Work},
     service::Running,
 };
-use crate::{Result, disk, error::DeployError, format, lock::PRIVATE_FOLDER, store::BackupId};
+use crate::{Result, disk, error::DeployError, format, records, store::BackupId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// The format of the file; a newer one is refused rather than misread.
 const FORMAT: u32 = 1;
@@ -189,21 +186,15 @@ impl Record {
     }
 }
 
-fn path(data: &Path) -> PathBuf {
-    data.join(PRIVATE_FOLDER).join("deploy.json")
-}
+const NAME: &str = "deploy.json";
 
 /// Reads the record of the last deploy; none where there was none.
 ///
 /// # Errors
 /// [`DeployError::Record`] where it cannot be understood: guessing would be worse than stopping.
 pub fn read(data: &Path) -> Result<Option<Record>> {
-    let path = path(data);
-    let text = match fs::read(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        // A private folder that cannot be entered belongs to someone else's piton.
-        other => other.map_err(disk::failed("read", &path))?,
-    };
+    let path = records::folder(data)?.join(NAME);
+    let Some(text) = records::read(&path)? else { return Ok(None) };
     let wrong = |reason: String| DeployError::Record { path: path.clone(), reason };
     format::parse(&text, FORMAT, &path, |reason| wrong(reason).into()).map(Some)
 }
@@ -215,5 +206,6 @@ pub fn read(data: &Path) -> Result<Option<Record>> {
 pub fn write(data: &Path, record: &Record) -> Result<()> {
     let text = serde_json::to_vec_pretty(record)
         .map_err(|error| crate::Error::Internal(format!("cannot write JSON: {error}")))?;
-    Ok(disk::write_atomic("deploy-record", &path(data), disk::PRIVATE_FILE, &text)?)
+    let path = records::make_folder(data)?.join(NAME);
+    Ok(disk::write_atomic("deploy-record", &path, disk::PRIVATE_FILE, &text)?)
 }

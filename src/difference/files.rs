@@ -69,7 +69,7 @@ pub(super) fn of_tree(
         let kind = if found.kind() == Kind::Folder {
             FileKind::Folder
         } else if found.kind() == Kind::Symlink {
-            let target = std::fs::read_link(&absolute).map_err(failed("read", &absolute))?;
+            let target = disk::read_link(&absolute)?;
             FileKind::Symlink { target: LinkTarget(target.into_os_string()) }
         } else {
             let unread = known.get(path).and_then(|record| match record.kind {

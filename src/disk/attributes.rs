@@ -1,7 +1,11 @@
 //! Mode, owner and time of what lies on the disk. None of these follows a symbolic link, except
 //! that a link has no mode of its own to set.
 
-use super::{Result, failed, step};
+use super::{
+    Result,
+    confined::{reach, reach_itself},
+    failed, step,
+};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -11,7 +15,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 /// The system's, with the path.
 pub fn set_mode(point: &'static str, path: &Path, mode: u32) -> Result<()> {
     step(point, "set the mode of", path, || {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        fs::set_permissions(reach_itself(path)?, fs::Permissions::from_mode(mode))
     })
 }
 
@@ -21,7 +25,7 @@ pub fn set_mode(point: &'static str, path: &Path, mode: u32) -> Result<()> {
 /// The system's, with the path.
 pub fn set_extended(point: &'static str, path: &Path, name: &str, value: &[u8]) -> Result<()> {
     step(point, "set an extended attribute of", path, || {
-        Ok(rustix::fs::lsetxattr(path, name, value, XattrFlags::empty())?)
+        Ok(rustix::fs::lsetxattr(&*reach(path)?, name, value, XattrFlags::empty())?)
     })
 }
 
@@ -47,7 +51,7 @@ pub fn set_modified(
         last_modification: Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() },
     };
     step(point, "set the time of", path, || {
-        Ok(rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+        Ok(rustix::fs::utimensat(CWD, &*reach(path)?, &times, AtFlags::SYMLINK_NOFOLLOW)?)
     })
 }
 
@@ -62,7 +66,7 @@ pub fn inherit_owner(point: &'static str, path: &Path) -> Result<()> {
         return Ok(());
     }
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let found = fs::metadata(folder).map_err(failed("read", folder))?;
+    let found = reach_itself(folder).and_then(fs::metadata).map_err(failed("read", folder))?;
     set_owner(point, path, found.uid(), found.gid())
 }
 
@@ -72,10 +76,10 @@ pub fn inherit_owner(point: &'static str, path: &Path) -> Result<()> {
 /// The system's, with the path.
 pub fn set_owner(point: &'static str, path: &Path, user: u32, group: u32) -> Result<()> {
     step(point, "set the owner of", path, || {
-        std::os::unix::fs::lchown(path, Some(user), Some(group))
+        std::os::unix::fs::lchown(reach(path)?, Some(user), Some(group))
     })
     .or_else(|error| {
-        let now = fs::symlink_metadata(path).map_err(failed("read", path))?;
+        let now = reach(path).and_then(fs::symlink_metadata).map_err(failed("read", path))?;
         use std::os::unix::fs::MetadataExt;
         if (now.uid(), now.gid()) == (user, group) { Ok(()) } else { Err(error) }
     })

@@ -6,27 +6,40 @@
 #![expect(clippy::disallowed_methods, reason = "this is the module that the lint points others to")]
 
 mod attributes;
+mod confined;
 mod copying;
 pub mod fault;
 mod freeing;
 mod lease;
+mod looking;
 mod lost_pages;
+mod opening;
 mod range_lock;
 mod steady;
 
 pub use attributes::{
     inherit_owner, knows_extended, set_extended, set_mode, set_modified, set_owner,
 };
+pub use confined::{Named, Reached, confine, name_of};
 pub use copying::{copy_beginning, copy_file, copy_open_file, share_beginning};
 pub use freeing::Freeing;
 pub use lease::{Lease, is_lease_called, lease};
+pub use looking::{
+    entries, exists, find, free_space, is_file, is_folder, mount_of, reached, read_link,
+    size_of_tree,
+};
 pub use lost_pages::explain_lost_pages;
+pub use opening::{
+    begin_log, create_private_file, open_folder, open_lock_file, open_log_file, open_to_change,
+    open_to_lock, open_to_read, open_to_sniff,
+};
 pub use range_lock::{Claim, Owner, lock_range, range_owner};
 pub use steady::{Steady, sync_steadily};
 
 use crate::error::DiskError;
+use confined::{reach, reach_itself};
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -79,7 +92,15 @@ fn open<T>(
 /// The system's, with the path.
 pub fn create_private_folders(point: &'static str, path: &Path) -> Result<()> {
     step(point, "create the folder", path, || {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+        let Err(error) = make_folder(path) else { return Ok(()) };
+        match (error.kind(), path.parent()) {
+            (io::ErrorKind::AlreadyExists, _) if is_folder(path).unwrap_or(false) => Ok(()),
+            (io::ErrorKind::NotFound, Some(parent)) if !parent.as_os_str().is_empty() => {
+                make_folders(parent)?;
+                make_folder(path)
+            }
+            _ => Err(error),
+        }
     })
 }
 
@@ -89,55 +110,6 @@ pub fn create_private_folders(point: &'static str, path: &Path) -> Result<()> {
 /// The system's, with the path.
 pub fn create_folders(point: &'static str, path: &Path) -> Result<()> {
     step(point, "create the folder", path, || fs::create_dir_all(path))
-}
-
-/// Creates a new file for writing with mode 0600; it must not exist.
-///
-/// # Errors
-/// The system's, with the path.
-pub fn create_private_file(point: &'static str, path: &Path) -> Result<File> {
-    open(point, "create", path, || {
-        OpenOptions::new().write(true).read(true).create_new(true).mode(PRIVATE_FILE).open(path)
-    })
-}
-
-/// Opens a lock file for reading and writing, creating it with mode 0600.
-///
-/// # Errors
-/// The system's, with the path.
-pub fn open_lock_file(point: &'static str, path: &Path) -> Result<File> {
-    open(point, "open the lock file", path, || {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(PRIVATE_FILE)
-            .open(path)
-    })
-}
-
-/// Opens a log for writing at its end, creating it with mode 0600.
-///
-/// # Errors
-/// The system's, with the path.
-pub fn open_log_file(point: &'static str, path: &Path) -> Result<File> {
-    open(point, "open", path, || {
-        OpenOptions::new().append(true).create(true).mode(PRIVATE_FILE).open(path)
-    })
-}
-
-/// Begins a log anew: an empty file of mode 0600 at whose end everybody who has it writes.
-///
-/// # Errors
-/// The system's, with the path.
-pub fn begin_log(point: &'static str, path: &Path) -> Result<File> {
-    open(point, "begin the log", path, || {
-        // The standard library refuses to empty a file while opening it for appending.
-        let file = OpenOptions::new().append(true).create(true).mode(PRIVATE_FILE).open(path)?;
-        file.set_len(0)?;
-        Ok(file)
-    })
 }
 
 /// Writes a file so that its name always shows either the old content or the whole new one:
@@ -164,19 +136,21 @@ pub fn write_atomic_with(
     name.push(PARTIAL);
     let partial = path.with_file_name(name);
     let written = step(point, "write", path, || {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&partial)?;
+        // What has the name by now may be a link to something else, or a second name of it.
+        let (from, to) = (reach(&partial)?, reach(path)?);
+        gone(fs::remove_file(&from))?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&from)?;
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         write(&mut file)?;
         match fault::is_left_out(point, "sync") {
             true => fault::mark(&partial),
             false => file.sync_all()?,
         }
-        fs::rename(&partial, path)
+        fs::rename(from, to)
     });
     if written.is_err() {
         // Best effort: the error that matters is the one being returned.
-        drop(fs::remove_file(&partial));
+        drop(reach(&partial).and_then(fs::remove_file));
     }
     written?;
     match fault::is_left_out(point, "sync-folder") {
@@ -204,7 +178,7 @@ pub fn sync_folder(point: &'static str, path: &Path) -> Result<()> {
     // A file that has the name may be leased, and opening it would wait.
     let flags = rustix::fs::OFlags::DIRECTORY.bits().cast_signed();
     step(point, "sync the folder", path, || {
-        OpenOptions::new().read(true).custom_flags(flags).open(path)?.sync_all()
+        OpenOptions::new().read(true).custom_flags(flags).open(reach_itself(path)?)?.sync_all()
     })
 }
 
@@ -233,6 +207,7 @@ pub fn sync_parent(point: &'static str, path: &Path) -> Result<()> {
 /// The system's, with the old path.
 pub fn rename(point: &'static str, from: &Path, to: &Path) -> Result<()> {
     step(point, "rename", from, || {
+        let (from, to) = (&*reach(from)?, &*reach(to)?);
         fs::rename(from, to)?;
         match (fs::symlink_metadata(from), fs::symlink_metadata(to)) {
             (Ok(old), Ok(new)) if (old.dev(), old.ino()) == (new.dev(), new.ino()) => {
@@ -248,20 +223,7 @@ pub fn rename(point: &'static str, from: &Path, to: &Path) -> Result<()> {
 /// # Errors
 /// The system's, with the old path.
 pub fn hard_link(point: &'static str, from: &Path, to: &Path) -> Result<()> {
-    step(point, "link", from, || fs::hard_link(from, to))
-}
-
-/// Which mount a path belongs to, where the kernel tells: one file system can be mounted in several
-/// places, and nothing can be renamed from one of them to another.
-///
-/// # Errors
-/// The system's, with the path.
-pub fn mount_of(path: &Path) -> Result<Option<u64>> {
-    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
-    let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MNT_ID);
-    let found = found.map_err(|error| failed("read", path)(error.into()))?;
-    let told = found.stx_mask & StatxFlags::MNT_ID.bits() != 0;
-    Ok(told.then_some(found.stx_mnt_id))
+    step(point, "link", from, || fs::hard_link(reach(from)?, reach(to)?))
 }
 
 /// Creates a symbolic link.
@@ -269,7 +231,7 @@ pub fn mount_of(path: &Path) -> Result<Option<u64>> {
 /// # Errors
 /// The system's, with the link's path.
 pub fn symlink(point: &'static str, target: &Path, link: &Path) -> Result<()> {
-    step(point, "create the link", link, || std::os::unix::fs::symlink(target, link))
+    step(point, "create the link", link, || std::os::unix::fs::symlink(target, reach(link)?))
 }
 
 /// Removes a file; one that is not there is as good as removed.
@@ -277,7 +239,7 @@ pub fn symlink(point: &'static str, target: &Path, link: &Path) -> Result<()> {
 /// # Errors
 /// The system's, with the path.
 pub fn remove_file(point: &'static str, path: &Path) -> Result<()> {
-    step(point, "remove", path, || gone(fs::remove_file(path)))
+    step(point, "remove", path, || gone(reach(path).and_then(fs::remove_file)))
 }
 
 /// Removes a folder with all that is in it; one that is not there is as good as removed.
@@ -285,7 +247,7 @@ pub fn remove_file(point: &'static str, path: &Path) -> Result<()> {
 /// # Errors
 /// The system's, with the path.
 pub fn remove_tree(point: &'static str, path: &Path) -> Result<()> {
-    step(point, "remove the folder", path, || gone(fs::remove_dir_all(path)))
+    step(point, "remove the folder", path, || gone(reach(path).and_then(fs::remove_dir_all)))
 }
 
 /// Removes an empty folder; one that is not there is as good as removed.
@@ -293,46 +255,7 @@ pub fn remove_tree(point: &'static str, path: &Path) -> Result<()> {
 /// # Errors
 /// The system's, with the path.
 pub fn remove_empty_folder(point: &'static str, path: &Path) -> Result<()> {
-    step(point, "remove the folder", path, || gone(fs::remove_dir(path)))
-}
-
-/// Opens an ordinary file for reading: never through a symbolic link, never waiting for the
-/// other end of a pipe that took its place. The caller looks at what it has opened.
-///
-/// # Errors
-/// The system's, with the path.
-pub fn open_to_read(path: &Path) -> Result<File> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)
-        .map_err(failed("read", path))
-}
-
-/// Opens an ordinary file for a lock, never through a symbolic link; nothing is written to it.
-///
-/// # Errors
-/// The system's, with the path.
-pub fn open_to_lock(path: &Path) -> Result<File> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)
-        .map_err(failed("lock", path))
-}
-
-/// Opens a copy that belongs to piton alone, to change parts of it; never through a symbolic link.
-///
-/// # Errors
-/// The system's, with the path.
-pub fn open_to_change(point: &'static str, path: &Path) -> Result<File> {
-    open(point, "open", path, || {
-        let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-        OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)
-    })
+    step(point, "remove the folder", path, || gone(reach(path).and_then(fs::remove_dir)))
 }
 
 /// Cuts a file off, or makes it longer by a hole.
@@ -348,7 +271,7 @@ pub fn set_length(point: &'static str, path: &Path, file: &File, length: u64) ->
 /// # Errors
 /// The system's, with the path.
 pub fn create_private_folder(point: &'static str, path: &Path) -> Result<()> {
-    step(point, "create the folder", path, || fs::DirBuilder::new().mode(0o700).create(path))
+    step(point, "create the folder", path, || make_folder(path))
 }
 
 /// Overwrites bytes in the middle of a file.
@@ -357,66 +280,10 @@ pub fn create_private_folder(point: &'static str, path: &Path) -> Result<()> {
 /// The system's, with the path.
 pub fn write_at(point: &'static str, path: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
     step(point, "write", path, || {
-        OpenOptions::new().write(true).open(path)?.write_all_at(bytes, offset)
+        let path = reach(path)?;
+        let flags = path.flags().bits().cast_signed();
+        OpenOptions::new().write(true).custom_flags(flags).open(path)?.write_all_at(bytes, offset)
     })
-}
-
-/// Whether something has this name; a link counts as what it leads to.
-///
-/// `Path::exists` takes a path that cannot be looked at for one that is not there. What is decided
-/// by that is whether a backup is taken, and which file is the old one.
-///
-/// # Errors
-/// The system's, with the path.
-pub fn exists(path: &Path) -> Result<bool> {
-    Ok(look(path, fs::metadata(path))?.is_some())
-}
-
-/// Whether a folder has this name.
-///
-/// # Errors
-/// The system's, with the path.
-pub fn is_folder(path: &Path) -> Result<bool> {
-    Ok(look(path, fs::metadata(path))?.is_some_and(|found| found.is_dir()))
-}
-
-/// Whether an ordinary file has this name, or what it leads to is one.
-///
-/// # Errors
-/// The system's, with the path.
-pub fn is_file(path: &Path) -> Result<bool> {
-    Ok(look(path, fs::metadata(path))?.is_some_and(|found| found.is_file()))
-}
-
-/// What has this name, itself and not what it leads to; nothing where the name is not there.
-///
-/// # Errors
-/// The system's, with the path.
-pub fn find(path: &Path) -> Result<Option<Metadata>> {
-    look(path, fs::symlink_metadata(path))
-}
-
-/// Where a parent is a file or missing, the path is as absent as where only its name is.
-fn look(path: &Path, found: io::Result<Metadata>) -> Result<Option<Metadata>> {
-    match found {
-        Ok(found) => Ok(Some(found)),
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(failed("read", path)(error)),
-    }
-}
-
-/// Bytes that an unprivileged process may still write to the file system of a path.
-///
-/// # Errors
-/// The system's, with the path.
-pub fn free_space(path: &Path) -> Result<u64> {
-    let stat = rustix::fs::statvfs(path)
-        .map_err(|error| failed("read the free space of", path)(error.into()))?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// Raises the soft limit of open files where this many more need it. The hard limit, which is the
@@ -432,18 +299,21 @@ pub fn allow_descriptors(more: u64) {
     }
 }
 
-/// Bytes of a file, or of all files below a folder; links count as themselves.
-///
-/// # Errors
-/// The system's, with the path.
-pub fn size_of_tree(path: &Path) -> Result<u64> {
-    fs_extra::dir::get_size(path).map_err(|error| {
-        let source = match error.kind {
-            fs_extra::error::ErrorKind::Io(source) => source,
-            _ => io::Error::other(error.to_string()),
-        };
-        failed("measure", path)(source)
-    })
+/// One private folder.
+fn make_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o700).create(reach(path)?)
+}
+
+/// A private folder with those above it that are missing.
+fn make_folders(path: &Path) -> io::Result<()> {
+    match make_folder(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            path.parent().map_or(Err(error), make_folders)?;
+            make_folder(path)
+        }
+        other => other,
+    }
 }
 
 fn gone(result: io::Result<()>) -> io::Result<()> {
@@ -457,26 +327,5 @@ fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
         _ => PathBuf::from("."),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{exists, find, is_folder};
-
-    #[test]
-    fn what_cannot_be_looked_at_is_not_absent() {
-        let folder = tempfile::tempdir().unwrap();
-        let endless = folder.path().join("endless");
-        std::os::unix::fs::symlink("endless", &endless).unwrap();
-        assert!(exists(&endless).is_err() && is_folder(&endless).is_err());
-        assert!(exists(&endless.join("below")).is_err() && find(&endless.join("below")).is_err());
-        assert!(find(&endless).unwrap().is_some());
-        let file = folder.path().join("file");
-        std::fs::write(&file, "").unwrap();
-        assert!(exists(&file).unwrap() && !is_folder(&file).unwrap());
-        for absent in [folder.path().join("absent"), file.join("below")] {
-            assert!(!exists(&absent).unwrap() && find(&absent).unwrap().is_none());
-        }
     }
 }

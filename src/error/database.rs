@@ -54,6 +54,15 @@ pub enum DatabaseError {
         /// Its name as it is written in the schema.
         name: String,
     },
+    /// Another user may have put something else in its place.
+    #[error(
+        "`{}` is not an ordinary file, or a link is on the way to it, in a folder that another user can change",
+        path.display()
+    )]
+    Diverted {
+        /// The database, or a file beside it.
+        path: PathBuf,
+    },
     /// `integrity_check` or `foreign_key_check` found something.
     #[error("`{}` is damaged: {findings}", path.display())]
     Damaged {
@@ -72,6 +81,7 @@ impl DatabaseError {
             Self::NotADatabase { .. } | Self::Damaged { .. } => Kind::Damaged,
             Self::Missing { .. } => Kind::Usage,
             Self::NewerLedger { .. } | Self::ForeignLedger { .. } => Kind::Refused,
+            Self::Diverted { .. } => Kind::Refused,
             Self::Sqlite { source, .. } => match source.sqlite_error_code() {
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Kind::Damaged,
                 _ => Kind::Failed,
@@ -89,6 +99,9 @@ impl DatabaseError {
             )),
             Self::Missing { .. } => {
                 Some("check `--data` and `--database`, or create it with `piton up`".into())
+            }
+            Self::Diverted { .. } => {
+                Some("root follows no links there: run piton as the user that owns the data".into())
             }
             Self::Damaged { .. } => {
                 Some("`piton backups` lists what can be put back, `piton restore` does it".into())

@@ -13,6 +13,7 @@ mod ledger;
 mod offsite;
 mod place;
 mod project;
+mod records;
 mod rehearsal;
 mod restore;
 mod service;
@@ -29,6 +30,7 @@ pub use ledger::LedgerError;
 pub use offsite::OffsiteError;
 pub use place::Place;
 pub use project::ProjectError;
+pub use records::RecordsError;
 pub use rehearsal::RehearsalError;
 pub use restore::{FileHolder, Held, HotParts, Limit, RestoreError};
 pub use service::ServiceError;
@@ -67,6 +69,9 @@ pub enum Error {
     /// A restore was refused or could not be finished.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// The place of piton's own records and staged files.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
     /// A rehearsal did what it must not.
     #[error(transparent)]
     Rehearsal(#[from] RehearsalError),
@@ -210,6 +215,7 @@ impl Error {
             Self::Store(error) => error.kind(),
             Self::Backup(error) => error.kind(),
             Self::Restore(error) => error.kind(),
+            Self::Records(error) => error.kind(),
             Self::Rehearsal(error) => error.kind(),
             Self::Offsite(error) => error.kind(),
             Self::Deploy(error) => error.kind(),
@@ -245,6 +251,7 @@ impl Error {
             Self::Store(error) => error.hint(),
             Self::Backup(error) => error.hint(),
             Self::Restore(error) => error.hint(),
+            Self::Records(error) => error.hint(),
             Self::Rehearsal(error) => error.hint(),
             Self::Offsite(error) => error.hint(),
             Self::Deploy(error) => error.hint(),

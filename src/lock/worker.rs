@@ -1,6 +1,6 @@
 //! Which process works on a data directory, by `/proc/locks` (proc_locks(5)): nothing is opened or locked.
 
-use super::PRIVATE_FOLDER;
+use crate::records::{self, PRIVATE_FOLDER};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
@@ -19,7 +19,7 @@ pub struct Worker {
 /// The other process that works on a data directory; nothing where there is none, or none can be seen.
 #[must_use]
 pub fn worker(data: &Path) -> Option<Worker> {
-    let private = data.join(PRIVATE_FOLDER);
+    let private = records::folder(data).unwrap_or_else(|_| data.join(PRIVATE_FOLDER));
     let places = [data.to_path_buf(), private.join("deploy.lock"), private.join("lock")];
     let inodes: Vec<String> = places
         .iter()

@@ -44,6 +44,20 @@ const STEP: Duration = Duration::from_millis(20);
 /// takes its time to hand over what was written.
 const SILENCE: Duration = Duration::from_secs(1);
 
+/// The command line of a process, in one line that can be read; its name where it has none.
+#[must_use]
+pub fn command_line(pid: u32) -> String {
+    let process = Path::new("/proc").join(pid.to_string());
+    let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
+    let line = String::from_utf8_lossy(&line);
+    let is_gap = |it: char| it.is_whitespace() || it.is_control();
+    let words: Vec<&str> = line.split(is_gap).filter(|word| !word.is_empty()).collect();
+    match words.is_empty() {
+        true => std::fs::read_to_string(process.join("comm")).unwrap_or_default().trim().into(),
+        false => words.join(" "),
+    }
+}
+
 /// What is run.
 pub struct Job<'a> {
     /// The program: a path, or a name that is looked up in `PATH`.

@@ -187,7 +187,6 @@ impl Project {
         entrance: Entrance,
     ) -> Result<DeployReport> {
         let config = &self.config;
-        disk::create_private_folders("deploy-folder", &config.data.join(lock::PRIVATE_FOLDER))?;
         let wall_clock = &*self.world.clock;
         let log = deploy::log::Log::open(&record.log, wall_clock, observer)?;
         let environment = self.script_environment(None);

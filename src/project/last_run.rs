@@ -1,6 +1,6 @@
 //! What the last run was: which backup it took, and how it ended.
 //!
-//! It lies in the private folder, which no backup holds and no restore replaces: so `rollback`
+//! It is among the records, which no backup holds and no restore replaces: so `rollback`
 //! knows which backup is meant when the ledger is damaged or the database gone, going back twice
 //! goes back once, and a run that a crash cut off is noticed.
 
@@ -8,17 +8,13 @@ use super::Outcome;
 use crate::{
     Kind, Result, disk,
     event::{Event, Observer},
-    format,
-    lock::PRIVATE_FOLDER,
+    format, records,
     restore::Footprint,
     store::BackupId,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 /// How the last run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,14 +98,13 @@ impl LastRun {
     }
 }
 
-fn path(data: &Path) -> PathBuf {
-    data.join(PRIVATE_FOLDER).join("last-run.json")
-}
+const NAME: &str = "last-run.json";
 
 /// Reads it; none where there was none, or where the file cannot be understood.
 #[must_use]
 pub fn read(data: &Path) -> Option<LastRun> {
-    serde_json::from_slice(&fs::read(path(data)).ok()?).ok()
+    let path = records::folder(data).ok()?.join(NAME);
+    serde_json::from_slice(&records::read(&path).ok()??).ok()
 }
 
 /// Refuses a note that a later piton wrote; one that is malformed says nothing.
@@ -117,8 +112,8 @@ pub fn read(data: &Path) -> Option<LastRun> {
 /// # Errors
 /// [`crate::Error::Newer`].
 pub fn require_known(data: &Path) -> Result<()> {
-    let path = path(data);
-    let Ok(json) = fs::read(&path) else { return Ok(()) };
+    let Ok(path) = records::folder(data).map(|folder| folder.join(NAME)) else { return Ok(()) };
+    let Ok(Some(json)) = records::read(&path) else { return Ok(()) };
     match format::parse::<LastRun>(&json, FORMAT, &path, crate::Error::Internal) {
         Err(newer @ crate::Error::Newer { .. }) => Err(newer),
         _ => Ok(()),
@@ -139,7 +134,11 @@ pub fn take_back(data: &Path, before: Option<&LastRun>, observer: &dyn Observer)
     match before {
         Some(run) => note(data, run, observer),
         // Without a run before it there was no note.
-        None => drop(disk::remove_file("last-run-remove", &path(data))),
+        None => {
+            if let Ok(folder) = records::folder(data) {
+                drop(disk::remove_file("last-run-remove", &folder.join(NAME)));
+            }
+        }
     }
 }
 
@@ -150,5 +149,6 @@ pub fn take_back(data: &Path, before: Option<&LastRun>, observer: &dyn Observer)
 pub fn write(data: &Path, run: &LastRun) -> Result<()> {
     let text = serde_json::to_vec_pretty(run)
         .map_err(|error| crate::Error::Internal(format!("cannot write JSON: {error}")))?;
-    Ok(disk::write_atomic("last-run", &path(data), disk::PRIVATE_FILE, &text)?)
+    let path = records::make_folder(data)?.join(NAME);
+    Ok(disk::write_atomic("last-run", &path, disk::PRIVATE_FILE, &text)?)
 }

@@ -66,7 +66,7 @@ use crate::{
     history::Version,
     lock::{self, Lock, Patience},
     plan::DatabasePlan,
-    restore,
+    records, restore,
     store::Store,
 };
 
@@ -89,6 +89,9 @@ impl Project {
     /// A project with a checked configuration.
     #[must_use]
     pub fn new(config: Config, world: World) -> Self {
+        records::keep_beside(&config.data, &config.backups);
+        // What takes the lock does both again, and says what is wrong.
+        let _ = crate::disk::confine(&config.data).map(|()| records::take_over(&config.data));
         Self { config, world }
     }
 

@@ -11,8 +11,8 @@ use crate::{
     database::{SIDE_SUFFIXES, side_file},
     disk,
     error::ProjectError,
-    lock::PRIVATE_FOLDER,
     offsite::Location,
+    records::{PRIVATE_FOLDER, is_private},
 };
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -260,7 +260,7 @@ fn links(folder: &Path) -> Result<Vec<PathBuf>> {
             let kind = entry.file_type().map_err(|error| unresolved(&entry.path(), &error))?;
             if kind.is_symlink() {
                 found.push(entry.path());
-            } else if kind.is_dir() && entry.file_name() != PRIVATE_FOLDER {
+            } else if kind.is_dir() && !is_private(&entry.file_name()) {
                 left.push(entry.path());
             }
         }

@@ -11,9 +11,10 @@ use crate::{
     error::{DeployError, RehearsalError},
     event::Observer,
     ledger::Witness,
-    lock::{PRIVATE_FOLDER, Patience},
+    lock::Patience,
     plan::{Action, Assessment, DatabasePlan},
     process::Enclosure,
+    records,
     rehearse::{Comparison, Live, Measure, Reach, reach},
     restore,
     store::{BackupId, Filter, Folders, Reason},
@@ -123,10 +124,10 @@ impl Project {
         for plan in report.plans.iter().filter(|plan| plan.acts()) {
             databases::require_in_backups(&self.config, &plan.database)?;
         }
-        let folder = self.config.data.join(PRIVATE_FOLDER).join("rehearsal");
         if disk::exists(&self.config.data)? {
             self.require_room_to_rehearse()?;
         }
+        let folder = records::make_private(&self.config.data)?.join("rehearsal");
         disk::remove_tree("rehearsal-sweep", &folder)?;
         disk::create_private_folders("rehearsal-folder", &folder)?;
         let finished = self.rehearse_beside(&folder, selection, &mut report, observer);

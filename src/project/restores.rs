@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Result, backup, deploy,
     event::{Event, Observer, Steadfast},
-    lock::{Lock, PRIVATE_FOLDER, Patience, Scope},
+    lock::{Lock, Patience, Scope},
     offsite,
     restore::{self, Gate, Preview, Recovered, Restored, Seen},
     store::{Backup, BackupId, Filter, Reason, Selector},
@@ -212,8 +212,8 @@ impl Project {
         patience: Patience,
         observer: &dyn Observer,
     ) -> Result<Option<Recovered>> {
-        // Where no piton has worked, none was interrupted.
-        if !crate::disk::exists(&self.config.data.join(PRIVATE_FOLDER))? {
+        // Nothing is created, and a restore creates this first.
+        if !crate::disk::exists(&self.config.data)? {
             return Ok(None);
         }
         let holder = &self.world.holder;

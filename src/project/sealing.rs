@@ -2,8 +2,7 @@
 
 use super::{Project, world};
 use crate::{
-    Result, disk,
-    lock::PRIVATE_FOLDER,
+    Result, disk, records,
     store::{Keys, SECRET},
 };
 use serde::Deserialize;
@@ -22,11 +21,9 @@ pub struct BackupKeys {
     pub reserve: Option<Spanned<String>>,
 }
 
-/// The file of the secret that tells this machine alone that content is unchanged. It lies in the
+/// The file of the secret that tells this machine alone that content is unchanged. It is in the
 /// private folder, which no backup holds.
-fn secret_file(data: &Path) -> PathBuf {
-    data.join(PRIVATE_FOLDER).join("likeness")
-}
+const SECRET_FILE: &str = "likeness";
 
 /// The keys that settings name.
 ///
@@ -37,14 +34,19 @@ pub(super) fn keys(
     identity: Option<PathBuf>,
     data: &Path,
 ) -> Result<Keys, crate::error::StoreError> {
-    Keys::new(recipients, identity, Some(secret_file(data)))
+    // Where that folder is not this user's, backups are made without one, or say so.
+    let secret = records::private(data).ok().map(|folder| folder.join(SECRET_FILE));
+    Keys::new(recipients, identity, secret)
 }
 
 impl Project {
     /// Makes the secret, where backups are encrypted and there is none; the caller holds the lock.
     pub(super) fn make_secret(&self) -> Result<()> {
-        let path = secret_file(&self.config.data);
-        if !self.config.keys.encrypts() || path.exists() {
+        if !self.config.keys.encrypts() {
+            return Ok(());
+        }
+        let path = records::make_private(&self.config.data)?.join(SECRET_FILE);
+        if disk::find(&path)?.is_some() {
             return Ok(());
         }
         // Without one, unchanged content is stored again, and nothing worse.

@@ -20,6 +20,7 @@ use crate::{
     disk,
     error::RestoreError,
     event::{Event, Observer, Work},
+    records,
     store::{self, BackupId, FileKind, FileRecord, Item, StoredPath},
 };
 use std::{collections::BTreeSet, path::PathBuf, time::Instant};
@@ -61,7 +62,7 @@ fn look(request: &Request<'_>) -> Result<Same> {
 
 /// Restores everything but what is the same.
 fn attempt(request: &Request<'_>, same: &Same, observer: &dyn Observer) -> Result<Restored> {
-    let area = Area::new(request.data);
+    let area = Area::new(request.data)?;
     let excluded = excluded(request)?;
     let items = selected(request, &excluded);
     let mut timings = Timings::default();
@@ -130,6 +131,14 @@ pub(super) fn commit(
     compare: impl FnOnce(&Hold) -> Result<Option<StoredPath>>,
 ) -> Result<PathBuf> {
     let clock = Instant::now();
+    let grounded;
+    let journal = match area.ground(journal)? {
+        None => journal,
+        ground => {
+            grounded = Journal { ground, ..journal.clone() };
+            &grounded
+        }
+    };
     let undo = area.undo(&journal.id);
     Transaction { area, journal, hold: &hold }
         .prepare()
@@ -139,8 +148,8 @@ pub(super) fn commit(
     let transaction = Transaction { area, journal, hold: &hold };
     observer.event(Event::WorkStarted { work: Work::Publish, total_bytes: None });
     // A journal that could not be synced may still be there: that is gone back from as well.
-    let swapped = area
-        .write_journal(journal)
+    let swapped = records::mark_restore(&area.data)
+        .and_then(|()| area.write_journal(journal))
         .and_then(|()| transaction.forward())
         .map(|mixed| timings.exchange = whole(mixed))
         .map(|()| timed(&mut timings.compare, || compare(&hold)))
@@ -153,7 +162,7 @@ pub(super) fn commit(
     area.end_forward(journal).map_err(|error| stuck(area, journal, &error, "it is complete"))?;
     drop(hold);
     timings.publish = whole(clock.elapsed()).saturating_sub(timings.compare);
-    drop(disk::remove_tree("staging-end", &area.private.join(&journal.staged)));
+    drop(disk::remove_tree("staging-end", &area.staged(journal)));
     drop(disk::remove_tree("scratch-end", &area.scratch()));
     drop(disk::remove_tree("raw-end", &area.raw()));
     drop(disk::remove_tree("folded-end", &area.folded()));
@@ -214,9 +223,11 @@ fn compare(
             continue;
         }
         let equal = match item {
-            Item::File(FileRecord { kind: FileKind::Folder, .. }) => live.is_dir(),
+            Item::File(FileRecord { kind: FileKind::Folder, .. }) => {
+                disk::find(&live)?.is_some_and(|found| found.is_dir())
+            }
             Item::File(FileRecord { kind: FileKind::Symlink { target }, .. }) => {
-                std::fs::read_link(&live).is_ok_and(|found| found.as_os_str() == target.0)
+                disk::read_link(&live).is_ok_and(|found| found.as_os_str() == target.0)
             }
             Item::Database(_) | Item::File(_) => {
                 let file = hold.open_to_read(&live)?;

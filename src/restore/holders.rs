@@ -10,6 +10,7 @@ use crate::{
     database::{FIRST_LOCK_BYTE, LOCK_BYTES, SIDE_SUFFIXES, side_file},
     disk::{self, Owner},
     error::{FileHolder, Held, Limit, RestoreError},
+    process,
     store::{Filter, StoredPath},
 };
 use rustix::process::geteuid;
@@ -217,16 +218,7 @@ fn is_one_of(own: &[RawFd], descriptor: &Path) -> bool {
 }
 
 fn command_of(pid: u32) -> String {
-    let process = PathBuf::from(format!("/proc/{pid}"));
-    let line = fs::read(process.join("cmdline")).unwrap_or_default();
-    let line = String::from_utf8_lossy(&line);
-    // Whatever was typed, in one line that can be read.
-    let is_gap = |it: char| it.is_whitespace() || it.is_control();
-    let words: Vec<&str> = line.split(is_gap).filter(|word| !word.is_empty()).collect();
-    if words.is_empty() {
-        return fs::read_to_string(process.join("comm")).unwrap_or_default().trim().into();
-    }
-    let line = words.join(" ");
+    let line = process::command_line(pid);
     match line.char_indices().nth(LONGEST) {
         Some((cut, _)) => format!("{}…", &line[..cut]),
         None => line,

@@ -11,12 +11,11 @@ use super::{
 use crate::{
     Error, Result, disk,
     error::{HotParts, RestoreError},
-    format,
+    format, records,
     store::{BackupId, StoredPath},
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    fs,
     io::ErrorKind,
     path::{Path, PathBuf},
 };
@@ -102,9 +101,9 @@ pub(super) fn after_all(journal: &Journal, cause: &Error) -> Error {
 
 /// Removes the note, whatever it holds: the data is whole again.
 pub(super) fn remove(area: &Area) -> Result<()> {
-    if disk::exists(&path(area))? {
+    if disk::find(&path(area))?.is_some() {
         disk::remove_file("hot-note-end", &path(area))?;
-        disk::sync_folder("hot-note-sync", &area.private)?;
+        disk::sync_folder("hot-note-sync", &area.records)?;
     }
     Ok(())
 }
@@ -120,17 +119,12 @@ pub(super) fn needed(area: &Area) -> Result<Vec<BackupId>> {
 /// # Errors
 /// [`RestoreError::HalfHot`], which says what is where; [`RestoreError::BadHotNote`].
 pub fn require_whole(data: &Path) -> Result<()> {
-    let area = Area::new(data);
-    match disk::exists(&path(&area)) {
-        Ok(true) => {}
-        Ok(false) => return Ok(()),
+    match Area::new(data).and_then(|area| read(&area)) {
+        Ok(None) => Ok(()),
         // Whoever may not look into the private folder may look at the data all the same.
-        Err(error) if error.source.kind() == ErrorKind::PermissionDenied => return Ok(()),
-        Err(error) => return Err(error.into()),
-    }
-    match read(&area)? {
-        None => Ok(()),
-        Some(note) => Err(note.half(&Error::Restore(RestoreError::Interrupted))),
+        Err(Error::Disk(error)) if error.source.kind() == ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(error),
+        Ok(Some(note)) => Err(note.half(&Error::Restore(RestoreError::Interrupted))),
     }
 }
 
@@ -159,12 +153,9 @@ pub(super) fn first_safety(area: &Area, backup: &BackupId) -> Option<BackupId> {
 
 fn read(area: &Area) -> Result<Option<HotNote>> {
     let path = path(area);
-    match fs::read(&path) {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            Ok(None)
-        }
-        Err(error) => Err(disk::failed("read", &path)(error).into()),
-        Ok(json) => {
+    match records::read(&path)? {
+        None => Ok(None),
+        Some(json) => {
             let bad = |reason| RestoreError::BadHotNote { path: path.clone(), reason }.into();
             format::parse(&json, FORMAT, &path, bad).map(Some)
         }
@@ -172,5 +163,5 @@ fn read(area: &Area) -> Result<Option<HotNote>> {
 }
 
 fn path(area: &Area) -> PathBuf {
-    area.private.join("hot.json")
+    area.records.join("hot.json")
 }

@@ -5,16 +5,16 @@
 
 use crate::{
     Result, disk,
-    error::RestoreError,
-    format,
-    lock::PRIVATE_FOLDER,
+    error::{RecordsError, RestoreError},
+    format, records,
     store::{Attributes, BackupId, StoredPath},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs,
-    io::ErrorKind,
+    collections::BTreeSet,
+    fmt,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -33,8 +33,11 @@ pub(crate) struct Journal {
     /// The backup of the state before, where one could be taken.
     pub(crate) safety: Option<BackupId>,
     pub(crate) direction: Direction,
-    /// Where the new files wait, relative to the private folder.
-    pub(crate) staged: PathBuf,
+    /// Where the new files wait.
+    pub(crate) staged: Staged,
+    /// Which folders it was written for, where its records are not beside its files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ground: Option<Ground>,
     /// Databases of which the undo area gets the files as they were found, not as SQLite left them
     /// after it folded their logs.
     #[serde(default)]
@@ -52,6 +55,53 @@ pub(crate) struct Journal {
     /// Databases that were restored while open; there are no old files of them.
     pub(crate) hot: Vec<StoredPath>,
     pub(crate) actions: Vec<Action>,
+}
+
+/// Where the new files of a restore wait: one of two places in the private folder, whatever a journal
+/// says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) enum Staged {
+    /// Where backups are unpacked.
+    Staging,
+    /// What an earlier restore has replaced.
+    Undo(BackupId),
+}
+
+impl TryFrom<String> for Staged {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let id = text.strip_prefix("undo/").and_then(|rest| rest.strip_suffix("/tree"));
+        match (text.as_str(), id.map(str::parse)) {
+            ("staging", _) => Ok(Self::Staging),
+            (_, Some(Ok(id))) => Ok(Self::Undo(id)),
+            _ => Err(format!("`{text}` is not a place where files are staged")),
+        }
+    }
+}
+
+impl From<Staged> for String {
+    fn from(staged: Staged) -> Self {
+        staged.to_string()
+    }
+}
+
+impl fmt::Display for Staged {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Staging => formatter.write_str("staging"),
+            Self::Undo(id) => write!(formatter, "undo/{id}/tree"),
+        }
+    }
+}
+
+/// The folders that a journal was written for, by inode. The number of a device is another one
+/// after a reboot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ground {
+    private: u64,
+    staged: u64,
 }
 
 /// Which way an interrupted restore goes on.
@@ -157,7 +207,7 @@ impl Action {
 
 impl Journal {
     /// A journal for a restore that begins.
-    pub(crate) fn new(id: BackupId, backup: BackupId, staged: PathBuf) -> Self {
+    pub(crate) fn new(id: BackupId, backup: BackupId, staged: Staged) -> Self {
         Self {
             format: FORMAT,
             id,
@@ -165,6 +215,7 @@ impl Journal {
             safety: None,
             direction: Direction::Forward,
             staged,
+            ground: None,
             raw: Vec::new(),
             folded: Vec::new(),
             only: Vec::new(),
@@ -184,16 +235,68 @@ impl Journal {
     }
 }
 
-/// The private folder of a data directory, and what a restore keeps in it.
+/// What a restore keeps: its files in the private folder of the data directory, and its records.
 #[derive(Clone, Debug)]
 pub(crate) struct Area {
     pub(crate) data: PathBuf,
     pub(crate) private: PathBuf,
+    /// Where the journal and the records are, which decide what is done.
+    pub(crate) records: PathBuf,
 }
 
 impl Area {
-    pub(crate) fn new(data: &Path) -> Self {
-        Self { data: data.into(), private: data.join(PRIVATE_FOLDER) }
+    /// Finds the folders; nothing is created.
+    ///
+    /// # Errors
+    /// [`crate::error::RecordsError`] where they would not be safe.
+    pub(crate) fn new(data: &Path) -> Result<Self> {
+        let (private, records) = (records::private(data)?, records::folder(data)?);
+        Ok(Self { data: data.into(), private, records })
+    }
+
+    /// Makes the folders, durable.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`]; the system's, with the path.
+    pub(crate) fn make(&self) -> Result<()> {
+        records::make_private(&self.data)?;
+        records::make_folder(&self.data).map(drop)
+    }
+
+    /// Where the new files of a journal wait.
+    pub(crate) fn staged(&self, journal: &Journal) -> PathBuf {
+        match &journal.staged {
+            Staged::Staging => self.staging(),
+            Staged::Undo(id) => self.undo_tree(id),
+        }
+    }
+
+    /// The folders as they are now; nothing where they need not be known again, because the journal
+    /// is in one of them.
+    pub(crate) fn ground(&self, journal: &Journal) -> Result<Option<Ground>> {
+        if self.records == self.private {
+            return Ok(None);
+        }
+        let inode =
+            |path: &Path| -> Result<u64> { Ok(disk::find(path)?.map_or(0, |found| found.ino())) };
+        let (private, staged) = (inode(&self.private)?, inode(&self.staged(journal))?);
+        Ok(Some(Ground { private, staged }))
+    }
+
+    /// Refuses where the files of an interrupted restore are not those that it has written. What was
+    /// swept away by then is no other one.
+    fn require_ground(&self, journal: &Journal) -> Result<()> {
+        let (Some(then), Some(now)) = (journal.ground, self.ground(journal)?) else {
+            return Ok(());
+        };
+        let replaced = |path| Err(RecordsError::Replaced { path }.into());
+        if then.private != now.private {
+            return replaced(self.private.clone());
+        }
+        match now.staged == 0 || then.staged == now.staged {
+            true => Ok(()),
+            false => replaced(self.staged(journal)),
+        }
     }
 
     /// Where backups are unpacked.
@@ -237,11 +340,16 @@ impl Area {
     }
 
     pub(crate) fn journal(&self) -> PathBuf {
-        self.private.join("restore.json")
+        self.records.join(records::JOURNAL)
+    }
+
+    /// The folder of the record of a restore.
+    pub(super) fn record_folder(&self, id: &BackupId) -> PathBuf {
+        self.records.join("undo").join(id.as_str())
     }
 
     fn record(&self, id: &BackupId) -> PathBuf {
-        self.undo(id).join("record.json")
+        self.record_folder(id).join("record.json")
     }
 
     /// The journal of a restore that has not ended.
@@ -249,7 +357,10 @@ impl Area {
     /// # Errors
     /// [`RestoreError::BadJournal`]; the system's, with the path.
     pub(crate) fn read_journal(&self) -> Result<Option<Journal>> {
-        read(&self.journal(), |path, reason| RestoreError::BadJournal { path, reason })
+        let journal =
+            read(&self.journal(), |path, reason| RestoreError::BadJournal { path, reason })?;
+        journal.iter().try_for_each(|journal| self.require_ground(journal))?;
+        Ok(journal)
     }
 
     /// Makes the journal durable; from here on the restore is carried out, whatever happens.
@@ -269,8 +380,9 @@ impl Area {
     /// The system's, with the path.
     pub(crate) fn end_forward(&self, journal: &Journal) -> Result<()> {
         disk::rename("journal-end", &self.journal(), &self.record(&journal.id))?;
-        disk::sync_folder("record-sync", &self.undo(&journal.id))?;
-        Ok(disk::sync_folder("journal-end-sync", &self.private)?)
+        disk::sync_folder("record-sync", &self.record_folder(&journal.id))?;
+        disk::sync_folder("journal-end-sync", &self.records)?;
+        records::unmark_restore(&self.data)
     }
 
     /// Ends a restore that went back.
@@ -279,7 +391,8 @@ impl Area {
     /// The system's, with the path.
     pub(crate) fn end_back(&self) -> Result<()> {
         disk::remove_file("journal-remove", &self.journal())?;
-        Ok(disk::sync_folder("journal-remove-sync", &self.private)?)
+        disk::sync_folder("journal-remove-sync", &self.records)?;
+        records::unmark_restore(&self.data)
     }
 
     /// The record of a restore that ended; none where its undo area is only half made or removed.
@@ -322,26 +435,21 @@ impl Area {
     /// # Errors
     /// The system's, with the path.
     pub(crate) fn undo_areas(&self) -> Result<Vec<BackupId>> {
-        let folder = self.private.join("undo");
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(disk::failed("read the folder", &folder))?,
-        };
-        let mut ids = Vec::new();
-        for entry in entries {
-            let name = entry.map_err(disk::failed("read the folder", &folder))?.file_name();
-            ids.extend(name.to_str().and_then(|name| name.parse::<BackupId>().ok()));
+        let mut ids = BTreeSet::new();
+        for folder in [&self.private, &self.records].map(|folder| folder.join("undo")) {
+            for entry in disk::entries(&folder)?.unwrap_or_default() {
+                let name = entry.to_str().and_then(|name| name.parse::<BackupId>().ok());
+                ids.extend(name);
+            }
         }
-        ids.sort_unstable_by(|one, other| other.cmp(one));
-        Ok(ids)
+        Ok(ids.into_iter().rev().collect())
     }
 }
 
 fn read(path: &Path, bad: fn(PathBuf, String) -> RestoreError) -> Result<Option<Journal>> {
     let bad = |reason: String| bad(path.into(), reason);
-    match fs::read(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(disk::failed("read", path)(error).into()),
-        Ok(json) => format::parse(&json, FORMAT, path, |reason| bad(reason).into()).map(Some),
+    match records::read(path)? {
+        None => Ok(None),
+        Some(json) => format::parse(&json, FORMAT, path, |reason| bad(reason).into()).map(Some),
     }
 }

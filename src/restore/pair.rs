@@ -34,7 +34,7 @@ use std::{
 /// The system's, with the path; [`crate::error::DatabaseError`] where the copy cannot be written.
 pub(super) fn fold_staged(area: &Area, journal: &Journal) -> Result<Vec<StoredPath>> {
     disk::remove_tree("folded-sweep", &area.folded())?;
-    let staged = area.private.join(&journal.staged);
+    let staged = area.staged(journal);
     let mut folded = Vec::new();
     for action in &journal.actions {
         let Action::Place { path, what: What::Database } = action else { continue };
@@ -67,8 +67,9 @@ fn fold_copy(area: &Area, main: &Path, single: &Path) -> Result<bool> {
         return Ok(false);
     }
     disk::remove_file("folded-next-old", &next)?;
-    let found = std::fs::symlink_metadata(main).map_err(disk::failed("read", main))?;
-    dress(single, &backup::dressed(&backup::scan::Found::from(&found), main)?, Bare::File)?;
+    if let Some(found) = disk::find(main)? {
+        dress(single, &backup::dressed(&backup::scan::Found::from(&found), main)?, Bare::File)?;
+    }
     disk::sync_file("folded-copy", single, &disk::open_to_read(single)?)?;
     sync_up_to("folded-sync", &area.private, [parent(single)].into())?;
     Ok(true)

@@ -6,7 +6,7 @@ use super::{
     fold,
     hold::Hold,
     holders, hot, hot_note,
-    journal::{Action, Area, Journal, What},
+    journal::{Action, Area, Journal, Staged, What},
     left_out,
     lost::{self, Moment, Saved},
     raw::{self, Left},
@@ -42,7 +42,7 @@ pub(super) fn stage(
     // It may be gone altogether.
     disk::create_folders("data-folder", request.data)?;
     require_space(request.data, sizes.fold(0, u64::saturating_add))?;
-    disk::create_private_folders("private-folder", &area.private)?;
+    area.make()?;
     let staging = area.staging();
     disk::remove_tree("staging-sweep", &staging)?;
     disk::create_private_folder("staging", &staging)?;
@@ -90,7 +90,7 @@ pub(super) fn prepare(
     let scope = scan::Scope { data: request.data, excluded, left_out: &left_out };
     let concerned = |path: &StoredPath| request.only.is_empty() || request.only.matches(path);
     let id = area.new_id(request.now, request.random)?;
-    let mut journal = Journal::new(id, request.backup.id().clone(), "staging".into());
+    let mut journal = Journal::new(id, request.backup.id().clone(), Staged::Staging);
     let arranged = |hot: &[StoredPath]| -> Result<(scan::Tree, Vec<Action>)> {
         let live = scan::scan(scope)?;
         let choice = Choice { data: request.data, concerned: &concerned, same };

@@ -3,8 +3,8 @@
 use super::{
     carry::{go_back, stuck, warn_of_lost},
     hold::Hold,
-    hot_note, is_absent,
-    journal::{Action, Area, Direction, Journal},
+    hot_note,
+    journal::{Action, Area, Direction, Journal, Staged},
     pair,
     prepare::{fold_all, require_idle},
     transaction::Transaction,
@@ -13,10 +13,11 @@ use crate::{
     Kind, Result, disk,
     error::{Error, RestoreError},
     event::{Event, Observer},
+    records,
     store::{BackupId, StoredPath},
 };
 use std::{
-    fs,
+    collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
@@ -33,11 +34,21 @@ pub struct Recovered {
 /// so that a command that only reads needs no lock.
 #[must_use]
 pub fn is_interrupted(data: &Path) -> bool {
-    disk::exists(&Area::new(data).journal()).unwrap_or_else(|error| {
+    let interrupted = Area::new(data).and_then(|area| {
+        records::refuse_restore_of_others(data)?;
+        Ok(disk::find(&area.journal())?.is_some())
+    });
+    interrupted.unwrap_or_else(|error| {
         // Who may not look into the private folder can recover nothing, and may still read the
         // data. Any other trouble is found and said by what recovers.
-        error.source.kind() != std::io::ErrorKind::PermissionDenied
+        !is_forbidden(&error)
     })
+}
+
+/// Whether this user may not look there.
+fn is_forbidden(error: &Error) -> bool {
+    let kind = std::io::ErrorKind::PermissionDenied;
+    matches!(error, Error::Disk(error) if error.source.kind() == kind)
 }
 
 /// The backups that an interrupted restore still needs.
@@ -45,7 +56,7 @@ pub fn is_interrupted(data: &Path) -> bool {
 /// # Errors
 /// [`RestoreError::BadJournal`], [`RestoreError::BadHotNote`]; the system's, with the path.
 pub fn needed_backups(data: &Path) -> Result<Vec<BackupId>> {
-    let area = Area::new(data);
+    let area = Area::new(data)?;
     let journal = area.read_journal()?;
     let of_journal = journal.into_iter().flat_map(|it| [it.backup].into_iter().chain(it.safety));
     Ok(of_journal.chain(hot_note::needed(&area)?).collect())
@@ -58,7 +69,8 @@ pub fn needed_backups(data: &Path) -> Result<Vec<BackupId>> {
 /// [`RestoreError::InUse`] where a service already runs on the half-restored data;
 /// [`RestoreError::Stuck`] where neither way works.
 pub fn recover(data: &Path, observer: &dyn Observer) -> Result<Option<Recovered>> {
-    let area = Area::new(data);
+    let area = Area::new(data)?;
+    records::refuse_restore_of_others(data)?;
     let Some(journal) = area.read_journal()? else {
         // Without a journal nothing live was touched, and what was prepared is of no use.
         remove_leftovers(&area)?;
@@ -124,27 +136,27 @@ pub(super) fn sweep(area: &Area, journal: &Journal, direction: Direction) {
     drop(disk::remove_tree("sweep-scratch", &area.scratch()));
     drop(disk::remove_tree("sweep-raw", &area.raw()));
     drop(disk::remove_tree("sweep-folded", &area.folded()));
-    let staged = area.private.join(&journal.staged);
-    if staged == area.staging() {
-        drop(disk::remove_tree("sweep-staging", &staged));
-    } else if let (Direction::Forward, Some(undone)) = (direction, undone(area, journal)) {
+    match &journal.staged {
+        Staged::Staging => drop(disk::remove_tree("sweep-staging", &area.staging())),
         // The undo area whose files are all in place again.
-        drop(remove_undo(area, &undone));
+        Staged::Undo(undone) if direction == Direction::Forward => drop(remove_undo(area, undone)),
+        Staged::Undo(_) => {}
     }
-    drop(remove_empty_folders(&area.undo(&journal.id)));
+    drop(remove_empty_undo(area, &journal.id));
 }
 
-/// The restore that a journal undoes.
-fn undone(area: &Area, journal: &Journal) -> Option<BackupId> {
-    let areas = area.undo_areas().unwrap_or_default();
-    areas.into_iter().find(|id| area.undo_tree(id) == area.private.join(&journal.staged))
+/// Removes the folders of an undo area that came to hold nothing.
+fn remove_empty_undo(area: &Area, id: &BackupId) -> Result<()> {
+    remove_empty_folders(&area.undo(id))?;
+    remove_empty_folders(&area.record_folder(id))
 }
 
 /// Removes an undo area, its record last: what is left of it is still known for what it is.
 pub(super) fn remove_undo(area: &Area, id: &BackupId) -> Result<()> {
     disk::remove_tree("undo-remove", &area.undo_tree(id))?;
     disk::sync_folder("undo-remove-sync", &area.undo(id))?;
-    Ok(disk::remove_tree("undo-remove", &area.undo(id))?)
+    disk::remove_tree("undo-remove", &area.undo(id))?;
+    Ok(disk::remove_tree("undo-remove", &area.record_folder(id))?)
 }
 
 fn remove_leftovers(area: &Area) -> Result<()> {
@@ -158,22 +170,19 @@ fn remove_leftovers(area: &Area) -> Result<()> {
     }
     for id in area.undo_areas()? {
         // Files come into an undo area only after the journal: without one there are just folders.
-        remove_empty_folders(&area.undo(&id))?;
+        remove_empty_undo(area, &id)?;
     }
-    Ok(())
+    records::unmark_restore(&area.data)
 }
 
 /// Removes notes that were cut off while they were written; the caller holds the lock.
 fn remove_partial(area: &Area) -> Result<()> {
-    let folder = &area.private;
-    let entries = match fs::read_dir(folder).map_err(disk::failed("read the folder", folder)) {
-        Err(error) if is_absent(&error) => return Ok(()),
-        other => other?,
-    };
-    for entry in entries {
-        let path = entry.map_err(disk::failed("read the folder", folder))?.path();
-        if path.extension().is_some_and(|extension| extension == disk::PARTIAL) {
-            disk::remove_file("sweep-note", &path)?;
+    for folder in BTreeSet::from([&area.private, &area.records]) {
+        for path in disk::entries(folder)?.unwrap_or_default().iter().map(|name| folder.join(name))
+        {
+            if path.extension().is_some_and(|extension| extension == disk::PARTIAL) {
+                disk::remove_file("sweep-note", &path)?;
+            }
         }
     }
     Ok(())
@@ -181,17 +190,13 @@ fn remove_partial(area: &Area) -> Result<()> {
 
 /// Removes folders that hold nothing but folders; anything else stays, with what is above it.
 fn remove_empty_folders(folder: &Path) -> Result<()> {
-    let entries = match fs::read_dir(folder).map_err(disk::failed("read the folder", folder)) {
-        Err(error) if is_absent(&error) => return Ok(()),
-        other => other?,
-    };
+    let Some(names) = disk::entries(folder)? else { return Ok(()) };
     let mut paths: Vec<PathBuf> = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(disk::failed("read the folder", folder))?;
-        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+    for path in names.into_iter().map(|name| folder.join(name)) {
+        if !disk::find(&path)?.is_some_and(|found| found.is_dir()) {
             return Ok(());
         }
-        paths.push(entry.path());
+        paths.push(path);
     }
     paths.iter().try_for_each(|path| remove_empty_folders(path))?;
     match disk::remove_empty_folder("sweep-undo", folder) {
@@ -202,7 +207,7 @@ fn remove_empty_folders(folder: &Path) -> Result<()> {
 
 fn is_staged(area: &Area, journal: &Journal, path: &StoredPath) -> bool {
     let placing = |action: &Action| matches!(action, Action::Place { path: it, .. } if it == path);
-    let staged = path.below(&area.private.join(&journal.staged));
+    let staged = path.below(&area.staged(journal));
     // What cannot be looked at may wait.
     let waits = disk::find(&staged).map_or(true, |found| found.is_some());
     waits || !journal.actions.iter().any(placing)

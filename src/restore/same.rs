@@ -104,7 +104,7 @@ fn has_content(record: &FileRecord, path: &Path) -> bool {
     match &record.kind {
         FileKind::Folder => false,
         FileKind::Symlink { target } => {
-            std::fs::read_link(path).is_ok_and(|found| found.as_os_str() == target.0)
+            disk::read_link(path).is_ok_and(|found| found.as_os_str() == target.0)
         }
         FileKind::File { size, sha256 } => disk::open_to_read(path)
             .is_ok_and(|file| store::digest_of(file).is_ok_and(|found| found == (*sha256, *size))),

@@ -4,14 +4,14 @@
 //! number of them. A copy has another identity, so that after an interruption it is known by its
 //! content.
 
-use super::{hold::Hold, is_absent};
+use super::hold::Hold;
 use crate::{
     Result,
     backup::{self, scan},
     disk,
     store::{Bare, digest_of, dress},
 };
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{fs::Metadata, io::ErrorKind, os::unix::fs::MetadataExt, path::Path};
 
 /// System errors that say that this file cannot have a link (link(2)).
 const NO_LINK: [i32; 4] = [libc::EPERM, libc::EMLINK, libc::EOPNOTSUPP, libc::ENOSYS];
@@ -35,9 +35,9 @@ pub(super) fn give(
     disk::create_private_folders(copy, scratch)?;
     let partial = scratch.join("second-name");
     disk::remove_file(copy, &partial)?;
-    let found = fs::symlink_metadata(from).map_err(disk::failed("read", from))?;
+    let found = require(from)?;
     if found.is_symlink() {
-        let target = fs::read_link(from).map_err(disk::failed("read the link", from))?;
+        let target = disk::read_link(from)?;
         disk::symlink(copy, &target, &partial)?;
         dress(&partial, &backup::dressed(&scan::Found::from(&found), from)?, Bare::Symlink)?;
     } else {
@@ -69,16 +69,19 @@ pub(super) fn give_link(point: &'static str, from: &Path, to: &Path) -> Result<L
     }
 }
 
+/// What is there, which must be.
+fn require(path: &Path) -> Result<Metadata> {
+    let absent = || disk::failed("read", path)(ErrorKind::NotFound.into());
+    Ok(disk::find(path)?.ok_or_else(absent)?)
+}
+
 /// Whether two paths are names of one file, or of two with the same content.
 ///
 /// # Errors
 /// The system's, with the path.
 pub(super) fn is_same(one: &Path, other: &Path, hold: &Hold) -> Result<bool> {
-    let look = |path: &Path| fs::symlink_metadata(path).map_err(disk::failed("read", path));
-    let (first, second) = match (look(one), look(other)) {
-        (Ok(first), Ok(second)) => (first, second),
-        (Err(error), _) | (_, Err(error)) if is_absent(&error) => return Ok(false),
-        (Err(error), _) | (_, Err(error)) => return Err(error.into()),
+    let (Some(first), Some(second)) = (disk::find(one)?, disk::find(other)?) else {
+        return Ok(false);
     };
     if (first.dev(), first.ino()) == (second.dev(), second.ino()) {
         return Ok(true);
@@ -87,8 +90,7 @@ pub(super) fn is_same(one: &Path, other: &Path, hold: &Hold) -> Result<bool> {
         return Ok(false);
     }
     if first.is_symlink() {
-        let target = |path: &Path| fs::read_link(path).map_err(disk::failed("read the link", path));
-        return Ok(target(one)? == target(other)?);
+        return Ok(disk::read_link(one)? == disk::read_link(other)?);
     }
     if !first.is_file() {
         return Ok(false);

@@ -4,7 +4,6 @@
 //! so the restore must not take it: it stops instead.
 
 use super::{
-    is_absent,
     journal::{Action, Journal, What},
     raw,
     same::Same,
@@ -19,7 +18,6 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -258,9 +256,5 @@ fn has_content(stamp: &Stamp) -> bool {
 }
 
 fn stamp(path: &Path) -> Result<Option<Stamp>> {
-    match fs::symlink_metadata(path).map_err(disk::failed("read", path)) {
-        Ok(found) => Ok(Some(Stamp::of(&scan::Found::from(&found)))),
-        Err(error) if is_absent(&error) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    Ok(disk::find(path)?.map(|found| Stamp::of(&scan::Found::from(&found))))
 }

@@ -58,7 +58,14 @@ impl Transaction<'_> {
         for folder in &folders {
             disk::create_private_folders("undo-folder", folder)?;
         }
-        sync_up_to("undo-sync", &self.area.private, folders)
+        sync_up_to("undo-sync", &self.area.private, folders)?;
+        if self.area.records == self.area.private {
+            return Ok(());
+        }
+        // The journal becomes the record there.
+        let record = self.area.record_folder(&self.journal.id);
+        disk::create_private_folders("undo-folder", &record)?;
+        sync_up_to("undo-sync", &self.area.records, BTreeSet::from([record]))
     }
 
     /// Goes to the new state; gives how long the names were of both.
@@ -325,7 +332,7 @@ impl Transaction<'_> {
     pub(super) fn places(&self, path: &StoredPath) -> Places {
         Places {
             live: path.below(&self.area.data),
-            staged: path.below(&self.area.private.join(&self.journal.staged)),
+            staged: path.below(&self.area.staged(self.journal)),
             undo: path.below(&self.area.undo_tree(&self.journal.id)),
         }
     }

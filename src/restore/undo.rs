@@ -6,7 +6,7 @@ use super::{
     carry::{commit, restored},
     hold::Hold,
     holders, hot_note,
-    journal::{Action, Area, Direction, Journal, What},
+    journal::{Action, Area, Direction, Journal, Staged, What},
     pair,
     prepare::{fold_all, require_idle, take_safety},
     recovery::sweep,
@@ -68,7 +68,7 @@ pub struct Undo<'a> {
 /// # Errors
 /// [`RestoreError::BadHotNote`], [`RestoreError::BadRecord`]; the system's, with the path.
 pub fn last(data: &Path) -> Result<Option<LastRestore>> {
-    let area = Area::new(data);
+    let area = Area::new(data)?;
     if let Some(stopped) = hot_note::stopped(&area)? {
         return Ok(Some(stopped));
     }
@@ -87,7 +87,7 @@ pub fn last(data: &Path) -> Result<Option<LastRestore>> {
 /// # Errors
 /// [`RestoreError::BadRecord`]; the system's, with the path.
 pub fn paths_to_undo(data: &Path) -> Result<Filter> {
-    let record = Area::new(data).last_record()?;
+    let record = Area::new(data)?.last_record()?;
     let actions = record.into_iter().flat_map(|record| record.actions);
     Ok(Filter::of_paths(actions.map(|action| action.path().clone())))
 }
@@ -98,7 +98,7 @@ pub fn paths_to_undo(data: &Path) -> Result<Filter> {
 /// # Errors
 /// [`RestoreError::NothingToUndo`], [`RestoreError::BadRecord`]; the system's, with the path.
 pub fn plan_undo(data: &Path, now: DateTime<Utc>) -> Result<Preview> {
-    let area = Area::new(data);
+    let area = Area::new(data)?;
     let (last, journal) = reversed(&area, now, [0; 3])?;
     let found = holders::holders(&holders::wanted(data, journal.databases())?, &[]);
     let changes = |wanted: What| {
@@ -151,7 +151,7 @@ pub fn plan_undo(data: &Path, now: DateTime<Utc>) -> Result<Preview> {
 /// [`carry_out`](super::carry_out).
 pub fn undo(request: &Undo<'_>, observer: &dyn Observer) -> Result<Restored> {
     let data = request.data;
-    let area = Area::new(data);
+    let area = Area::new(data)?;
     let (_, mut journal) = reversed(&area, request.now, request.random)?;
     require_idle(data, &journal)?;
     let damaged = fold_all(data, journal.databases(), observer)?;
@@ -196,7 +196,7 @@ fn reversed(area: &Area, now: DateTime<Utc>, random: [u8; 3]) -> Result<(Journal
         }
     }
     let kept = |path: &StoredPath| kept.contains(path);
-    let staged = Path::new("undo").join(last.id.as_str()).join("tree");
+    let staged = Staged::Undo(last.id.clone());
     let mut journal = Journal::new(area.new_id(now, random)?, last.backup.clone(), staged);
     journal.actions = last.actions.iter().rev().map(|action| action.reversed(kept)).collect();
     journal.only.clone_from(&last.only);

@@ -376,7 +376,7 @@ fn classify(path: &Path) -> Found {
         super::LOGS_NAME,
         super::LOGBOOK_NAME,
     ];
-    let own = own.contains(&&*name);
+    let own = own.contains(&&*name) || name == crate::records::BESIDE;
     if own || name.starts_with(super::OFFSITE) {
         return Found::Own;
     }

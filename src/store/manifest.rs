@@ -7,12 +7,14 @@ use super::{
     BackupId, Digest, Extended, Filter, Item, LinkTarget, Segment, StoredPath, digest::Hashing,
     segment,
 };
-use crate::{database::SIDE_SUFFIXES, lock::PRIVATE_FOLDER};
+use crate::{database::SIDE_SUFFIXES, records::is_private};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
     io::{self, Write},
+    os::unix::ffi::OsStrExt,
 };
 
 /// The newest archive format that this version reads. It writes 1 where that is enough: 2 is for
@@ -260,7 +262,7 @@ impl Manifest {
             if !seen.insert(path) {
                 return Err(format!("`{path}` is listed twice"));
             }
-            if path.first_part() == PRIVATE_FOLDER.as_bytes() {
+            if is_private(OsStr::from_bytes(path.first_part())) {
                 return Err(format!("`{path}` lies in the private folder"));
             }
             // A link or file as parent would lead the children elsewhere.

@@ -44,6 +44,7 @@ mod full_disk;
 mod generated;
 mod history;
 mod holes;
+mod hostile;
 mod hot;
 mod in_use;
 mod init;

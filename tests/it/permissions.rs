@@ -11,13 +11,13 @@ use std::{
 };
 
 /// A user without any right of its own.
-const NOBODY: u32 = 65_534;
+pub const NOBODY: u32 = 65_534;
 
 fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-fn give(path: &Path, user: u32) {
+pub fn give(path: &Path, user: u32) {
     std::os::unix::fs::lchown(path, Some(user), Some(user)).unwrap();
 }
 
@@ -28,7 +28,7 @@ fn give_all(path: &Path, user: u32) {
 }
 
 /// Whether this process may act for other users.
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     let is = fs::metadata("/proc/self").unwrap().uid() == 0;
     if !is {
         eprintln!("LEFT OUT: acting for other users needs root");

@@ -230,7 +230,7 @@ impl Sandbox {
 pub fn files(folder: &Path) -> Files {
     let entries = walkdir::WalkDir::new(folder).into_iter();
     entries
-        .filter_entry(|entry| entry.file_name() != ".piton")
+        .filter_entry(|entry| !entry.file_name().to_string_lossy().starts_with(".piton"))
         .filter_map(Result::ok)
         .filter(|entry| entry.file_type().is_file())
         .map(|entry| {

@@ -185,7 +185,7 @@ impl Refreshing<'_> {
 
     fn links(&mut self, live: &Tree) -> Result<()> {
         for (path, found) in &live.symlinks {
-            let target = |root: &Path| std::fs::read_link(path.below(root)).ok();
+            let target = |root: &Path| disk::read_link(&path.below(root)).ok();
             if target(self.replica.live) != target(self.replica.root) {
                 self.change()?;
                 self.replica.link(path, found)?;

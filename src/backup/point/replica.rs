@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::File,
     io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
@@ -133,9 +133,9 @@ impl Replica<'_> {
     /// The system's, with the path.
     pub(super) fn link(&self, path: &StoredPath, found: &Found) -> Result<()> {
         let (from, to) = (path.below(self.live), self.place(path)?);
-        let target = match fs::read_link(&from) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other.map_err(failed("read the link", &from))?,
+        let target = match disk::read_link(&from) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
         };
         disk::remove_file("point-remove", &to)?;
         disk::symlink("point-link", &target, &to)?;

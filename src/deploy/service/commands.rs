@@ -6,11 +6,10 @@ use crate::{
     Result, disk,
     error::ServiceError,
     event::{Event, Observer, Silent},
-    lock::PRIVATE_FOLDER,
     process::{Ended, How, Remains},
+    records,
 };
 use std::{
-    fs::File,
     io::{Read, Seek, SeekFrom},
     path::PathBuf,
     time::Duration,
@@ -42,8 +41,8 @@ impl<'a> Commanded<'a> {
         Self { commands, ground, fence: Fence::new(&ground) }
     }
 
-    fn output_file(&self) -> PathBuf {
-        self.ground.data.join(PRIVATE_FOLDER).join(OUTPUT_FILE)
+    fn output_file(&self) -> Result<PathBuf> {
+        Ok(records::private(self.ground.data)?.join(OUTPUT_FILE))
     }
 
     /// Runs a command that has to succeed.
@@ -81,9 +80,7 @@ impl<'a> Commanded<'a> {
 
     /// Runs a command that may leave the service behind.
     fn run_starting(&self, action: &'static str, program: &Program) -> Result<()> {
-        let folder = self.ground.data.join(PRIVATE_FOLDER);
-        disk::create_private_folders("service-folder", &folder)?;
-        let output = self.output_file();
+        let output = records::make_private(self.ground.data)?.join(OUTPUT_FILE);
         self.run(action, program, self.commands.start_timeout, Remains::Left(&output))
     }
 
@@ -232,7 +229,7 @@ impl Service for Commanded<'_> {
     }
 
     fn log_tail(&self, lines: usize) -> Option<String> {
-        let mut file = File::open(self.output_file()).ok()?;
+        let mut file = disk::open_to_read(&self.output_file().ok()?).ok()?;
         let length = file.metadata().ok()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(READ))).ok()?;
         let mut bytes = Vec::new();

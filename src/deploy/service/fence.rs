@@ -1,9 +1,9 @@
-//! The fence: a file in the private folder. While it exists, nothing may start the service.
+//! The fence: a file in the folder `.piton` of the data directory. While it exists, nothing may start the service.
 //!
 //! It lies beside the data and not in `/run`, so that it outlives a reboot.
 
 use super::Ground;
-use crate::{Result, disk, lock::PRIVATE_FOLDER};
+use crate::{Result, disk, records::PRIVATE_FOLDER};
 use std::path::{Path, PathBuf};
 
 /// The fence's name in the private folder of the data directory.
@@ -38,7 +38,14 @@ impl<'a> Fence<'a> {
     /// # Errors
     /// The system's, with the path.
     pub(super) fn raise(&self) -> Result<()> {
-        disk::create_private_folders("fence-folder", &self.data.join(PRIVATE_FOLDER))?;
+        // The service manager knows this name, whoever the private folder belongs to. It is only
+        // written to, and what is in it decides nothing for piton.
+        let folder = self.data.join(PRIVATE_FOLDER);
+        if disk::find(&folder)?.is_none() {
+            disk::create_private_folder("fence-folder", &folder)?;
+            // The service's own piton can use the folder then.
+            disk::inherit_owner("fence-folder-owner", &folder)?;
+        }
         Ok(disk::write_atomic("fence", &self.path(), disk::PRIVATE_FILE, TEXT.as_bytes())?)
     }
 
