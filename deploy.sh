@@ -17,6 +17,8 @@ and deploys there; a lost connection ends nothing, and the same command follows 
   --abort           give up a deploy that was cut off, and bring the old state back
   --rollback        take the last deploy back although it went well
   --restart WHEN    restart the service where nothing is pending: always, when-needed
+  --ignore-failing-probes
+                    deploy although a probe fails on the service that runs now
   --setup           prepare a host: folders, user, piton, unit file; safe to repeat
   -h, --help        this text
 
@@ -52,7 +54,7 @@ ended() {
        [ "$verb" != rollback ] || text="the last deploy is taken back: mend the release, then $me" ;;
     2) text="the settings are wrong, nothing was touched: correct them, then $me" ;;
     4) text="refused, nothing was touched: do what the hint says, then $me" ;;
-    5) text="failed, the service and the data are as before: correct it, then $me" ;;
+    5) text="failed before the service was stopped, no migration ran: correct it, then $me" ;;
     8) text="another piton is at work, nothing was touched: wait for it, then $me" ;;
     11) text="rolled back, the old state runs and is healthy: mend the release, then $me" ;;
     12) text="rolled back, but the service is not healthy: see to it, then $me --resume" ;;
@@ -583,6 +585,7 @@ while [ $# -gt 0 ]; do
         [ "$verb" = deploy ] || { usage >&2 && finish 2 "$1 does not go with --$verb; nothing was touched"; }
         verb=${1#--}
         ;;
+    --ignore-failing-probes) words+=("$1") ;;
     --restart) words+=(--restart "${2:-}") && shift ;;
     -h | --help) usage && exit 0 ;;
     [!-]*:/*) target=$1 ;;

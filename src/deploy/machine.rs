@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Error, Kind, Result,
-    error::DeployError,
+    error::{DeployError, HealthError},
     event::{Event, Observer},
 };
 use std::{
@@ -66,7 +66,7 @@ impl Machine<'_> {
             self.entry = Entry::Fresh;
             let (result, detail) = match &outcome {
                 Ok(detail) => (StepResult::Done, detail.clone()),
-                Err(error) => (StepResult::Failed, first_line(&error.to_string())),
+                Err(error) => (StepResult::Failed, brief(error)),
             };
             self.record.leave(result, &detail, self.now());
             self.tell_end(phase, result, detail);
@@ -412,6 +412,16 @@ impl Machine<'_> {
 }
 
 /// The first line of a message: one line for each phase.
+/// An error in the line of its phase; where all of it follows, only what it is about.
+fn brief(error: &Error) -> String {
+    match error {
+        Error::Health(HealthError::Unhealthy { verdict, .. }) => {
+            format!("the service is {verdict}")
+        }
+        other => first_line(&other.to_string()),
+    }
+}
+
 pub(super) fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().into()
 }

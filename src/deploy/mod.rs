@@ -28,7 +28,7 @@ pub use machine::Finished;
 pub use operations::{Anchored, Archiving, Examination, Form, Left, Migrated, Operations};
 pub use phase::{DataState, Phase, Rehearsal, Work};
 pub use releases::Releases;
-pub use settings::{Restart, Settings};
+pub use settings::{FailingProbes, Restart, Settings};
 pub use state::{Failure, Record, Step, StepResult};
 
 use crate::{Error, Result, error::DeployError, event::Observer};
@@ -53,6 +53,8 @@ pub struct Deploy<'a> {
     pub hooks: &'a Hooks,
     /// Whether the service is restarted where nothing is pending.
     pub restart: Restart,
+    /// What a probe that fails before the deploy means.
+    pub failing_probes: FailingProbes,
     /// How long the last process of a stopped service may take to let go of the databases.
     pub release_limit: Duration,
     /// What hooks find in their environment, besides what the deploy itself says.
@@ -174,10 +176,8 @@ impl Deploy<'_> {
         record.ending = None;
         record.ended = None;
         record.phase = Phase::StopAgain;
-        let given_up = Error::from(DeployError::GivenUp { verb });
-        let mut machine = Machine { deploy: self, record, observer, entry: Entry::Fresh };
-        machine.note_failure(Phase::Health, &given_up);
-        machine.run()
+        record.asked_back = true;
+        Machine { deploy: self, record, observer, entry: Entry::Fresh }.run()
     }
 }
 

@@ -31,6 +31,16 @@ pub struct Settings {
     pub health: health::Settings,
 }
 
+/// What a probe that fails on the service before a deploy means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailingProbes {
+    /// The deploy is refused.
+    #[default]
+    Refuse,
+    /// They are not asked: what is deployed makes them pass.
+    Ignore,
+}
+
 /// Whether the service is restarted where nothing is pending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -40,6 +40,12 @@ pub struct Record {
     pub work: Work,
     /// Whether the plan is rehearsed.
     pub rehearsal: Rehearsal,
+    /// The service, where one is managed.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// Whether a person asked for the old state although all went well.
+    #[serde(default)]
+    pub asked_back: bool,
     /// What ran before the stop and is started again.
     pub running: Option<Running>,
     /// The backup beside the running service.
@@ -117,6 +123,8 @@ impl Record {
             phase: Phase::Preflight,
             work: Work::default(),
             rehearsal: Rehearsal::default(),
+            service: None,
+            asked_back: false,
             running: None,
             backup: None,
             final_backup: None,

@@ -5,13 +5,14 @@ use super::{
     Deploy, health,
     machine::Machine,
     phase::{DataState, Work},
-    settings::Restart,
+    settings::{FailingProbes, Restart},
 };
-use crate::{Result, event::Event};
+use crate::{Result, error::DeployError, event::Event};
 
 impl Machine<'_> {
     pub(super) fn preflight(&mut self) -> Result<String> {
         let deploy = self.deploy;
+        self.record.service = deploy.service.is_managed().then(|| deploy.service.name());
         deploy.service.check()?;
         if let Some(releases) = deploy.releases {
             self.record.previous_release = releases.current()?;
@@ -37,12 +38,29 @@ impl Machine<'_> {
             (true, Restart::WhenNeeded, false) => Work::Nothing,
             _ => Work::Restart,
         };
+        if self.record.work != Work::Nothing {
+            self.require_passing_probes()?;
+        }
         Ok(match (found.pending.len(), self.record.work) {
             (0, Work::Nothing) => "nothing is pending, no restart is needed".into(),
             (0, _) => "nothing is pending".into(),
             (1, _) => "1 migration is pending".into(),
             (count, _) => format!("{count} migrations are pending"),
         })
+    }
+
+    /// A probe that fails already would take the service down for nothing, and bring the old state back
+    /// to a failure.
+    fn require_passing_probes(&self) -> Result<()> {
+        let Deploy { health, service, ground, failing_probes, .. } = self.deploy;
+        if *failing_probes == FailingProbes::Ignore {
+            return Ok(());
+        }
+        let failures = health::failing_before(health, *service, ground)?;
+        if failures.is_empty() {
+            return Ok(());
+        }
+        Err(DeployError::FailingProbes { failures }.into())
     }
 
     pub(super) fn switch(&mut self) -> Result<String> {

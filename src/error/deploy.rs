@@ -1,6 +1,6 @@
 //! Errors of a deploy: what its state machine itself refuses, beyond those of its parts.
 
-use super::{FileHolder, Kind};
+use super::{FileHolder, Kind, ProbeFailure, health};
 use std::path::PathBuf;
 
 /// A deploy that is refused, or that turned back.
@@ -66,6 +66,12 @@ pub enum DeployError {
         free: u64,
         /// Bytes that are needed.
         needed: u64,
+    },
+    /// A probe fails before anything was done: it would fail after the deploy as well.
+    #[error("the service that runs now does not pass its probes: {}", health::lines(failures))]
+    FailingProbes {
+        /// What fails.
+        failures: Vec<ProbeFailure>,
     },
     /// The rehearsal failed.
     #[error("the rehearsal failed: {reason}")]
@@ -147,6 +153,11 @@ impl DeployError {
             Self::Plan { .. } => "`piton plan` shows the whole plan; do what its hints say".into(),
             Self::NoRoom { .. } => {
                 "make room, for example by `piton prune`, then deploy again".into()
+            }
+            Self::FailingProbes { .. } => {
+                "correct the probe or the service; `new = true` marks a probe that comes with the release, \
+                 and `piton deploy --ignore-failing-probes` deploys all the same"
+                    .into()
             }
             Self::Rehearsal { .. } => {
                 "nothing was touched; `piton rehearse` shows it again in full".into()

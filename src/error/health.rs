@@ -27,7 +27,7 @@ pub struct ProbeFailure {
 }
 
 /// The first on the line of the verdict, since that line may be all that is shown; the others below.
-fn lines(failures: &[ProbeFailure]) -> String {
+pub(super) fn lines(failures: &[ProbeFailure]) -> String {
     let text = |it: &ProbeFailure| {
         format!("{}: {}", it.probe, it.reason.trim_end().replace('\n', "\n    "))
     };

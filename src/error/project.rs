@@ -59,6 +59,14 @@ pub enum ProjectError {
         /// Why.
         reason: String,
     },
+    /// The data directory holds what is no data: a restore would replace that as well.
+    #[error("the data directory `{}` holds {what}, which a backup would take and a restore replace", data.display())]
+    HoldsSource {
+        /// The data directory.
+        data: PathBuf,
+        /// What is in it.
+        what: String,
+    },
     /// What must not be written over is the folder that would be copied, or holds it.
     #[error("`{}` holds the whole folder `{}`", path.display(), folder.display())]
     HoldsFolder {
@@ -193,6 +201,12 @@ impl ProjectError {
             ),
             Self::NotInBackups { .. } => Some(
                 "move it into the data directory, or name its folder with `--data`; `exclude` is for other files"
+                    .into(),
+            ),
+            Self::HoldsSource { .. } => Some(
+                "stop the service, move the databases and other data into a folder of their own, let the \
+                 service use them there, and write in `piton.toml`: data = \"data\", and database = \"app.db\" \
+                 for the path in it"
                     .into(),
             ),
             Self::HoldsFolder { .. } => Some(

@@ -3,6 +3,7 @@
 //! Precedence: flag, environment, file, default. Flags and environment arrive as [`Overrides`];
 //! the library itself reads neither.
 
+mod apart;
 mod deploy;
 mod locate;
 mod parse;
@@ -242,8 +243,9 @@ impl Config {
             .map_err(|reason| ProjectError::Setting { name: "--database".into(), reason })?;
         let deploy = Some(file.deploy.clone());
         let reader = Reader { path: &path, text: &text, overrides, folders, located, deploy };
-        let config = reader.config(file)?;
-        Ok(Self { path: there.then_some(path), ..config })
+        let config = Self { path: there.then_some(path.clone()), ..reader.config(file)? };
+        config.require_apart()?;
+        Ok(config)
     }
 }
 

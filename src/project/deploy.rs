@@ -1,6 +1,7 @@
 //! `deploy`: the ways into its state machine, and what is kept of it.
 
 mod operations;
+mod outline;
 
 use super::{
     Outcome, Project,
@@ -8,7 +9,10 @@ use super::{
 };
 use crate::{
     Error, Kind, Result, clock,
-    deploy::{self, Deploy, Ending, Entrance, Finished, Record, Restart, hold, service, state},
+    deploy::{
+        self, Deploy, Ending, Entrance, FailingProbes, Finished, Phase, Record, Restart, hold,
+        service, state,
+    },
     disk,
     error::DeployError,
     event::Observer,
@@ -33,8 +37,21 @@ pub struct DeployOptions {
     pub release: Option<String>,
     /// Whether the service is restarted where nothing is pending, against the settings.
     pub restart: Option<Restart>,
+    /// What a probe that fails before the deploy means.
+    pub failing_probes: FailingProbes,
     /// What to do when another piton works.
     pub patience: Patience,
+}
+
+/// What a deploy would go through.
+#[derive(Clone, Debug)]
+pub struct DeployOutline {
+    /// Its phases, in order.
+    pub phases: Vec<Phase>,
+    /// The service, where one is managed.
+    pub service: Option<String>,
+    /// What its probes ask.
+    pub probes: Vec<String>,
 }
 
 /// What a deploy came to.
@@ -71,6 +88,7 @@ impl Project {
         if options.release.is_some() && self.config.deploy.releases.is_none() {
             return Err(DeployError::NoReleases.into());
         }
+        let fresh = self.missing_folders()?;
         let holder = &self.world.holder;
         let lock = lock::acquire(data, Scope::Deploy, holder, options.patience, observer)?;
         if let Some(last) = state::read(data)?
@@ -92,10 +110,19 @@ impl Project {
             service::Settings::None => Restart::WhenNeeded,
             _ => options.restart.unwrap_or(settings.restart),
         };
-        let entrance = Entrance::Begin;
+        let chosen = (restart, options.failing_probes);
         let started = (self.world.clock)();
-        let report = self.with_machine(restart, record, interrupted, observer, entrance)?;
-        self.log_deploy(started, &report, observer);
+        let report = self.with_machine(chosen, record, interrupted, observer, Entrance::Begin);
+        let refused = |ending| matches!(ending, Some(Ending::Refused | Ending::Interrupted));
+        let is_refused = report.as_ref().map_or(true, |it| refused(it.finished.ending));
+        if is_refused && !fresh.is_empty() {
+            Self::remove_empty(&fresh)?;
+        }
+        let report = report?;
+        // The logbook of a refused deploy would be all that is there.
+        if !is_refused || fresh.is_empty() {
+            self.log_deploy(started, &report, observer);
+        }
         drop(lock);
         Ok(self.copied(report, observer))
     }
@@ -119,9 +146,9 @@ impl Project {
         }
         let lock = lock::acquire(data, Scope::Deploy, &self.world.holder, patience, observer)?;
         let record = state::read(data)?.ok_or_else(none)?;
-        let restart = self.config.deploy.restart;
+        let chosen = (self.config.deploy.restart, FailingProbes::Refuse);
         let started = (self.world.clock)();
-        let report = self.with_machine(restart, record, interrupted, observer, entrance)?;
+        let report = self.with_machine(chosen, record, interrupted, observer, entrance)?;
         self.log_deploy(started, &report, observer);
         drop(lock);
         Ok(self.copied(report, observer))
@@ -180,7 +207,7 @@ impl Project {
 
     fn with_machine(
         &self,
-        restart: Restart,
+        (restart, failing_probes): (Restart, FailingProbes),
         mut record: Record,
         interrupted: &(dyn Fn() -> bool + Sync),
         observer: &dyn Observer,
@@ -211,6 +238,7 @@ impl Project {
             releases: config.deploy.releases.as_ref(),
             hooks: &config.deploy.hooks,
             restart,
+            failing_probes,
             release_limit: release_limit(&config.deploy.service),
             environment: &environment,
             clock: wall_clock,

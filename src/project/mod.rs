@@ -41,7 +41,7 @@ pub use adopt::Adopted;
 pub use backups::{BackupReport, Remarked, Verification};
 pub use check::{CheckedTarget, Strictness};
 pub use config::{Config, Overrides};
-pub use deploy::{DeployOptions, DeployReport, outcome as deploy_outcome};
+pub use deploy::{DeployOptions, DeployOutline, DeployReport, outcome as deploy_outcome};
 pub use diff::{DiffReport, Opposite};
 pub use init::{Created, Initiated, Made, NewFile};
 pub use interrupted::{InterruptedDatabase, InterruptedRun};

@@ -52,9 +52,11 @@ fn spellings() {
     for (config, wanted) in rows {
         assert_eq!(inside(&root, config).unwrap(), wanted, "{config}");
     }
-    for config in ["data = '.'", "data = '..'", "data = '/'", "data = 'd'\nbackups = '.'"] {
-        assert!(inside(&root, config).unwrap_err().contains("holds the whole folder"), "{config}");
+    for config in ["data = '.'", "data = '..'", "data = '/'"] {
+        assert!(inside(&root, config).unwrap_err().contains("holds the configuration"), "{config}");
     }
+    let above = inside(&root, "data = 'd'\nbackups = '.'").unwrap_err();
+    assert!(above.contains("holds the whole folder"), "{above}");
     assert!(inside(&root, "data = 'endless'").unwrap_err().contains("endless"));
     assert!(inside(&root, "data = 'x/y/live'").is_err(), "a file is on the way");
 }

@@ -108,3 +108,34 @@ fn wrong_variables() {
     }
     Sandbox::bare().variable("PITON_JSON", "perhaps").run("status").code(2).says("--json");
 }
+
+#[test]
+fn a_data_directory_that_holds_the_source_is_refused() {
+    let rows = [
+        ("data = '.'", "", "the migrations and the configuration"),
+        ("data = 'x/..'\n", "x/y", "the migrations and the configuration"),
+        (
+            "data = 'all'\nmigrations = 'all/migrations'",
+            "all/migrations/x.md",
+            "holds the migrations,",
+        ),
+        ("data = 'site'", "site/.git/HEAD", "holds a repository (`.git`),"),
+    ];
+    for (config, file, words) in rows {
+        let sandbox = Sandbox::new().migration("001_t.sql", "CREATE TABLE t (a);").config(config);
+        if !file.is_empty() {
+            sandbox.write(file, "");
+        }
+        for command in ["up", "status", "deploy", "backup", "rollback --yes", "status --paths"] {
+            sandbox.run(command).code(2).says(words).says("data = \"data\"");
+        }
+        assert!(!sandbox.exists("backups") && !sandbox.exists(".piton"), "{config}");
+    }
+    // A variable and a flag say the same.
+    let sandbox = Sandbox::new().migration("001_t.sql", "CREATE TABLE t (a);");
+    sandbox.run("--data . up").code(2).says("holds the migrations,");
+    // Data below the migrations, or beside a repository, is no such thing.
+    let sandbox = Sandbox::new().migration("001_t.sql", "CREATE TABLE t (a);");
+    sandbox.write(".git/HEAD", "");
+    sandbox.run("up").success();
+}

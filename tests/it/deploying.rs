@@ -103,7 +103,7 @@ fn a_sick_release_is_rolled_back() {
     // Sick from the start of the new release until the old one is started again.
     sandbox.write("hooks/after-migrate", "#!/bin/sh\ntouch sick\n");
     sandbox.write("hooks/rollback", "#!/bin/sh\nrm -f sick\n");
-    sandbox.run("deploy").code(11).says("data, release and service are as before");
+    sandbox.run("deploy").code(11).says("the data is restored from").says("runs again");
     assert!(!has_email(sandbox) && is_up(sandbox));
     sandbox.run("deploy --status --exit-code").code(11).says("put-back").says("held");
     sandbox.run("up --lift-hold").code(0);
@@ -127,7 +127,7 @@ fn what_is_refused_touches_nothing() {
     let sandbox = &served.0;
     let before = fs::read_to_string(sandbox.path("service.pid")).unwrap();
     sandbox.write("migrations/003_wrong.sql", "ALTER TABLE nothing ADD COLUMN a;\n");
-    sandbox.run("deploy").code(4).says("nothing was touched").says("003_wrong.sql");
+    sandbox.run("deploy").code(4).says("no migration ran").says("003_wrong.sql");
     sandbox.write("migrations/003_wrong.sql", "UPDATE users SET id = 1;\n");
     sandbox.run("deploy").code(4).says("the rehearsal failed");
     assert_eq!(fs::read_to_string(sandbox.path("service.pid")).unwrap(), before);
@@ -312,4 +312,119 @@ fn two_at_once_are_refused() {
     sandbox.run("deploy").success();
     let inner = fs::read_to_string(sandbox.path("inner")).unwrap();
     assert!(inner.ends_with("8\n"), "{inner}");
+}
+
+#[test]
+fn a_probe_that_fails_already_is_found_before_the_stop() {
+    let served = served();
+    let sandbox = &served.0;
+    let pid = sandbox.read("service.pid");
+    sandbox.write("sick", "");
+    let ran = sandbox.run("deploy").code(4);
+    ran.says("does not pass its probes: command `test ! -f sick`").says("--ignore-failing-probes");
+    assert!(!has_email(sandbox));
+    assert_eq!(sandbox.read("service.pid"), pid, "it was stopped");
+    // One that comes with the release is not asked of the service before it.
+    let config = format!("{CONFIG}new = true\n");
+    sandbox.write("piton.toml", &config);
+    sandbox.write("hooks/after-migrate", "#!/bin/sh\nrm -f sick\n");
+    sandbox.run("deploy").success();
+    assert!(has_email(sandbox));
+    // The flag deploys all the same, and a service that does not run is asked nothing.
+    sandbox.write("piton.toml", CONFIG);
+    for (name, words) in [("003_a", "deploy --ignore-failing-probes"), ("004_b", "deploy")] {
+        sandbox.write("sick", "");
+        sandbox.write(&format!("migrations/{name}.sql"), format!("CREATE TABLE t{name} (a);"));
+        if words == "deploy" {
+            let pid = sandbox.read("service.pid");
+            sandbox.finish({
+                let mut stop = sandbox.program("bash");
+                stop.args([
+                    "-c",
+                    &format!("kill {pid}; while test -f service.pid; do sleep 0.02; done"),
+                ]);
+                stop
+            });
+        }
+        sandbox.run(words).success();
+    }
+}
+
+#[test]
+fn a_restart_with_nothing_pending_asks_the_probes_too() {
+    let served = served();
+    let sandbox = &served.0;
+    sandbox.run("deploy").success();
+    let pid = sandbox.read("service.pid");
+    sandbox.write("sick", "");
+    sandbox.run("deploy").code(4).says("no migration ran, and").says("was not stopped");
+    assert_eq!(sandbox.read("service.pid"), pid);
+}
+
+#[test]
+fn a_refused_deploy_leaves_no_folders() {
+    let sandbox = Sandbox::new().migration("001_bad.sql", "SELEC 1;");
+    sandbox.run("deploy").code(4).says("refused: no migration ran").never_says("service");
+    assert!(!sandbox.exists("data") && !sandbox.exists("backups"));
+    // What was there stays, with the record of the deploy.
+    let sandbox = Sandbox::with_users().migration("002_bad.sql", "SELEC 1;");
+    let backups = sandbox.backups();
+    sandbox.run("deploy").code(4);
+    assert_eq!(sandbox.backups(), backups);
+    sandbox.run("deploy --status").success().says("refused");
+}
+
+#[test]
+fn a_dry_run_shows_phases_service_and_probes() {
+    let served = served();
+    let sandbox = &served.0;
+    let ran = sandbox.run("deploy --dry-run").success();
+    let ran = ran.says("phases:  preflight, backup, rehearsal, stop, fence, final-backup, migrate");
+    ran.says("probes:  command `test ! -f sick`").says("piton deploy carries this out");
+    let document = sandbox.run("deploy --dry-run --json").success().json();
+    assert_eq!(document["phases"].as_array().unwrap().len(), 11, "{document}");
+    assert!(document["service"].is_string() && document["probes"][0].is_string());
+    let sandbox = Sandbox::with_users();
+    let ran = sandbox.run("deploy --dry-run").success();
+    ran.says("phases:  preflight\n").says("service: none is managed").says("probes:  none");
+}
+
+#[test]
+fn a_rollback_that_was_asked_for_is_no_failure_afterwards() {
+    let served = served();
+    let sandbox = &served.0;
+    sandbox.run("deploy").success();
+    sandbox.run("deploy --rollback --yes").success();
+    let ran = sandbox.run("deploy --status --exit-code").success();
+    ran.says("taken back: the data is restored from").never_says("error:");
+}
+
+#[test]
+fn only_what_was_looked_at_is_said() {
+    // No service and no release: nothing is said of either.
+    let sandbox = Sandbox::with_users().migration("002_fail.sh", FAILS_LIVE);
+    let ran = sandbox.run("deploy").code(11).says("rolled back: ");
+    ran.never_says("down for").never_says("release").never_says("runs again");
+}
+
+/// A script whose failure the rehearsal, in the private folder, does not show.
+const FAILS_LIVE: &str = "#!/bin/sh\n\
+    case $PITON_DATABASE in */.piton/*) ;; *) exit 1 ;; esac\n";
+
+#[test]
+fn a_long_reason_is_printed_once() {
+    let served = served();
+    let sandbox = &served.0;
+    sandbox.write(
+        "piton.toml",
+        CONFIG.replace("test ! -f sick", "test ! -f sick || { echo the long reason; exit 1; }"),
+    );
+    sandbox.write("hooks/after-migrate", "#!/bin/sh\ntouch sick\n");
+    let ran = sandbox.run("deploy").code(12);
+    let all = format!("{}{}", ran.stdout, ran.stderr);
+    assert_eq!(
+        all.matches("\nthe long reason").count() + all.matches("    the long reason").count(),
+        1,
+        "{all}"
+    );
 }

@@ -21,11 +21,18 @@ pub struct Command {
     /// The time that it has.
     #[serde(default = "timeout", deserialize_with = "some_time")]
     pub timeout: Duration,
+    /// Whether it comes with this release: the service that runs before is not asked.
+    #[serde(default)]
+    pub new: bool,
 }
 
 impl Probe for Command {
     fn name(&self) -> String {
         format!("command `{}`", self.run)
+    }
+
+    fn is_new(&self) -> bool {
+        self.new
     }
 
     fn timeout(&self) -> Duration {

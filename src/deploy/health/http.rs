@@ -40,6 +40,9 @@ pub struct Http {
     /// The time until the answer is there.
     #[serde(default = "timeout", deserialize_with = "some_time")]
     pub timeout: Duration,
+    /// Whether it comes with this release: the service that runs before is not asked.
+    #[serde(default)]
+    pub new: bool,
 }
 
 /// Statuses that are good; any from 200 to 299 where there are none.
@@ -73,6 +76,10 @@ struct Answer {
 impl Probe for Http {
     fn name(&self) -> String {
         format!("http `{}`", self.url)
+    }
+
+    fn is_new(&self) -> bool {
+        self.new
     }
 
     fn timeout(&self) -> Duration {

@@ -54,6 +54,48 @@ trait Probe {
 
     /// The time that one answer may take.
     fn timeout(&self) -> Duration;
+
+    /// Whether it comes with the release, so that what ran before cannot pass it.
+    fn is_new(&self) -> bool;
+}
+
+/// How often a probe is asked before a deploy: one slow answer is no reason to refuse.
+const LOOKS_BEFORE: u32 = 3;
+
+/// What fails on a service that runs before a deploy, apart from probes that come with the release.
+/// Of one that does not run nothing is asked: it can always be deployed.
+///
+/// # Errors
+/// The manager cannot be asked.
+pub fn failing_before(
+    settings: &Settings,
+    service: &dyn Service,
+    ground: &Ground<'_>,
+) -> Result<Vec<ProbeFailure>> {
+    let probes = settings.probes();
+    let mut left: Vec<&dyn Probe> = probes.into_iter().filter(|probe| !probe.is_new()).collect();
+    if left.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parts = service.state()?;
+    if parts.is_empty() || parts.iter().any(|part| !matches!(part.state, State::Running)) {
+        return Ok(Vec::new());
+    }
+    let mut failures = Vec::new();
+    for look in 0..LOOKS_BEFORE {
+        if look > 0 && !left.is_empty() {
+            ground.clock.pause(settings.interval);
+        }
+        failures.clear();
+        left.retain(|probe| match probe.look(ground, probe.timeout()) {
+            Ok(()) => false,
+            Err(reason) => {
+                failures.push(failure(&probe.name(), reason));
+                true
+            }
+        });
+    }
+    Ok(failures)
 }
 
 /// Waits until the service is healthy, and stays so for the window.

@@ -36,11 +36,18 @@ pub struct Query {
     /// The time that it has.
     #[serde(default = "timeout", deserialize_with = "some_time")]
     pub timeout: Duration,
+    /// Whether it comes with this release: the service that runs before is not asked.
+    #[serde(default)]
+    pub new: bool,
 }
 
 impl Probe for Query {
     fn name(&self) -> String {
         format!("query of `{}`", self.database.display())
+    }
+
+    fn is_new(&self) -> bool {
+        self.new
     }
 
     fn timeout(&self) -> Duration {

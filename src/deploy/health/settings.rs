@@ -56,6 +56,12 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What every probe asks, for messages.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.probes().iter().map(|probe| probe.name()).collect()
+    }
+
     /// All probes, the cheapest first.
     pub(super) fn probes(&self) -> Vec<&dyn Probe> {
         let tcp = self.tcp.iter().map(|it| it as &dyn Probe);

@@ -20,11 +20,18 @@ pub struct Tcp {
     /// The time until it is connected.
     #[serde(default = "timeout", deserialize_with = "some_time")]
     pub timeout: Duration,
+    /// Whether it comes with this release: the service that runs before is not asked.
+    #[serde(default)]
+    pub new: bool,
 }
 
 impl Probe for Tcp {
     fn name(&self) -> String {
         format!("tcp `{}`", self.address)
+    }
+
+    fn is_new(&self) -> bool {
+        self.new
     }
 
     fn timeout(&self) -> Duration {

@@ -30,6 +30,11 @@ pub trait Service {
     /// What it is, for messages: `app.service`, `no service`.
     fn name(&self) -> String;
 
+    /// Whether there is a service at all.
+    fn is_managed(&self) -> bool {
+        true
+    }
+
     /// Whether it can be managed: the tool and the units are there, and so are the rights. Nothing
     /// is changed.
     ///

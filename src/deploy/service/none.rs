@@ -18,6 +18,10 @@ impl Service for Nothing<'_> {
         "no service".into()
     }
 
+    fn is_managed(&self) -> bool {
+        false
+    }
+
     fn check(&self) -> Result<()> {
         Ok(())
     }

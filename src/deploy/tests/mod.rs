@@ -4,7 +4,7 @@
 mod world;
 
 use super::{
-    Archiving, Deploy, Ending, Hooks, Phase, Record, Rehearsal, Restart, health,
+    Archiving, Deploy, Ending, FailingProbes, Hooks, Phase, Record, Rehearsal, Restart, health,
     operations::Left::{AsBefore, Changed},
     service::Ground,
     state,
@@ -54,6 +54,7 @@ fn go(world: &World, data: &Path, way: Way) -> Option<Ending> {
         releases: None,
         hooks: &hooks,
         restart: Restart::Always,
+        failing_probes: FailingProbes::Refuse,
         release_limit: Duration::ZERO,
         environment: &environment,
         clock: &Utc::now,

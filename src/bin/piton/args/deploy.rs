@@ -29,6 +29,9 @@ pub struct Deploy {
     /// Whether the service is restarted where nothing is pending.
     #[arg(long, value_enum, value_name = "WHEN")]
     pub restart: Option<When>,
+    /// Deploy although a probe fails on the service that runs now.
+    #[arg(long, conflicts_with_all = ["resume", "abort", "rollback", "status", "dry_run"])]
+    pub ignore_failing_probes: bool,
     /// Print the report as Markdown, for a chat or a CI job.
     #[arg(long)]
     pub markdown: bool,

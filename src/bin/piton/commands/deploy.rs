@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::Result;
 use piton::{
-    deploy::{Ending, Entrance, Restart, Work},
+    deploy::{Ending, Entrance, FailingProbes, Restart, Work},
     project::{
         Config, DeployOptions, DeployReport, Outcome, RestoreOptions, Selection, Source,
         deploy_outcome,
@@ -27,11 +27,7 @@ pub fn run(context: &Context, options: &Deploy) -> Result<Report> {
         return roll_back(context, options);
     }
     if options.dry_run {
-        let mut report = plan::of_selection(context, &Selection::default())?;
-        if report.outcome == Outcome::Pending {
-            report.outcome = Outcome::Done;
-        }
-        return Ok(report);
+        return dry_run(context, options);
     }
     let asked = interrupt::heed()?;
     let project = &context.project;
@@ -44,15 +40,42 @@ pub fn run(context: &Context, options: &Deploy) -> Result<Report> {
     let report = match entrance {
         Some(entrance) => project.enter_deploy(entrance, patience, &asked, &context.teller)?,
         None => {
-            let restart = options.restart.map(|when| match when {
-                When::Always => Restart::Always,
-                When::WhenNeeded => Restart::WhenNeeded,
-            });
-            let chosen = DeployOptions { release: options.release.clone(), restart, patience };
+            let failing_probes = match options.ignore_failing_probes {
+                true => FailingProbes::Ignore,
+                false => FailingProbes::Refuse,
+            };
+            let (release, restart) = (options.release.clone(), restart(options));
+            let chosen = DeployOptions { release, restart, failing_probes, patience };
             project.deploy(&chosen, &asked, &context.teller)?
         }
     };
     Ok(finished(&report, options))
+}
+
+fn restart(options: &Deploy) -> Option<Restart> {
+    options.restart.map(|when| match when {
+        When::Always => Restart::Always,
+        When::WhenNeeded => Restart::WhenNeeded,
+    })
+}
+
+/// The plan, and what a deploy would go through.
+fn dry_run(context: &Context, options: &Deploy) -> Result<Report> {
+    let mut report = plan::of_selection(context, &Selection::default(), "piton deploy")?;
+    let pending = match report.outcome {
+        Outcome::Pending => 1,
+        Outcome::Problem(_) => return Ok(report),
+        _ => 0,
+    };
+    let outline = context.project.deploy_outline(restart(options), pending);
+    report.human = shown::outline(&outline) + &report.human;
+    report.json.extend([
+        ("phases".into(), json!(outline.phases)),
+        ("service".into(), json!(outline.service)),
+        ("probes".into(), json!(outline.probes)),
+    ]);
+    report.outcome = Outcome::Done;
+    Ok(report)
 }
 
 /// The release whose files a command works with: the one that is named, or that of the deploy which is
@@ -97,6 +120,8 @@ fn status(context: &Context, options: &Deploy) -> Result<Report> {
     };
     let outcome = match (options.exit_code, record.ending) {
         (false, _) => Outcome::Done,
+        // It was asked for, so it is no failure.
+        (true, Some(Ending::RolledBack)) if record.asked_back => Outcome::Done,
         (true, ending) => deploy_outcome(ending, None),
     };
     let mut human = match options.markdown {

@@ -17,15 +17,15 @@ use serde_json::json;
 
 /// Plans, and changes nothing.
 pub fn run(context: &Context, look: &Look) -> Result<Report> {
-    let mut report = of_selection(context, &super::looked_at(look)?)?;
+    let mut report = of_selection(context, &super::looked_at(look)?, "piton up")?;
     if !look.exit_code {
         report.outcome = Outcome::Done;
     }
     Ok(report)
 }
 
-/// The plan of a selection; the outcome is what it comes to.
-pub fn of_selection(context: &Context, selection: &Selection) -> Result<Report> {
+/// The plan of a selection, and the command that carries it out; the outcome is what it comes to.
+pub fn of_selection(context: &Context, selection: &Selection, command: &str) -> Result<Report> {
     let plans = context.project.plan(selection, &context.teller)?;
     let outcome = overall(&plans);
     let details = |plan: &DatabasePlan| shown::steps(plan) + &shown::findings(plan);
@@ -36,7 +36,7 @@ pub fn of_selection(context: &Context, selection: &Selection) -> Result<Report> 
         Outcome::Pending => {
             let statements: usize = plans.iter().map(|plan| plan.actions().count()).sum();
             let what = text::count(statements, "migration", "migrations");
-            text::next(&format!("piton up carries this out ({what}, after a backup)"))
+            text::next(&format!("{command} carries this out ({what}, after a backup)"))
         }
         Outcome::Problem(_) => "nothing would be done as long as something is refused\n".into(),
         _ => format!("{}\n", text::styled(text::GOOD, "nothing to do")),

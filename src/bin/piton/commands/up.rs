@@ -18,7 +18,7 @@ pub fn run(context: &Context, options: &Up) -> Result<Report> {
     let selection =
         selection(&options.target, options.to.as_deref(), options.out_of_order, options.heal)?;
     if options.dry_run {
-        let mut report = plan::of_selection(context, &selection)?;
+        let mut report = plan::of_selection(context, &selection, "piton up")?;
         if report.outcome == Outcome::Pending {
             report.outcome = Outcome::Done;
         }

@@ -3,7 +3,8 @@
 use super::text::{self, BAD, FAINT, GOOD, NOTICE, styled};
 use piton::{
     Error,
-    deploy::{Ending, Phase, Record, Step, StepResult, Work},
+    deploy::{DataState, Ending, Phase, Record, Step, StepResult, Work},
+    project::DeployOutline,
 };
 
 /// One line of a phase, as it is told when it ends.
@@ -12,6 +13,17 @@ pub fn line(phase: &str, result: &str, milliseconds: u64, detail: &str) -> Strin
     let (word, time) = (styled(style, &format!("{result:<6}")), text::duration(milliseconds));
     let time = styled(FAINT, &format!("{time:>8}"));
     format!("{phase:<13} {word} {time}  {detail}").trim_end().to_string()
+}
+
+/// What a deploy would go through.
+pub fn outline(outline: &DeployOutline) -> String {
+    let phases: Vec<&str> = outline.phases.iter().map(|phase| phase.word()).collect();
+    let service = outline.service.as_deref().unwrap_or("none is managed");
+    let probes = match outline.probes.is_empty() {
+        true => "none".to_string(),
+        false => outline.probes.join(", "),
+    };
+    format!("phases:  {}\nservice: {service}\nprobes:  {probes}\n", phases.join(", "))
 }
 
 /// The lines of all phases.
@@ -52,15 +64,24 @@ pub fn closing(record: &Record, error: Option<&Error>) -> String {
         let message = format!("{}: {}", failure.phase, failure.message);
         human.push_str(&text::problem(&message, failure.hint.as_deref()));
     }
-    let is_new = |error: &&Error| {
-        record.failure.as_ref().is_none_or(|failure| failure.message != error.to_string())
-    };
-    if let Some(error) = error.filter(is_new) {
+    if let Some(error) = error.filter(|error| !is_said(record, error)) {
         human.push_str(&text::failure(error));
     }
     let (style, word, rest) = sentence(record);
     human.push_str(&format!("{}: {rest}\n", styled(style, word)));
     human
+}
+
+/// Whether an error says what the failure says. Of an unhealthy service only the time differs.
+fn is_said(record: &Record, error: &Error) -> bool {
+    let Some(failure) = &record.failure else { return false };
+    let message = error.to_string();
+    let unhealthy = |message: &str| {
+        let (verdict, reasons) = message.split_once(": ")?;
+        verdict.starts_with("the service is not healthy").then(|| reasons.to_string())
+    };
+    let before = unhealthy(&failure.message);
+    failure.message == message || (before.is_some() && before == unhealthy(&message))
 }
 
 /// Where things stand after a deploy was taken back by a person.
@@ -73,9 +94,8 @@ pub fn taken_back(record: &Record) -> String {
 }
 
 fn sentence(record: &Record) -> (anstyle::Style, &'static str, String) {
-    let down = record
-        .downtime_milliseconds()
-        .map_or_else(String::new, |time| format!(", down for {}", text::duration(time)));
+    let down = record.service.as_ref().and_then(|_| record.downtime_milliseconds());
+    let down = down.map_or_else(String::new, |time| format!(", down for {}", text::duration(time)));
     let log = record.log.display();
     match record.ending {
         Some(Ending::Deployed) => {
@@ -89,11 +109,10 @@ fn sentence(record: &Record) -> (anstyle::Style, &'static str, String) {
         Some(Ending::NothingToDo) => {
             (GOOD, "nothing to do", "nothing is pending, and no restart is needed".into())
         }
-        Some(Ending::Refused) => {
-            (BAD, "refused", "nothing was touched, the service runs as before".into())
-        }
-        Some(Ending::Interrupted) => {
-            (BAD, "interrupted", "nothing was touched, the service runs as before".into())
+        Some(Ending::Refused) => (BAD, "refused", untouched(record)),
+        Some(Ending::Interrupted) => (BAD, "interrupted", untouched(record)),
+        Some(Ending::RolledBack) if record.asked_back => {
+            (GOOD, "taken back", format!("{}{down}. The log: {log}", back(record)))
         }
         Some(Ending::RolledBack) => {
             (BAD, "rolled back", format!("{}{down}. The log: {log}", back(record)))
@@ -136,12 +155,34 @@ fn sentence(record: &Record) -> (anstyle::Style, &'static str, String) {
     }
 }
 
-fn back(record: &Record) -> &'static str {
-    match (record.work, &record.failed_state) {
-        (Work::Migrate, Some(_)) => "data, release and service are as before",
-        (Work::Migrate, None) => "the data was not changed, and the service runs as before",
-        _ => "the service runs as before, the data was not touched",
+/// What is true of every deploy that ended before its stop.
+fn untouched(record: &Record) -> String {
+    match &record.service {
+        Some(service) => format!("no migration ran, and {service} was not stopped"),
+        None => "no migration ran".into(),
     }
+}
+
+/// What a rollback has done, and nothing that it has not looked at.
+fn back(record: &Record) -> String {
+    let mut parts = vec![match (record.work, record.data, &record.final_backup) {
+        (Work::Migrate, DataState::PutBack, Some(backup)) => {
+            format!("the data is restored from {backup}")
+        }
+        (Work::Migrate, DataState::PutBack, None) => "there was no data before".into(),
+        (Work::Migrate, ..) => "no migration was kept".into(),
+        _ => "no migration ran".into(),
+    }];
+    if record.release != record.previous_release {
+        parts.push(match &record.previous_release {
+            Some(previous) => format!("release {previous} is current again"),
+            None => "no release is current, as there was none before".into(),
+        });
+    }
+    if let (Some(service), Some(Ending::RolledBack)) = (&record.service, record.ending) {
+        parts.push(format!("{service} runs again"));
+    }
+    parts.join(", ")
 }
 
 /// The report as Markdown, for a chat or a CI job.
