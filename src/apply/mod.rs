@@ -12,6 +12,7 @@ pub mod operation;
 pub(crate) mod record;
 mod run;
 pub mod script;
+mod sound;
 mod stage;
 mod statements;
 mod tally;

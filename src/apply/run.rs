@@ -2,6 +2,7 @@
 //!
 //! A stage is a run of migrations that share one transaction, or a single file that cannot.
 
+use super::sound;
 use super::stage::{Item, mentioned, same_stage, shares};
 use super::{
     account::Account,
@@ -27,6 +28,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, InterruptHandle};
 use serde::Serialize;
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     path::Path,
     sync::mpsc::{RecvTimeoutError, channel},
@@ -221,8 +223,14 @@ impl Runner<'_> {
 
     /// Creates the ledger, or gives an older one the format of today, in the transaction of the run.
     pub(super) fn prepare_ledger(&self, connection: &Connection) -> Result<()> {
-        let failed = ledger::failed("write the ledger of", &self.run.plan.path);
-        Ok(ledger::create(connection).map_err(failed)?)
+        let failed = || ledger::failed("write the ledger of", &self.run.plan.path);
+        ledger::create(connection).map_err(failed())?;
+        if let Some(base) = &self.run.plan.base
+            && ledger::read_base(connection).map_err(failed())?.is_none()
+        {
+            ledger::write_base(connection, base).map_err(failed())?;
+        }
+        Ok(())
     }
 
     /// Between plan and run another process may have changed the schema.
@@ -279,6 +287,7 @@ impl Runner<'_> {
         // Where nothing runs, nothing can vanish, and counting would cost.
         let counted = if runs { before.clone() } else { Schema::default() };
         let mut account = Account::open(connection, &counted).map_err(failed())?;
+        let prepared = if runs { sound::broken(connection, &before) } else { BTreeMap::new() };
         let keys = ForeignKeys::open(connection, &before, mentioned(stage)).map_err(failed())?;
         let mut done = Vec::new();
         let mut last_title = String::new();
@@ -306,6 +315,10 @@ impl Runner<'_> {
         }
         if runs {
             let failed = || self.failed("check");
+            live.require_sound()?;
+            if let Some(error) = sound::broken_since(connection, stage, &prepared, &live.schema) {
+                return Err(error.into());
+            }
             if let Some(error) =
                 account.close(connection, &before, &live.schema, &last_title).map_err(failed())?
             {

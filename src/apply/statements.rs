@@ -30,6 +30,8 @@ pub struct Live<'a> {
     writable: bool,
     /// Whether a file changed settings of the connection.
     altered: bool,
+    /// Whether a file changed the schema by writing into its table.
+    edited: bool,
 }
 
 impl<'a> Live<'a> {
@@ -48,6 +50,7 @@ impl<'a> Live<'a> {
             tally: None,
             writable: false,
             altered: false,
+            edited: false,
         })
     }
 
@@ -132,6 +135,24 @@ impl<'a> Live<'a> {
         }
     }
 
+    /// Refuses a database that is no longer whole after its schema was edited by hand.
+    ///
+    /// # Errors
+    /// [`ApplyError::Unsound`]; SQLite's.
+    pub fn require_sound(&self) -> Result<()> {
+        if !self.edited {
+            return Ok(());
+        }
+        let found: String = self
+            .connection
+            .query_row("PRAGMA main.integrity_check(1)", [], |row| row.get(0))
+            .map_err(database::failed("check", &self.database))?;
+        if found == "ok" {
+            return Ok(());
+        }
+        Err(ApplyError::Unsound { database: self.database.clone(), found }.into())
+    }
+
     fn execute(
         &mut self,
         text: &str,
@@ -154,6 +175,7 @@ impl<'a> Live<'a> {
         let read = match class {
             Class::Definition => self.introspector.read(self.connection),
             Class::Data if self.writable => {
+                self.edited = true;
                 // SQLite keeps the old schema in memory until it is told to read it again.
                 let reset = "PRAGMA writable_schema = RESET; PRAGMA writable_schema = ON";
                 self.connection

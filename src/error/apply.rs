@@ -77,6 +77,24 @@ pub enum ApplyError {
         /// The migration's file name.
         migration: String,
     },
+    /// A view or trigger that SQLite prepared before does not prepare any more.
+    #[error("after `{migration}` SQLite cannot prepare {what}: {reason}")]
+    ViewBroken {
+        /// The last file of the transaction.
+        migration: String,
+        /// The view, or the statement that fires the trigger.
+        what: String,
+        /// What SQLite said.
+        reason: String,
+    },
+    /// A file wrote into the schema's table, and the database is not whole after it.
+    #[error("`{}` is not whole after `writable_schema` was used: {found}", database.display())]
+    Unsound {
+        /// The database, relative to the data directory.
+        database: PathBuf,
+        /// The first line of SQLite's integrity check.
+        found: String,
+    },
     /// References without a parent appeared.
     #[error(
         "{count} rows of `{table}` refer to rows of `{parent}` that do not exist, and did not do so before"
@@ -154,6 +172,13 @@ impl ApplyError {
             Self::ObjectLost { migration, .. } => Some(format!(
                 "create it again in `{migration}`, or say that it may go: `-- allow: object-lost why`"
             )),
+            Self::ViewBroken { migration, .. } => Some(format!(
+                "drop it and make it again in `{migration}`, or say that a later release does: \
+                 `-- allow: view-broken REASON`"
+            )),
+            Self::Unsound { .. } => Some(
+                "make the change by a new table, a copy of the rows and a rename instead".into(),
+            ),
             Self::ForeignKeys { .. } => Some(
                 "correct the migration, or let SQLite enforce the references while it runs: `-- foreign-keys: on`".into(),
             ),

@@ -6,16 +6,19 @@
 use super::{
     chain::standings,
     data::truth,
+    evidence::Evidence,
+    live_rows::Trial,
     order::Unit,
+    own::removals,
     timeline::{Key, StepKind, Timeline},
 };
 use crate::{
     ledger::{EntryKind, EntryState, Witness},
-    schema::{Change, Schema},
+    schema::{Change, Part, Schema},
     sql::Class,
 };
 use rusqlite::Connection;
-use std::{collections::BTreeSet, ops::RangeInclusive};
+use std::{cell::OnceCell, collections::BTreeSet, ops::RangeInclusive, path::Path};
 
 /// What is known about one unit.
 #[derive(Clone, Debug)]
@@ -28,6 +31,8 @@ pub enum Verdict {
     Pending,
     /// These of its steps are missing.
     Resumed(Vec<usize>),
+    /// Nothing tells whether these of its steps ran, and running them again adds nothing.
+    Again(Vec<usize>),
     /// The ledger has it; these steps are missing and can be redone, these facts are wrong.
     Drift { missing: Vec<usize>, facts: Vec<Change> },
     /// Something else is there.
@@ -58,6 +63,10 @@ pub struct Witnesses<'a> {
     pub live: &'a Schema,
     /// The live database.
     pub connection: &'a Connection,
+    /// Where the live database is; empty where nothing may be tried on it.
+    pub path: &'a Path,
+    /// Statements tried on its rows, once that is needed.
+    pub trial: OnceCell<Option<Trial>>,
     /// Whether the database holds nothing and never had a ledger.
     pub new: Newness,
 }
@@ -71,11 +80,114 @@ pub enum Newness {
     Used,
     /// It holds something, and a person said that nothing of the history had run.
     Baseline,
+    /// Its schema is what the last run left: the timeline starts there.
+    Settled,
 }
 
 impl Witnesses<'_> {
     /// Judges every unit.
     pub fn assess(&self) -> Assessed {
+        let mut assessed = self.placed();
+        self.settle_empty(&mut assessed.verdicts);
+        self.protect(&mut assessed.verdicts);
+        assessed
+    }
+
+    /// The live rows, on which statements can be tried.
+    pub(super) fn trial(&self) -> Option<&Trial> {
+        self.trial.get_or_init(|| Trial::open(self.path)).as_ref()
+    }
+
+    /// A unit without any effect needs no run where a later one is done.
+    fn settle_empty(&self, verdicts: &mut [Verdict]) {
+        let done = |verdict: &Verdict| matches!(verdict, Verdict::Applied | Verdict::Recorded(_));
+        let Some(last) = self.newest(verdicts, done) else { return };
+        for (at, verdict) in verdicts.iter_mut().enumerate() {
+            let steps = self.timeline.of_unit(at);
+            let is_empty =
+                steps.iter().all(|step| step.kind == StepKind::Neutral && step.problem.is_none());
+            let earlier = self.units[at].version < self.units[last].version;
+            if is_empty && earlier && matches!(verdict, Verdict::Pending) {
+                *verdict = Verdict::Recorded(Witness::Later);
+            }
+        }
+    }
+
+    /// The unit of the highest version with such a verdict.
+    fn newest(&self, verdicts: &[Verdict], wanted: impl Fn(&Verdict) -> bool) -> Option<usize> {
+        let found = (0..verdicts.len()).filter(|&at| wanted(&verdicts[at]));
+        found.max_by(|&a, &b| self.units[a].version.cmp(&self.units[b].version))
+    }
+
+    /// Keeps a DROP that comes after the CREATE of that name in its file from what another made.
+    fn protect(&self, verdicts: &mut [Verdict]) {
+        for at in 0..verdicts.len() {
+            let (start, end) = (self.timeline.starts[at], self.timeline.starts[at + 1]);
+            let runs: Vec<usize> = match &verdicts[at] {
+                Verdict::Pending => (start..end).collect(),
+                Verdict::Resumed(steps) | Verdict::Again(steps) => steps.clone(),
+                _ => continue,
+            };
+            if let Some((what, name)) = self.stranger(at, &runs, verdicts) {
+                let unit = &self.units[at];
+                let reason = format!(
+                    "it makes and removes {what}, and the database has {name} that this run did not make"
+                );
+                verdicts[at] = match self.guard(unit) {
+                    Some(true) => Verdict::Recorded(Witness::Guard),
+                    _ => Verdict::Undecided(reason),
+                };
+            }
+        }
+    }
+
+    /// What a unit would make and remove, and is there already.
+    fn stranger(
+        &self,
+        at: usize,
+        runs: &[usize],
+        verdicts: &[Verdict],
+    ) -> Option<(String, &'static str)> {
+        let unit = &self.units[at];
+        let start = self.timeline.starts[at];
+        let finished = progress(unit).unwrap_or(0);
+        for found in removals(&unit.replayed, self.timeline.of_unit(at)) {
+            let makes = runs.contains(&(start + found.made));
+            let by_this_file = self.timeline.steps[start + found.made].statement < finished;
+            let (object, part) = &found.key;
+            if !runs.contains(&(start + found.step))
+                || (makes && found.cleared)
+                || by_this_file
+                || self.live.fact(object, part).is_none()
+                || self.goes_before(at, &found.key, verdicts)
+            {
+                continue;
+            }
+            let what = match part {
+                Part::Whole => object.to_string(),
+                part => format!("{part} of {object}"),
+            };
+            return Some((what, "one"));
+        }
+        None
+    }
+
+    /// Whether a unit that runs before this one removes something.
+    fn goes_before(&self, at: usize, key: &Key, verdicts: &[Verdict]) -> bool {
+        let runs = |unit: &usize| {
+            matches!(verdicts[*unit], Verdict::Pending | Verdict::Resumed(_) | Verdict::Again(_))
+        };
+        (0..at).filter(runs).flat_map(|unit| self.timeline.of_unit(unit)).any(|step| {
+            step.effect.changes.iter().any(|change| {
+                change.object == key.0 && change.part == key.1 && change.after.is_none()
+            })
+        })
+    }
+
+    fn placed(&self) -> Assessed {
+        if self.new == Newness::Settled {
+            return self.located(0..=0);
+        }
         let ignored = self.ignored();
         let done = self.units.iter().filter(|unit| unit.is_in_ledger()).count();
         let boundary = self.timeline.starts[done];
@@ -167,7 +279,7 @@ impl Witnesses<'_> {
             .map(|(step, _)| step)
             .collect();
         if schema_done {
-            return self.begun(at, &open, high, behind);
+            return self.begun(at, &open, high);
         }
         let is_empty = start == end && self.new == Newness::Used && unit.entry.is_none();
         let no_ledger = !self.units.iter().any(Unit::is_in_ledger);
@@ -175,48 +287,55 @@ impl Witnesses<'_> {
             return Verdict::Recorded(Witness::Later);
         }
         if !open.is_empty() && !behind {
-            if self.finished(at, &open) == Some(open.len()) {
-                return Verdict::Recorded(Witness::Schema);
-            }
-            return self.by_guard(
-                unit,
-                "only data: neither the ledger nor the schema tells whether it ran",
-            );
+            let reason = "only data: neither the ledger nor the schema tells whether it ran";
+            return self.by_rows(at, &open, end..end, reason);
         }
-        let known = self.finished(at, &open);
-        let harmless = known == Some(0) || known == Some(open.len()) || self.repeatable(at, &open);
+        // None of its effect is there, and the ledger does not have it. Data statements at its head may
+        // have run by hand all the same: they run if that does no harm, or if the rows tell.
+        let harmless = open.is_empty()
+            || self.evidence(at, &open).start().is_some()
+            || self.is_repeatable(&open);
         if !harmless {
-            return self
-                .by_guard(unit, "nothing tells whether the data statements at its beginning ran");
+            let reason = "nothing tells whether the data statements at its beginning ran";
+            return self.by_guard(unit, reason);
         }
         self.pending(unit)
     }
 
-    /// A unit of which schema steps are there.
-    pub(super) fn begun(&self, at: usize, open: &[usize], high: usize, behind: bool) -> Verdict {
+    /// A unit of which data statements at the live schema are all that is open, but for `rest`.
+    fn by_rows(
+        &self,
+        at: usize,
+        open: &[usize],
+        rest: std::ops::Range<usize>,
+        reason: &str,
+    ) -> Verdict {
         let unit = &self.units[at];
-        // Its schema changes are not all there, so no release has worked with it yet.
-        let again = || (behind && self.repeatable(at, open)).then_some(0);
-        let Some(finished) = self.finished(at, open).or_else(again) else {
-            let reason =
-                "its schema changes are there, but nothing tells whether its data statements ran";
-            return self.by_guard(unit, reason);
-        };
-        let missing = &open[finished..];
-        if !behind {
-            // Its last statements: whether an emptied table was never filled cannot be known.
-            return if missing.is_empty() {
-                Verdict::Recorded(Witness::Schema)
-            } else {
-                self.by_guard(
-                    unit,
-                    "its schema changes are there, but a table that it fills is empty",
-                )
-            };
+        let evidence = self.evidence(at, open);
+        let Some(finished) = evidence.start() else { return self.by_guard(unit, reason) };
+        let missing: Vec<usize> = open[finished..].iter().copied().chain(rest.clone()).collect();
+        let lasts = |step: &usize| self.timeline.steps[*step].kind.lasts();
+        if !missing.iter().any(lasts) {
+            return Verdict::Recorded(Witness::Schema);
         }
-        let rest = self.timeline.starts[at + 1];
-        let next = missing.first().copied().unwrap_or(high);
-        self.resumed(at, missing.iter().copied().chain(high..rest).collect(), next)
+        if self.guard(unit) == Some(true) {
+            return Verdict::Recorded(Witness::Guard);
+        }
+        let next = missing.first().copied().unwrap_or(rest.start);
+        if next == self.timeline.starts[at] && !matches!(evidence, Evidence::Again(_)) {
+            return Verdict::Pending;
+        }
+        match (evidence, self.resumed(at, missing, next)) {
+            (Evidence::Again(_), Verdict::Resumed(steps)) => Verdict::Again(steps),
+            (_, verdict) => verdict,
+        }
+    }
+
+    /// A unit of which schema steps are there.
+    pub(super) fn begun(&self, at: usize, open: &[usize], high: usize) -> Verdict {
+        let reason =
+            "its schema changes are there, but nothing tells whether its data statements ran";
+        self.by_rows(at, open, high..self.timeline.starts[at + 1].max(high), reason)
     }
 
     /// The missing steps of a unit that goes on at `next`; a temporary table that earlier

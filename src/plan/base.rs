@@ -4,9 +4,11 @@
 //! history adds is dropped, one that it renames gets its old name, a table that it renames or
 //! drops is put back. A change that cannot be wound back is left, and its statement is absorbed.
 
+use super::timeline::Timeline;
 use crate::{
     history::Migration,
-    schema::{ObjectKind, Schema},
+    ledger::BaseObject,
+    schema::{Object, ObjectKind, ObjectName, Schema},
     sql::{class, fold, quote},
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -26,6 +28,8 @@ pub struct Base {
     /// an older one.
     pub is_exact: bool,
     attempts: BTreeSet<String>,
+    /// Whether the ledger has nothing of the history: what is there may be older than all of it.
+    pub adopts: bool,
 }
 
 impl Base {
@@ -34,11 +38,8 @@ impl Base {
         let mut base = Self::default();
         let (made, mentioned) = names(migrations);
         for (name, object) in &live.objects {
-            let wanted = matches!(name.kind, ObjectKind::Table | ObjectKind::View)
-                && mentioned.contains(&*name.name)
-                && !made.contains(&*name.name);
-            if wanted {
-                base.take_object(name.kind, &name.name, &object.sql);
+            if mentioned.contains(&*name.name) && !made.contains(&*name.name) {
+                base.take_with_table(name, object, live);
             }
         }
         base.take_dependants(live);
@@ -51,6 +52,15 @@ impl Base {
         let taken =
             objects.map(|(name, object)| (name.kind, name.name.to_string(), object.sql.clone()));
         Self { taken: taken.collect(), is_exact: true, ..Self::default() }
+    }
+
+    /// The base that the ledger recorded at the first run.
+    pub fn recorded(objects: &[BaseObject]) -> Self {
+        let mut base = Self::default();
+        for object in objects {
+            base.take_object(object.kind, &fold(&object.name), &object.sql);
+        }
+        base
     }
 
     /// The SQL that makes the base.
@@ -75,6 +85,16 @@ impl Base {
         self.taken.iter().any(|(_, taken, _)| taken == name)
     }
 
+    /// Takes an object, and the table to which an index or trigger belongs.
+    fn take_with_table(&mut self, name: &ObjectName, object: &Object, live: &Schema) {
+        if matches!(name.kind, ObjectKind::Index | ObjectKind::Trigger)
+            && let Some((owner, table)) = live.find(&object.table)
+        {
+            self.take_object(owner.kind, &owner.name, &table.sql);
+        }
+        self.take_object(name.kind, &name.name, &object.sql);
+    }
+
     fn take_object(&mut self, kind: ObjectKind, name: &str, sql: &str) {
         if !self.has(name) {
             self.taken.push((kind, name.into(), sql.into()));
@@ -97,74 +117,130 @@ impl Base {
         }
     }
 
-    /// Changes the base so that a statement that failed can work; false where nothing helps.
+    /// Changes the base so that a statement that failed can work; false where nothing helps. The
+    /// schemas are the live one, and that of the replay when it failed.
     pub fn remedy(
         &mut self,
-        message: &str,
         statement: &str,
         place: (usize, usize),
         migrations: &[Arc<Migration>],
-        live: &Schema,
+        (live, replayed): (&Schema, &Schema),
     ) -> bool {
-        if !self.attempts.insert(format!("{place:?} {message}")) {
+        if self.is_exact {
             return false;
         }
-        if let Some(name) = after(
-            message,
-            &["no such table: ", "no such view: ", "no such index: ", "no such trigger: "],
-        ) {
-            return self.supply(&name, statement, migrations, live);
+        let defined = class::defined_object(statement).map(|(_, name)| name).unwrap_or_default();
+        let verb = fold(&class::first_word(statement).unwrap_or_default());
+        if verb == "create" && self.has(&defined) {
+            return self.once(place, "made") && self.drop_made(&defined);
         }
-        let table = class::defined_object(statement).map(|(_, name)| name).unwrap_or_default();
-        let is_base = self.has(&table);
-        if let Some(column) = after(message, &["duplicate column name: "]) {
-            return is_base && self.rewind_column(&table, &column, place);
+        let fresh = class::renamed_table(statement).map(|(_, new)| new);
+        for name in class::mentions(statement) {
+            let is_new = (verb == "create" && name == defined) || fresh.as_deref() == Some(&name);
+            if !is_new
+                && !replayed.has_name(&name)
+                && self.once(place, &name)
+                && self.supply(&name, migrations, live)
+            {
+                return true;
+            }
         }
-        if let Some(column) = after(message, &["no such column: "]) {
-            return is_base && self.restore_column(&table, &column, statement);
+        let columns = replayed.get(ObjectKind::Table, &defined).map(|table| table.columns.clone());
+        let has =
+            |column: &str| columns.as_ref().is_some_and(|all| all.iter().any(|it| **it == *column));
+        if let (Some(column), true) = (class::altered_column(statement, "add"), self.has(&defined))
+        {
+            return has(&column)
+                && self.once(place, &format!("add {column}"))
+                && self.rewind_column(&defined, &column, place);
         }
-        if message.contains("already exists") {
-            return self.drop_made(&table, place);
+        let lost = class::renamed_column(statement)
+            .map(|(old, _)| old)
+            .or_else(|| class::altered_column(statement, "drop"));
+        if let (Some(column), true) = (lost, self.has(&defined)) {
+            return !has(&column)
+                && self.once(place, &format!("lost {column}"))
+                && self.restore_column(&defined, &column, statement);
         }
-        false
+        verb == "drop"
+            && !replayed.has_name(&defined)
+            && self.once(place, "stand-in")
+            && self.stand_in(&defined, statement)
     }
 
-    fn supply(
-        &mut self,
-        name: &str,
-        statement: &str,
-        migrations: &[Arc<Migration>],
-        live: &Schema,
-    ) -> bool {
-        let name = fold(name.rsplit('.').next().unwrap_or(name));
-        if self.has(&name) {
+    /// Every remedy is tried once, so that a replay ends.
+    fn once(&mut self, place: (usize, usize), what: &str) -> bool {
+        self.attempts.insert(format!("{place:?} {what}"))
+    }
+
+    fn supply(&mut self, name: &str, migrations: &[Arc<Migration>], live: &Schema) -> bool {
+        if self.has(name) {
             return false;
         }
-        if let Some((found, object)) = live.find(&name) {
-            self.take_object(found.kind, &name, &object.sql);
+        if let Some((found, object)) = live.find(name) {
+            self.take_with_table(found, object, live);
             self.take_dependants(live);
             return true;
         }
         // A table that the history renames later is in the live database under its last name.
-        let last = last_name(&name, migrations);
-        if let Some(object) = live.get(ObjectKind::Table, &last) {
-            self.take_object(ObjectKind::Table, &name, &object.sql);
-            self.rewound.push(format!("ALTER TABLE {} RENAME TO {}", quote(&last), quote(&name)));
-            return true;
-        }
-        let drops = class::defined_object(statement).is_some_and(|(_, dropped)| dropped == name)
-            && fold(statement.trim_start()).starts_with("drop");
-        if !drops {
+        let last = last_name(name, migrations);
+        let Some(object) = live.get(ObjectKind::Table, &last).filter(|_| last != name) else {
             return false;
-        }
-        // It is gone already: a stand-in lets the replay drop it.
+        };
+        self.take_object(ObjectKind::Table, name, &object.sql);
+        self.rewound.push(format!("ALTER TABLE {} RENAME TO {}", quote(&last), quote(name)));
+        true
+    }
+
+    /// It is gone already: a stand-in lets the replay drop it.
+    fn stand_in(&mut self, name: &str, statement: &str) -> bool {
         let (kind, sql) = match class::defined_object(statement).map(|(kind, _)| kind).as_deref() {
-            Some("view") => (ObjectKind::View, format!("CREATE VIEW {} AS SELECT 1", quote(&name))),
-            Some("table") => (ObjectKind::Table, format!("CREATE TABLE {} (x)", quote(&name))),
+            Some("view") => (ObjectKind::View, format!("CREATE VIEW {} AS SELECT 1", quote(name))),
+            Some("table") => (ObjectKind::Table, format!("CREATE TABLE {} (x)", quote(name))),
             _ => return false,
         };
-        self.take_object(kind, &name, &sql);
+        self.take_object(kind, name, &sql);
         true
+    }
+
+    /// Takes what the application made under a name that the history clears or leaves alone where it is
+    /// taken: `DROP … IF EXISTS` before its CREATE, or `CREATE … IF NOT EXISTS`, where the live
+    /// definition is none that the history ever gives it. Whether there was such an object.
+    pub fn take_conditional(
+        &mut self,
+        migrations: &[Arc<Migration>],
+        timeline: &Timeline,
+        live: &Schema,
+    ) -> bool {
+        if !self.adopts {
+            return false;
+        }
+        let mut taken = false;
+        for (name, object) in &live.objects {
+            if !timeline.mentioned.contains(name) || self.has(&name.name) {
+                continue;
+            }
+            let Some(first) = first_statement(name, migrations) else { continue };
+            let made: Vec<_> = timeline.states(name);
+            let differs = made.iter().all(|facts| *facts != object.facts);
+            // A table that has all that the text gives it, and more, is left alone as well; one that lacks
+            // some of it is a conflict.
+            let is_left = name.kind != ObjectKind::Table
+                || made.first().is_some_and(|facts| {
+                    facts.iter().all(|(part, value)| object.facts.get(part) == Some(value))
+                });
+            let wanted = match first {
+                First::Cleared => true,
+                First::Left => is_left,
+                First::Made => false,
+            };
+            if wanted && differs {
+                self.take_with_table(name, object, live);
+                self.take_dependants(live);
+                taken = true;
+            }
+        }
+        taken
     }
 
     fn rewind_column(&mut self, table: &str, column: &str, place: (usize, usize)) -> bool {
@@ -196,12 +272,41 @@ impl Base {
         is_new
     }
 
-    fn drop_made(&mut self, name: &str, place: (usize, usize)) -> bool {
+    fn drop_made(&mut self, name: &str) -> bool {
         let before = self.taken.len();
         self.taken.retain(|(_, taken, _)| taken != name);
         self.made_later.insert(name.into());
-        if self.taken.len() < before { true } else { self.absorbed.insert(place) }
+        self.taken.len() < before
     }
+}
+
+/// What a history does first with a name.
+enum First {
+    /// `DROP … IF EXISTS`.
+    Cleared,
+    /// `CREATE … IF NOT EXISTS`.
+    Left,
+    /// Anything else.
+    Made,
+}
+
+fn first_statement(name: &ObjectName, migrations: &[Arc<Migration>]) -> Option<First> {
+    let statements = migrations.iter().flat_map(|migration| {
+        migration.statements().iter().map(|statement| statement.text(&migration.text))
+    });
+    for text in statements {
+        let Some((kind, found)) = class::defined_object(text) else { continue };
+        if kind != name.kind.word() || *found != *name.name {
+            continue;
+        }
+        let verb = fold(&class::first_word(text).unwrap_or_default());
+        return Some(match (verb.as_str(), class::is_conditional(text)) {
+            ("drop", true) => First::Cleared,
+            ("create", true) => First::Left,
+            _ => First::Made,
+        });
+    }
+    None
 }
 
 /// The folded names that a history makes, and all words that it mentions.
@@ -233,9 +338,4 @@ fn last_name(name: &str, migrations: &[Arc<Migration>]) -> String {
         }
     }
     current
-}
-
-fn after(message: &str, starts: &[&str]) -> Option<String> {
-    let rest = starts.iter().find_map(|start| message.split_once(start))?.1;
-    Some(rest.trim().into())
 }

@@ -1,6 +1,6 @@
 //! What the live database can tell about data: declared guards and counts, read only.
 
-use crate::sql::{quote, rows};
+use crate::sql::quote;
 use rusqlite::{Connection, types::ValueRef};
 
 /// Evaluates a declared query: true where its first value is true, as SQLite understands truth.
@@ -52,12 +52,4 @@ pub fn malformed(connection: &Connection, query: &str) -> Option<String> {
 pub fn has_rows(connection: &Connection, table: &str) -> Option<bool> {
     let query = format!("SELECT EXISTS (SELECT 1 FROM main.{})", quote(table));
     connection.query_row(&query, [], |row| row.get(0)).ok()
-}
-
-/// Whether a data statement would change no row now: whether it ran makes no difference then.
-/// False where that cannot be told.
-pub fn is_idle(connection: &Connection, statement: &str) -> bool {
-    let Some(affected) = rows::affected_rows(statement) else { return false };
-    let query = format!("SELECT EXISTS ({affected})");
-    connection.query_row(&query, [], |row| row.get(0)) == Ok(false)
 }

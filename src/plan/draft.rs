@@ -80,6 +80,7 @@ impl Draft<'_> {
             }
             Verdict::Pending => self.pending(unit, State::Pending, late, &all()),
             Verdict::Resumed(steps) => self.pending(unit, State::Resumed, late, steps),
+            Verdict::Again(steps) => self.pending(unit, State::Resumed, false, steps),
             Verdict::Drift { missing, facts } => self.drift(unit, missing, facts),
             Verdict::Conflict(facts) => {
                 self.deny(
@@ -155,7 +156,7 @@ impl Draft<'_> {
                 unit,
                 "out-of-order",
                 format!("`{}` is pending, though later migrations are applied", unit.title),
-                "run it all the same with `--out-of-order`, or give it a new number",
+                "run it all the same: `piton up --out-of-order`, or give it a new number",
             );
             return (State::OutOfOrder, None, Action::None);
         }

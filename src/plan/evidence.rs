@@ -1,135 +1,186 @@
-//! What the live rows tell about data statements: whether one ran, or whether it would change
-//! anything at all. Read only.
+//! What the live rows tell about data statements: whether they need not run, have to run, or may run
+//! again. Rows in a table are no proof that a statement put them there.
 
 use super::{
-    assess::Witnesses,
-    data::{has_rows, is_idle},
+    access::Access, assess::Witnesses, data::has_rows, live_rows::Trial, repeat::is_repeatable,
     timeline::StepKind,
 };
 use crate::{
     schema::{ObjectKind, ObjectName, Part},
-    sql::{class, fold, rows},
+    sql::{class, rows},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     ops::{Range, RangeInclusive},
 };
 
-/// By folded table, how many data statements of a unit write to it.
-type Writers = BTreeMap<String, usize>;
+/// What the rows tell about data statements that follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// From this one on they did not run; those before it change nothing. The number of them all where
+    /// none changes anything.
+    From(usize),
+    /// From this one on nothing tells whether they ran, and a second run of them adds nothing.
+    Again(usize),
+    /// Nothing tells.
+    Nothing,
+}
+
+impl Evidence {
+    /// The statement from which on they run.
+    pub fn start(self) -> Option<usize> {
+        match self {
+            Self::From(at) | Self::Again(at) => Some(at),
+            Self::Nothing => None,
+        }
+    }
+}
 
 impl Witnesses<'_> {
-    /// How many of a unit's data statements, in their order, need not run: they ran, or they would
-    /// change no row. None where nothing tells.
+    /// What the live rows tell about a unit's data statements at the live schema, in their order.
     ///
-    /// Statements run in their order, so one that did not run means that none behind it did, and
-    /// one that ran means that all before it did.
-    pub(super) fn finished(&self, unit: usize, open: &[usize]) -> Option<usize> {
-        let writers = self.writers(unit);
-        let evidence: Vec<Option<bool>> =
-            open.iter().map(|&step| self.ran(unit, step, &writers)).collect();
-        let first_missing = evidence.iter().position(|ran| *ran == Some(false));
-        let filled = open.iter().rposition(|&step| self.filled(unit, step, &writers) == Some(true));
-        let certain = filled.map_or(0, |at| at + 1);
-        let end = first_missing.unwrap_or(open.len());
-        if end < certain {
-            return None;
+    /// Statements run in their order, so one that did not run means that none after it did.
+    pub(super) fn evidence(&self, unit: usize, open: &[usize]) -> Evidence {
+        if open.is_empty() {
+            return Evidence::From(0);
         }
-        evidence[certain..end].iter().all(|ran| *ran == Some(true)).then_some(end)
+        let is_data = |step: &usize| self.timeline.steps[*step].kind == StepKind::Data;
+        let (Some(trial), true) = (self.trial(), open.iter().all(is_data)) else {
+            return Evidence::Nothing;
+        };
+        let texts: Vec<&str> = open.iter().filter_map(|&step| self.text_at(step)).collect();
+        if texts.len() < open.len() {
+            return Evidence::Nothing;
+        }
+        if trial.leaves_unchanged(&texts) {
+            return Evidence::From(open.len());
+        }
+        if let Some(at) = self.own_rows(trial, unit, open) {
+            return Evidence::From(at);
+        }
+        for (at, text) in texts.iter().enumerate() {
+            if trial.leaves_unchanged(&[text]) {
+                continue;
+            }
+            if self.has_empty_target(trial, unit, open[at]) {
+                return Evidence::From(at);
+            }
+            if trial.only_adds_once(&texts[at..]) {
+                return Evidence::Again(at);
+            }
+            break;
+        }
+        Evidence::Nothing
     }
 
-    /// Whether each of these data statements may run although it perhaps ran already.
-    pub(super) fn repeatable(&self, unit: usize, open: &[usize]) -> bool {
-        let migration = &self.units[unit].replayed;
-        let text = |statement: usize| migration.statements()[statement].text(&migration.text);
-        let steps = self.timeline.of_unit(unit).iter();
-        // A temporary table is filled anew from rows that the first run may have changed.
-        let temporary: BTreeSet<String> = steps
-            .filter(|step| step.kind == StepKind::Temporary)
-            .filter_map(|step| class::defined_object(text(step.statement)).map(|(_, name)| name))
+    /// How many of these statements filled the tables that their own file makes: the tables hold just
+    /// what so many of them put into empty ones, and the file writes to nothing else.
+    fn own_rows(&self, trial: &Trial, unit: usize, open: &[usize]) -> Option<usize> {
+        let (start, last) = (self.timeline.starts[unit], *open.last()?);
+        let before: Vec<usize> = (start..open[0])
+            .filter(|&step| self.timeline.steps[step].kind == StepKind::Data)
             .collect();
-        open.iter().all(|&step| {
-            let found = &self.timeline.steps[step];
-            let text = text(found.statement);
-            found.kind == StepKind::Data
-                && rows::is_repeatable(text)
-                && !self.triggers(text)
-                && class::mentions(text).is_disjoint(&temporary)
+        let steps: Vec<usize> = before.iter().chain(open).copied().collect();
+        let mut tables = BTreeSet::new();
+        for &step in &steps {
+            let access = trial.access(self.text_at(step)?)?;
+            let writes = access.writes();
+            if access.triggers || !writes.iter().all(|table| self.makes_empty(start..last, table)) {
+                return None;
+            }
+            tables.extend(writes);
+        }
+        (0..=open.len()).rev().find(|count| {
+            let texts: Vec<&str> = steps[..before.len() + count]
+                .iter()
+                .filter_map(|&step| self.text_at(step))
+                .collect();
+            trial.holds_just(&tables, &texts)
         })
     }
 
-    /// Whether a statement writes to what has a trigger: that does more than the statement says.
-    fn triggers(&self, text: &str) -> bool {
-        let table = class::written_table(text);
-        self.live.objects.iter().any(|(name, object)| {
-            name.kind == ObjectKind::Trigger
-                && table.as_ref().is_none_or(|table| *table == fold(&object.table))
-        })
-    }
-
-    /// How many data statements of a unit write to each table.
-    fn writers(&self, unit: usize) -> Writers {
-        let migration = &self.units[unit].replayed;
-        let mut writers = Writers::new();
-        let mut last = None;
-        let steps = self.timeline.of_unit(unit).iter();
-        for step in steps.filter(|step| step.kind == StepKind::Data) {
-            let statement = &migration.statements()[step.statement];
-            if !statement.repeats {
-                last = class::written_table(statement.text(&migration.text));
-            }
-            if let Some(table) = &last {
-                *writers.entry(table.clone()).or_default() += 1;
-            }
-        }
-        writers
-    }
-
-    /// Whether a data statement need not run; none where nothing tells.
-    fn ran(&self, unit: usize, step: usize, writers: &Writers) -> Option<bool> {
-        let found = &self.timeline.steps[step];
-        let migration = &self.units[unit].replayed;
-        if found.kind == StepKind::Script {
-            return None;
-        }
-        let text = migration.statements()[found.statement].text(&migration.text);
-        if is_idle(self.connection, text) {
-            return Some(true);
-        }
-        self.filled(unit, step, writers)
-    }
-
-    /// Whether a statement ran, by the rows of a table that its own migration made and that no
-    /// other statement of it fills.
-    fn filled(&self, unit: usize, step: usize, writers: &Writers) -> Option<bool> {
-        let found = &self.timeline.steps[step];
-        let migration = &self.units[unit].replayed;
-        let text = |number: usize| migration.statements()[number].text(&migration.text);
-        if found.kind == StepKind::Script || !rows::is_insertion(text(found.statement)) {
-            return None;
-        }
-        let table = class::written_table(text(found.statement))?;
-        if writers.get(&table) != Some(&1) {
-            return None;
-        }
-        let steps = self.timeline.of_unit(unit);
-        let made_here = steps.iter().any(|other| {
-            let made = text(other.statement);
+    /// Whether one of these steps makes a table without rows.
+    fn makes_empty(&self, steps: Range<usize>, table: &str) -> bool {
+        let made = ObjectName::new(ObjectKind::Table, table);
+        let creates = |at: usize| {
+            let step = &self.timeline.steps[at];
+            let text = self.text_at(at).unwrap_or_default();
             // A table that is renamed or copied into its place has rows of its own.
-            let is_empty =
-                class::renamed_table(made).is_none() && rows::copied_rows(made).is_none();
-            other.statement < found.statement
-                && is_empty
-                && other.effect.changes.iter().any(|change| {
-                    *change.object.name == *table
-                        && change.part == Part::Whole
-                        && change.before.is_none()
+            class::renamed_table(text).is_none()
+                && rows::copied_rows(text).is_none()
+                && step.effect.changes.iter().any(|change| {
+                    change.object == made && change.part == Part::Whole && change.before.is_none()
                 })
-        });
-        if !made_here {
-            return None;
+        };
+        let renames = |at: usize| {
+            let renamed = self.text_at(at).and_then(class::renamed_table);
+            renamed.is_some_and(|(old, new)| old == table || new == table)
+        };
+        steps.clone().any(creates) && !steps.clone().any(renames)
+    }
+
+    /// Whether what a statement fills is empty: the table of an INSERT, or columns that an earlier
+    /// statement of its file adds and that hold nothing but their default.
+    fn has_empty_target(&self, trial: &Trial, unit: usize, step: usize) -> bool {
+        let Some(text) = self.text_at(step) else { return false };
+        let Some(access) = trial.access(text) else { return false };
+        if access.triggers {
+            return false;
         }
-        has_rows(self.connection, &table)
+        if self.is_emptied_later(trial, step, &access) {
+            return false;
+        }
+        if access.changes.is_empty() {
+            return access.inserts.iter().all(|table| trial.is_empty(table) == Some(true));
+        }
+        let Some(table) = class::written_table(text) else { return false };
+        let object = ObjectName::new(ObjectKind::Table, &table);
+        let added = |column: &String| {
+            let part = Part::Column(column.as_str().into());
+            let adds = (self.timeline.starts[unit]..step).any(|at| {
+                let changes = &self.timeline.steps[at].effect.changes;
+                let made = |part: &Part| {
+                    changes
+                        .iter()
+                        .any(|it| it.object == object && it.part == *part && it.before.is_none())
+                };
+                made(&part) && !made(&Part::Whole)
+            });
+            adds && trial.is_default(&table, column) == Some(true)
+        };
+        access.inserts.is_empty()
+            && !access.takes
+            && !access.updated.is_empty()
+            && access.updated.iter().all(added)
+    }
+
+    /// Whether a later statement, which may have run as the schema is now, takes the rows or overwrites
+    /// the columns that a statement fills.
+    fn is_emptied_later(&self, trial: &Trial, step: usize, filled: &Access) -> bool {
+        let later = (step + 1..self.timeline.steps.len())
+            .take_while(|&at| self.timeline.steps[at].kind != StepKind::Schema)
+            .filter(|&at| self.timeline.steps[at].kind.lasts());
+        later.into_iter().any(|at| {
+            let Some(access) = self.text_at(at).and_then(|text| trial.access(text)) else {
+                return true;
+            };
+            access.triggers
+                || !access.changes.is_disjoint(&filled.writes())
+                    && (access.takes || !access.updated.is_disjoint(&filled.updated))
+        })
+    }
+
+    /// Whether data statements may run although they perhaps ran already.
+    pub(super) fn is_repeatable(&self, open: &[usize]) -> bool {
+        let is_data = |step: &usize| self.timeline.steps[*step].kind == StepKind::Data;
+        let texts: Vec<&str> = open.iter().filter_map(|&step| self.text_at(step)).collect();
+        open.iter().all(is_data) && self.trial().is_some_and(|it| is_repeatable(it, &texts))
+    }
+
+    /// Whether a data statement, by itself, would change nothing now.
+    fn is_idle(&self, step: usize) -> bool {
+        let (Some(trial), Some(text)) = (self.trial(), self.text_at(step)) else { return false };
+        self.timeline.steps[step].kind == StepKind::Data && trial.leaves_unchanged(&[text])
     }
 
     /// Whether steps change rows: data statements, scripts, or a DROP of something that the live
@@ -140,82 +191,62 @@ impl Witnesses<'_> {
     /// such point. Data statements at `first` itself count as well, unless the rows tell that they
     /// ran: at the later point they would all be taken to have run.
     ///
-    /// A rebuild of a table that the history never made is no such work: what it was before is
-    /// taken from what it is now, so it is only natural that the rebuild seems to change nothing.
+    /// Steps that leave every row as it is are no such work: a rebuild of a table that the history never
+    /// made, for example, when it ran already.
     pub(super) fn row_work(&self, first: &RangeInclusive<usize>, later: usize) -> bool {
+        let kind = |at: usize| self.timeline.steps[at].kind;
+        let lasts = |at: &usize| matches!(kind(*at), StepKind::Data | StepKind::Script);
+        if (*first.start()..*first.end()).filter(lasts).any(|at| !self.is_idle(at)) {
+            return true;
+        }
         let between = *first.end()..later;
-        let made: BTreeSet<&ObjectName> = self.timeline.steps[between.clone()]
-            .iter()
-            .flat_map(|step| &step.effect.changes)
-            .filter(|change| change.part == Part::Whole && change.before.is_none())
-            .map(|change| &change.object)
-            .collect();
-        let rebuilds_base = made.iter().any(|name| self.timeline.first.objects.contains_key(*name));
-        let open = (*first.start()..*first.end()).any(|at| {
-            let lasts = matches!(self.timeline.steps[at].kind, StepKind::Data | StepKind::Script);
-            let ran = |unit| self.ran(unit, at, &self.writers(unit)) == Some(true);
-            lasts && !self.unit_of(at).is_some_and(ran)
-        });
-        open || between.clone().any(|at| match self.timeline.steps[at].kind {
-            StepKind::Data if rebuilds_base => {
-                !self.written_at(at).is_some_and(|table| self.makes(at, &table))
-            }
+        let works = |at: usize| match kind(at) {
             StepKind::Data | StepKind::Script => true,
-            _ => self.drops_rows(between.start..at, &made),
-        })
+            _ => self.drops_rows(at),
+        };
+        between.clone().any(works) && !self.leave_rows(between)
     }
 
-    /// Whether the unit of a step makes an object.
-    fn makes(&self, at: usize, name: &ObjectName) -> bool {
-        let steps = self.unit_of(at).map_or(&[][..], |unit| self.timeline.of_unit(unit));
-        steps.iter().flat_map(|step| &step.effect.changes).any(|change| {
-            change.object == *name && change.part == Part::Whole && change.before.is_none()
-        })
+    /// Whether steps, schema changes among them, would leave every row of the live database as it is.
+    fn leave_rows(&self, steps: Range<usize>) -> bool {
+        let mut texts = Vec::new();
+        for at in steps {
+            if self.timeline.steps[at].kind == StepKind::Script {
+                return false;
+            }
+            if self.timeline.steps[at].kind.lasts() {
+                texts.extend(self.text_at(at));
+            }
+        }
+        let words: BTreeSet<String> = texts.iter().flat_map(|text| class::mentions(text)).collect();
+        let tables = self.live.objects.keys().filter(|name| name.kind == ObjectKind::Table);
+        let tables: BTreeSet<String> = tables
+            .filter(|name| words.contains(&*name.name))
+            .map(|it| it.name.to_string())
+            .collect();
+        self.trial().is_some_and(|trial| trial.leave_tables(&tables, &texts))
     }
 
     /// The unit of a step.
     fn unit_of(&self, at: usize) -> Option<usize> {
-        self.timeline.starts.partition_point(|&start| start <= at).checked_sub(1)
+        self.timeline.starts.iter().rposition(|&start| start <= at)
     }
 
     /// The text of a step's statement.
-    fn text_at(&self, at: usize) -> Option<&str> {
+    pub(super) fn text_at(&self, at: usize) -> Option<&str> {
         let migration = &self.units.get(self.unit_of(at)?)?.replayed;
         let statement = migration.statements().get(self.timeline.steps[at].statement)?;
         Some(statement.text(&migration.text))
     }
 
-    /// The table that a data step writes to.
-    fn written_at(&self, at: usize) -> Option<ObjectName> {
-        let table = class::written_table(self.text_at(at)?)?;
-        Some(ObjectName::new(ObjectKind::Table, &table))
-    }
-
-    /// Whether the step behind these takes rows that the live database has.
-    fn drops_rows(&self, before: Range<usize>, made: &BTreeSet<&ObjectName>) -> bool {
-        let step = &self.timeline.steps[before.end];
-        step.effect.changes.iter().any(|change| {
-            let part = matches!(change.part, Part::Whole | Part::Column(_));
-            let is_rebuilt = self.timeline.first.objects.contains_key(&change.object)
-                && made.contains(&change.object)
-                && self.keeps_rows(before.clone(), &change.object.name);
+    /// Whether a step takes rows that the live database has.
+    fn drops_rows(&self, at: usize) -> bool {
+        self.timeline.steps[at].effect.changes.iter().any(|change| {
             change.object.kind == ObjectKind::Table
-                && part
+                && matches!(change.part, Part::Whole | Part::Column(_))
                 && change.after.is_none()
-                && !is_rebuilt
                 && self.live.fact(&change.object, &change.part).is_some()
                 && has_rows(self.connection, &change.object.name) != Some(false)
         })
-    }
-
-    /// Whether the step behind these only renames a table, or one of them has copied its rows.
-    fn keeps_rows(&self, mut before: Range<usize>, table: &str) -> bool {
-        let renames =
-            self.text_at(before.end).is_some_and(|sql| class::renamed_table(sql).is_some());
-        renames
-            || before.any(|at| {
-                let copied = self.text_at(at).and_then(rows::copied_rows);
-                copied.is_some_and(|(_, words)| words.contains(table))
-            })
     }
 }

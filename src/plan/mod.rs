@@ -3,6 +3,7 @@
 //! `status`, `plan`, `up --dry-run`, `check`, `rehearse` and `up` all call it. It returns data and
 //! changes nothing; the scratch database in which a history is replayed is in memory.
 
+mod access;
 mod analysis;
 mod assess;
 mod base;
@@ -13,12 +14,15 @@ mod draft;
 mod edited;
 mod evidence;
 mod finding;
+mod live_rows;
 mod model;
 mod net;
 mod order;
+mod own;
 mod partition;
 mod planner;
 mod policy;
+mod repeat;
 mod replay;
 mod scatter;
 mod scratch;

@@ -4,7 +4,7 @@ use super::finding::{Finding, Severity};
 use crate::{
     guard::Effect,
     history::{Migration, Version},
-    ledger::{Entry, Witness},
+    ledger::{BaseObject, Entry, Witness},
     sql::Class,
 };
 use serde::Serialize;
@@ -139,6 +139,9 @@ pub struct DatabasePlan {
     pub findings: Vec<Finding>,
     /// The hash of the live schema's text at the time of planning.
     pub schema_hash: String,
+    /// The objects that no migration made, where the ledger has not recorded them yet: the first run
+    /// records them.
+    pub base: Option<Vec<BaseObject>>,
     /// What the replay made, where the database does not exist yet and its history is schema alone:
     /// the run then writes it in one step instead of making it a second time.
     pub image: Option<Image>,

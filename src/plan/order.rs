@@ -50,12 +50,22 @@ pub fn current_entries(entries: &[Entry]) -> BTreeMap<Version, Entry> {
         .collect()
 }
 
+/// The row of the first run of each version: what was accepted or healed since keeps its place.
+fn first_rows(entries: &[Entry]) -> BTreeMap<Version, i64> {
+    let mut first = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| entry.kind != EntryKind::Operation) {
+        first.entry(entry.version.clone()).or_insert(entry.id);
+    }
+    first
+}
+
 /// The units of a history on one database.
 ///
 /// # Errors
 /// [`HistoryError`] where a text in the ledger has a wrong header, which piton never wrote.
 pub fn units(migrations: &[Arc<Migration>], entries: &[Entry]) -> Result<Vec<Unit>> {
     let mut rows = current_entries(entries);
+    let first = first_rows(entries);
     let mut done = Vec::new();
     let mut rest = Vec::new();
     for file in migrations {
@@ -80,7 +90,7 @@ pub fn units(migrations: &[Arc<Migration>], entries: &[Entry]) -> Result<Vec<Uni
         let replayed = Arc::new(Migration::from_sql(version.clone(), &entry.name, &path, text)?);
         done.push(Unit { version, title, file: None, replayed, entry: Some(entry) });
     }
-    done.sort_by_key(|unit| unit.entry.as_ref().map(|entry| entry.id));
+    done.sort_by_key(|unit| first.get(&unit.version).copied());
     rest.sort_by(|a, b| a.version.cmp(&b.version));
     done.append(&mut rest);
     Ok(done)

@@ -128,9 +128,19 @@ impl Partition {
         }
         starts.push(steps.len());
         for scratch in scratches.values_mut() {
+            if !scratch.broken().is_empty() {
+                return Ok(None);
+            }
             stand_ins.append(&mut scratch.stand_ins);
         }
-        let timeline = Timeline { steps, starts, first: Schema::default(), mentioned, stand_ins };
+        let timeline = Timeline {
+            steps,
+            starts,
+            first: Schema::default(),
+            mentioned,
+            broken: BTreeMap::new(),
+            stand_ins,
+        };
         Ok(Some((timeline, Apart { scratches: scratches.into_values().collect() })))
     }
 }

@@ -7,17 +7,18 @@ use super::{
     finding::Finding,
     model::{Action, Assessment, DatabasePlan, Position, State},
     order::{Unit, current_entries, units},
-    replay::{replay, replay_keeping, replay_onward},
+    replay::{replay_keeping, replay_onward, replay_over},
     timeline::Timeline,
 };
 use crate::{
     Result, database,
     history::{Migration, Version},
-    ledger::{self, Entry, EntryState, Witness},
+    ledger::{self, Entry, EntryKind, EntryState, Witness},
     schema::{Introspector, Schema, schema_hash},
 };
 use rusqlite::Connection;
 use std::{
+    cell::OnceCell,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -124,10 +125,24 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
         .query_row("SELECT NOT EXISTS (SELECT 1 FROM main.sqlite_schema)", [], |row| row.get(0))
 }
 
+/// The hash of the schema that the last run left; none where a run did not end, or where something
+/// was missing when a person adopted it.
+fn left_by_the_last_run(entries: &[Entry]) -> Option<&str> {
+    let is_open = |entry: &Entry| {
+        entry.state == EntryState::Started
+            || (entry.witness == Witness::Adopted && !entry.objects.is_empty())
+    };
+    if entries.iter().any(is_open) {
+        return None;
+    }
+    let runs = entries.iter().rev().filter(|entry| entry.kind != EntryKind::Operation);
+    runs.map(|entry| entry.schema_hash.as_str()).find(|hash| !hash.is_empty())
+}
+
 /// The plan of a database on which nothing changed: every file is in the ledger with its
 /// checksum, and the schema's text is that which the last run left.
 fn unchanged(request: &Request<'_>, entries: &[Entry], hash: &str) -> Option<DatabasePlan> {
-    if entries.last()?.schema_hash != hash {
+    if left_by_the_last_run(entries)? != hash {
         return None;
     }
     let mut current = current_entries(entries);
@@ -177,6 +192,7 @@ fn plan(
         assessments: assessments.into(),
         findings,
         schema_hash,
+        base: None,
         image: None,
     }
 }
@@ -187,6 +203,7 @@ fn plan_absent(request: &Request<'_>, empty: &Connection) -> Result<DatabasePlan
     let (timeline, remains) = replay_keeping(&units, &Schema::default())?;
     let mut plan = plan_replayed(request, empty, Newness::New, &units, &timeline)?;
     plan.exists = false;
+    plan.base = Some(Vec::new());
     let whole = plan.assessments.iter().all(|found| {
         found.migration.as_ref().is_some_and(|migration| migration.is_plain_schema())
             && matches!(found.action, Action::Statements(_))
@@ -203,8 +220,20 @@ fn plan_open(request: &Request<'_>, connection: &Connection, new: Newness) -> Re
         ledger::read(connection).map_err(ledger::failed("read the ledger of", request.path))?;
     let live = Introspector::default().read(connection).map_err(failed)?;
     let units = units(request.migrations, &entries)?;
-    let timeline = replay(&units, &live)?;
-    plan_replayed(request, connection, new, &units, &timeline)
+    let done = units.iter().filter(|unit| unit.is_in_ledger()).count();
+    if done > 0 && left_by_the_last_run(&entries) == Some(&schema_hash(connection).map_err(failed)?)
+    {
+        // Nothing is drift then, and nothing about what is there has to be derived again.
+        if let Some(timeline) = replay_onward(done, &units, &live)? {
+            return plan_replayed(request, connection, Newness::Settled, &units, &timeline);
+        }
+    }
+    let base = ledger::read_base(connection)
+        .map_err(ledger::failed("read the ledger of", request.path))?;
+    let (timeline, first) = replay_over(&units, &live, base.as_deref())?;
+    let mut plan = plan_replayed(request, connection, new, &units, &timeline)?;
+    plan.base = base.is_none().then_some(first);
+    Ok(plan)
 }
 
 /// The plan of a database whose ledger and schema are as the last run left them: what is pending is
@@ -217,7 +246,7 @@ fn plan_onward(
     hash: &str,
 ) -> Result<Option<DatabasePlan>> {
     let failed = |error| database::failed("read", request.path)(error);
-    if brief.last().is_none_or(|last| last.schema_hash != hash) || !is_complete(request, brief) {
+    if left_by_the_last_run(brief) != Some(hash) || !is_complete(request, brief) {
         return Ok(None);
     }
     let units = units(request.migrations, brief)?;
@@ -253,7 +282,16 @@ fn plan_replayed(
     let failed = |error| database::failed("read", request.path)(error);
     let live = &Introspector::default().read(connection).map_err(failed)?;
     let hash = schema_hash(connection).map_err(failed)?;
-    let assessed = Witnesses { units, timeline, live, connection, new }.assess();
+    let assessed = Witnesses {
+        units,
+        timeline,
+        live,
+        connection,
+        path: if new == Newness::New { Path::new("") } else { request.path },
+        trial: OnceCell::new(),
+        new,
+    }
+    .assess();
     let mut draft = Draft { request, units, timeline, live, findings: Vec::new() };
     let mut assessments = draft.assessments(&assessed, connection);
     draft.general(&assessed, &assessments);

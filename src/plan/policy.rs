@@ -9,7 +9,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// The codes that a policy can be about, in the order of the documentation.
-pub const CODES: [&str; 20] = [
+pub const CODES: [&str; 21] = [
     "destructive",
     "rows-not-copied",
     "column-not-copied",
@@ -30,6 +30,7 @@ pub const CODES: [&str; 20] = [
     "no-guard",
     "base",
     "unknown-function",
+    "view-broken",
 ];
 
 /// The codes about files that no policy can be about.

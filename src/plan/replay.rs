@@ -15,10 +15,14 @@ use crate::{
     Result,
     guard::Effect,
     history::Migration,
+    ledger::BaseObject,
     schema::{ObjectName, Schema},
     sql::Class,
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What is left of a replay.
 pub enum Remains {
@@ -49,6 +53,47 @@ pub fn replay(units: &[Unit], live: &Schema) -> Result<Timeline> {
     Ok(replay_keeping(units, live)?.0)
 }
 
+/// Replays the units in their order, over the base that the ledger recorded or else over the one that
+/// the live database shows, which is given back.
+///
+/// # Errors
+/// SQLite's on the scratch database itself; what is wrong with a statement is in its step.
+pub fn replay_over(
+    units: &[Unit],
+    live: &Schema,
+    recorded: Option<&[BaseObject]>,
+) -> Result<(Timeline, Vec<BaseObject>)> {
+    let timeline = match recorded {
+        Some(objects) => {
+            let migrations: Vec<_> = units.iter().map(|unit| unit.replayed.clone()).collect();
+            replay_from(&migrations, Base::recorded(objects), live, from(units))?.0
+        }
+        None => replay_keeping(units, live)?.0,
+    };
+    let base = base_objects(&timeline, live);
+    Ok((timeline, base))
+}
+
+/// The point of the replay from which on what it finds is news: the first unit not in the ledger.
+fn from(units: &[Unit]) -> usize {
+    units.iter().take_while(|unit| unit.is_in_ledger()).count()
+}
+
+/// What no migration made: the first schema of the timeline, and what the history never touches.
+fn base_objects(timeline: &Timeline, live: &Schema) -> Vec<BaseObject> {
+    let untouched = live.objects.iter().filter(|(name, _)| !timeline.mentioned.contains(*name));
+    let mut all: Vec<_> = timeline.first.objects.iter().chain(untouched).collect();
+    all.sort_by_key(|(name, _)| name.kind);
+    all.into_iter()
+        .map(|(name, object)| BaseObject {
+            kind: name.kind,
+            name: object.name.clone(),
+            table: object.table.to_string(),
+            sql: object.sql.clone(),
+        })
+        .collect()
+}
+
 /// The same, with what is left of it.
 ///
 /// # Errors
@@ -63,7 +108,9 @@ pub fn replay_keeping(units: &[Unit], live: &Schema) -> Result<(Timeline, Remain
     {
         return Ok((timeline, Remains::Apart(apart)));
     }
-    let (timeline, scratch) = replay_whole(&migrations, live)?;
+    let mut base = Base::foreseen(&migrations, live);
+    base.adopts = !units.iter().any(Unit::is_in_ledger);
+    let (timeline, scratch) = replay_from(&migrations, base, live, from(units))?;
     Ok((timeline, Remains::Whole(Box::new(scratch))))
 }
 
@@ -80,7 +127,7 @@ pub fn replay_onward(done: usize, units: &[Unit], live: &Schema) -> Result<Optio
     let pending: Vec<Arc<Migration>> =
         units[done..].iter().map(|unit| unit.replayed.clone()).collect();
     // A remedy would be a guess here: nothing of the base is missing.
-    let Attempt::Done(done_replay) = attempt(&pending, &mut base, &Schema::default())? else {
+    let Attempt::Done(done_replay) = attempt(&pending, &mut base, &Schema::default(), 0)? else {
         return Ok(None);
     };
     let (mut timeline, _) = *done_replay;
@@ -88,17 +135,28 @@ pub fn replay_onward(done: usize, units: &[Unit], live: &Schema) -> Result<Optio
         return Ok(None);
     }
     timeline.starts.splice(0..0, vec![0; done]);
+    timeline.broken.values_mut().for_each(|(unit, _)| *unit += done);
     Ok(Some(timeline))
 }
 
 /// Replays a history in one database.
 ///
 /// # Errors
-/// As [`replay`].
+/// As [`replay_over`].
+#[cfg(test)]
 pub fn replay_whole(migrations: &[Arc<Migration>], live: &Schema) -> Result<(Timeline, Scratch)> {
-    let mut base = Base::foreseen(migrations, live);
+    replay_from(migrations, Base::foreseen(migrations, live), live, 0)
+}
+
+fn replay_from(
+    migrations: &[Arc<Migration>],
+    mut base: Base,
+    live: &Schema,
+    from: usize,
+) -> Result<(Timeline, Scratch)> {
     loop {
-        match attempt(migrations, &mut base, live)? {
+        match attempt(migrations, &mut base, live, from)? {
+            Attempt::Done(done) if base.take_conditional(migrations, &done.0, live) => {}
             Attempt::Done(done) => return Ok(*done),
             // Every remedy is tried once, so this ends.
             Attempt::Again => {}
@@ -111,14 +169,24 @@ enum Attempt {
     Again,
 }
 
-fn attempt(migrations: &[Arc<Migration>], base: &mut Base, live: &Schema) -> Result<Attempt> {
+fn attempt(
+    migrations: &[Arc<Migration>],
+    base: &mut Base,
+    live: &Schema,
+    from: usize,
+) -> Result<Attempt> {
     let mut scratch = Scratch::new(&base.sql())?;
     let first = scratch.schema().clone();
     let mut mentioned: BTreeSet<ObjectName> = first.objects.keys().cloned().collect();
     let mut steps: Vec<Step> = Vec::new();
     let mut starts = Vec::with_capacity(migrations.len() + 1);
+    let mut sound = BTreeMap::new();
+    let mut broken: BTreeMap<String, (usize, String)> = BTreeMap::new();
     for (unit, migration) in migrations.iter().enumerate() {
         starts.push(steps.len());
+        if unit == from {
+            sound = scratch.broken();
+        }
         scratch.begin_file();
         if migration.is_script() {
             steps.push(Step::script());
@@ -146,17 +214,26 @@ fn attempt(migrations: &[Arc<Migration>], base: &mut Base, live: &Schema) -> Res
                     steps.push(step);
                 }
                 Err(problem) => {
-                    if base.remedy(&problem.message, text, place, migrations, live) {
+                    if base.remedy(text, place, migrations, (live, scratch.schema())) {
                         return Ok(Attempt::Again);
                     }
-                    steps.push(failed(place, text, problem, base));
+                    steps.push(failed(place, text, problem));
+                }
+            }
+        }
+        if unit >= from && steps[starts[unit]..].iter().any(|step| step.kind == StepKind::Schema) {
+            let now = scratch.broken();
+            broken.retain(|what, _| now.contains_key(what));
+            for (what, why) in now {
+                if !sound.contains_key(&what) {
+                    broken.entry(what).or_insert((unit, why));
                 }
             }
         }
     }
     starts.push(steps.len());
     let stand_ins = std::mem::take(&mut scratch.stand_ins);
-    let timeline = Timeline { steps, starts, first, mentioned, stand_ins };
+    let timeline = Timeline { steps, starts, first, mentioned, stand_ins, broken };
     Ok(Attempt::Done(Box::new((timeline, scratch))))
 }
 
@@ -180,15 +257,10 @@ pub fn step(
     Step { statement, kind, class, effect, legacy: false, problem: None, trace: Arc::default() }
 }
 
-fn failed(place: (usize, usize), text: &str, problem: Problem, base: &Base) -> Step {
+fn failed(place: (usize, usize), text: &str, problem: Problem) -> Step {
     let class = crate::sql::classify(text);
     let kind = if class == Class::Data { StepKind::Data } else { StepKind::Neutral };
-    let mut failed = step(place, kind, class.clone(), Arc::default());
-    // The base is as the live database has it now: an older data statement may name older columns.
-    let forgiven = class != Class::Definition
-        && !base.is_empty()
-        && !base.is_exact
-        && problem.message.contains("no such column");
-    failed.problem = (!forgiven).then_some(problem);
+    let mut failed = step(place, kind, class, Arc::default());
+    failed.problem = Some(problem);
     failed
 }

@@ -103,6 +103,6 @@ impl Witnesses<'_> {
             .clone()
             .filter(|&step| self.timeline.steps[step].kind == StepKind::Data)
             .collect();
-        self.begun(at, &open, range.end, false)
+        self.begun(at, &open, range.end)
     }
 }

@@ -11,11 +11,15 @@ use super::{
 use crate::{
     Result, database,
     guard::Effect,
-    schema::{Introspector, ObjectKind, Schema},
+    schema::{self, Introspector, ObjectKind, Part, Schema},
     sql::{Class, class, classify},
 };
 use rusqlite::{Connection, functions::FunctionFlags, types::Null};
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 /// Why a statement did not work in the scratch database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +63,8 @@ pub struct Scratch {
     trial: Trial,
     /// Whether the history switched `writable_schema` on.
     writable: bool,
+    /// Tables that the file has dropped so far, by their folded names.
+    dropped: BTreeSet<String>,
     /// Functions and collations that got stand-ins.
     pub stand_ins: BTreeSet<String>,
 }
@@ -77,6 +83,7 @@ impl Scratch {
             recorder,
             trial: Trial::default(),
             writable: false,
+            dropped: BTreeSet::new(),
             stand_ins: BTreeSet::new(),
         };
         for sql in base {
@@ -136,9 +143,9 @@ impl Scratch {
         };
         let outcome = match class {
             Class::Definition => match self.execute(text) {
-                Err(problem) if dangles(&problem.message) => {
-                    legacy = true;
-                    self.with_legacy(text)
+                Err(problem) if self.is_rebuilt(text) => {
+                    legacy = self.with_legacy(text).is_ok();
+                    if legacy { Ok(()) } else { Err(problem) }
                 }
                 other => other,
             },
@@ -193,9 +200,21 @@ impl Scratch {
     pub fn begin_file(&mut self) {
         // Neither can fail: they are settings of the connection.
         drop(self.execute("PRAGMA legacy_alter_table = OFF"));
+        self.dropped.clear();
         if std::mem::take(&mut self.writable) {
             drop(self.execute("PRAGMA writable_schema = OFF"));
         }
+    }
+
+    /// Whether a statement gives a table the name of one that its file has dropped: the rename at the
+    /// end of a rebuild, at which a view or trigger may name what is not there just now.
+    fn is_rebuilt(&self, text: &str) -> bool {
+        class::renamed_table(text).is_some_and(|(_, new)| self.dropped.contains(&new))
+    }
+
+    /// The views and triggers that SQLite cannot prepare, with what it says.
+    pub fn broken(&self) -> BTreeMap<String, String> {
+        schema::broken(&self.connection, &self.schema)
     }
 
     fn realm(&self, text: &str, class: &Class) -> Realm {
@@ -216,6 +235,8 @@ impl Scratch {
     fn observe(&mut self, anew: bool) -> Result<Arc<Effect>> {
         let after = self.introspect(anew)?;
         let effect = Effect::between(&self.schema, &after);
+        let gone = effect.changes.iter().filter(|it| it.part == Part::Whole && it.after.is_none());
+        self.dropped.extend(gone.map(|change| change.object.name.to_string()));
         self.schema = after;
         Ok(if effect.is_empty() { self.nothing.clone() } else { Arc::new(effect) })
     }
@@ -275,11 +296,6 @@ impl Scratch {
         };
         registered.is_ok() && self.stand_ins.insert(name)
     }
-}
-
-/// Whether a rename failed because a view or trigger names a table that is not there just now.
-fn dangles(message: &str) -> bool {
-    message.contains("error in view") || message.contains("error in trigger")
 }
 
 impl From<rusqlite::Error> for Problem {

@@ -68,6 +68,7 @@ impl Settled {
             assessments: assessments.clone(),
             findings: Vec::new(),
             schema_hash: found,
+            base: None,
             image: None,
         }))
     }

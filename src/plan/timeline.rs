@@ -90,6 +90,9 @@ pub struct Timeline {
     pub first: Schema,
     /// Every object that the replay ever held; only these are compared.
     pub mentioned: BTreeSet<ObjectName>,
+    /// Views and triggers that SQLite prepared before the pending files and does not after them all:
+    /// what does not work, with the unit after which it was so, and what SQLite says.
+    pub broken: BTreeMap<String, (usize, String)>,
     /// Functions and collations that only the application has.
     pub stand_ins: BTreeSet<String>,
 }
@@ -193,6 +196,29 @@ impl Timeline {
                 after: live.get(key).cloned(),
             })
             .collect()
+    }
+
+    /// The facts of an object in every form that it has along the timeline, the first one first.
+    pub fn states(&self, name: &ObjectName) -> Vec<BTreeMap<Part, Arc<str>>> {
+        let mut state = self.first.objects.get(name).map(|it| it.facts.clone()).unwrap_or_default();
+        let mut states = Vec::new();
+        if !state.is_empty() {
+            states.push(state.clone());
+        }
+        for step in &self.steps {
+            let mut differs = false;
+            for change in step.effect.changes.iter().filter(|change| change.object == *name) {
+                differs = true;
+                match &change.after {
+                    Some(after) => state.insert(change.part.clone(), after.clone()),
+                    None => state.remove(&change.part),
+                };
+            }
+            if differs && !state.is_empty() {
+                states.push(state.clone());
+            }
+        }
+        states
     }
 
     /// The steps of a unit.

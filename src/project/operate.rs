@@ -345,6 +345,7 @@ fn plan(
         assessments: Arc::new([assessment]),
         findings: Vec::new(),
         schema_hash,
+        base: None,
         image: None,
     }
 }

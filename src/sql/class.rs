@@ -112,6 +112,12 @@ pub fn written_table(text: &str) -> Option<String> {
     qualified_name(text, &all, at)
 }
 
+/// The first word of a statement, as written.
+#[must_use]
+pub fn first_word(text: &str) -> Option<String> {
+    meaningful(text).first().map(|token| text[token.span.clone()].to_string())
+}
+
 /// Every folded word or name that a statement mentions.
 #[must_use]
 pub fn mentions(text: &str) -> BTreeSet<String> {
@@ -154,6 +160,17 @@ pub fn renamed_column(text: &str) -> Option<(String, String)> {
     at += if all.get(at + 1)?.is_word(text, "column") { 2 } else { 1 };
     let (old, new) = (all.get(at)?.name(text)?, all.get(at + 2)?.name(text)?);
     Some((fold(&old), fold(&new)))
+}
+
+/// The folded column of `ALTER TABLE … ADD [COLUMN] c …` or `… DROP [COLUMN] c`, by the verb.
+#[must_use]
+pub fn altered_column(text: &str, verb: &str) -> Option<String> {
+    let (_, at, all) = alteration(text)?;
+    if !all.get(at)?.is_word(text, verb) {
+        return None;
+    }
+    let named = at + if all.get(at + 1)?.is_word(text, "column") { 2 } else { 1 };
+    all.get(named)?.name(text).map(|name| fold(&name))
 }
 
 /// The table of an ALTER TABLE, and where its action begins among the tokens.

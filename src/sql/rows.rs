@@ -1,7 +1,7 @@
-//! What a data statement does to rows, as far as its words tell: never more than SQLite confirms.
+//! The parts of a data statement: where an INSERT names columns, and what it does with a taken key.
 
 use super::{
-    class::{defined_object, meaningful, qualified_name, written_table},
+    class::{defined_object, meaningful, written_table},
     names::fold,
     token::{Token, TokenKind},
 };
@@ -16,143 +16,106 @@ pub fn is_insertion(text: &str) -> bool {
         .is_some_and(|token| any_word(token, text, &["insert", "replace"]))
 }
 
-/// A query for the rows that a statement would change or add, where its form is simple enough:
-/// `UPDATE t SET … WHERE …`, `DELETE FROM t WHERE …`, `INSERT INTO t … SELECT …`.
+/// An INSERT without its ON CONFLICT clauses; any other statement as it is.
 #[must_use]
-pub fn affected_rows(text: &str) -> Option<String> {
-    let shape = Shape::read(text)?;
-    if shape.has(&["returning", "limit"]) {
-        return None;
-    }
-    match shape.verb.as_str() {
-        "delete" | "update" if !shape.top_level(&["from", "order"]) => {
-            let head = shape.all[shape.target].span.start..shape.all[shape.behind - 1].span.end;
-            let filter = shape.position("where").map_or("", |at| {
-                let start = shape.all[at].span.start;
-                text[start..].trim_end().trim_end_matches(';')
-            });
-            Some(format!("SELECT 1 FROM {} {filter}", &text[head]))
-        }
-        "insert" | "replace" if !shape.has(&["conflict"]) => {
-            let start = shape.all[shape.position("select")?].span.start;
-            Some(text[start..].trim_end().trim_end_matches(';').into())
-        }
-        _ => None,
-    }
-}
-
-/// Whether running a statement twice, with nothing in between, is the same as running it once.
-///
-/// A DELETE is; an UPDATE is where no value that it assigns depends on what it assigns.
-#[must_use]
-pub fn is_repeatable(text: &str) -> bool {
-    let Some(shape) = Shape::read(text) else { return false };
-    if shape.has(&["random", "randomblob", "limit", "returning"]) {
-        return false;
-    }
-    let again = |name: &str| {
-        shape.all[shape.behind..]
-            .iter()
-            .any(|token| token.name(text).is_some_and(|found| fold(&found) == name))
-    };
-    let reads_itself = shape.has(&["select"]) && again(&shape.table);
-    match shape.verb.as_str() {
-        "delete" => !reads_itself,
-        "update" => !reads_itself && assignments(&shape).is_some_and(independent),
-        _ => false,
-    }
-}
-
-/// A data statement that starts with its verb: where its parts are.
-struct Shape<'a> {
-    text: &'a str,
-    all: Vec<Token>,
-    verb: String,
-    table: String,
-    /// The first token of the table's name.
-    target: usize,
-    /// The token behind the table's name.
-    behind: usize,
-}
-
-impl<'a> Shape<'a> {
-    fn read(text: &'a str) -> Option<Self> {
-        let all: Vec<Token> =
-            meaningful(text).into_iter().filter(|t| t.kind != TokenKind::Semicolon).collect();
-        let verb = fold(&text[all.first()?.span.clone()]);
-        let target = match verb.as_str() {
-            "delete" => 2,
-            "insert" | "replace" => all.iter().position(|t| t.is_word(text, "into"))? + 1,
-            "update" if all.get(1)?.is_word(text, "or") => 3,
-            "update" => 1,
-            _ => return None,
-        };
-        let table = qualified_name(text, &all, target)?;
-        let qualified = all.get(target + 1).is_some_and(|token| token.kind == TokenKind::Dot);
-        let behind = target + if qualified { 3 } else { 1 };
-        let shape = Self { text, all, verb, table, target, behind };
-        let plain = match shape.verb.as_str() {
-            // An alias or an INDEXED BY would have to be carried along.
-            "update" => shape.all.get(behind)?.is_word(text, "set"),
-            "delete" => shape.all.get(behind).is_none_or(|token| token.is_word(text, "where")),
-            _ => true,
-        };
-        plain.then_some(shape)
-    }
-
-    fn has(&self, words: &[&str]) -> bool {
-        self.all.iter().any(|token| any_word(token, self.text, words))
-    }
-
-    /// The place of a word outside of parentheses, behind the table.
-    fn position(&self, word: &str) -> Option<usize> {
-        let mut depth = 0_usize;
-        for (at, token) in self.all.iter().enumerate().skip(self.behind) {
-            match token.kind {
-                TokenKind::Open => depth += 1,
-                TokenKind::Close => depth = depth.saturating_sub(1),
-                _ if depth == 0 && token.is_word(self.text, word) => return Some(at),
-                _ => {}
-            }
-        }
-        None
-    }
-
-    fn top_level(&self, words: &[&str]) -> bool {
-        words.iter().any(|word| self.position(word).is_some())
-    }
-}
-
-/// The names that an UPDATE assigns, and those that its values read.
-fn assignments(shape: &Shape<'_>) -> Option<(BTreeSet<String>, BTreeSet<String>)> {
-    let end = shape.position("where").unwrap_or(shape.all.len());
-    if shape.position("from").is_some() {
-        return None;
-    }
-    let (mut assigned, mut read) = (BTreeSet::new(), BTreeSet::new());
-    let (mut depth, mut at) = (0_usize, shape.behind + 1);
-    let mut is_target = true;
-    while at < end {
-        let token = &shape.all[at];
-        let name = token.name(shape.text).map(|name| fold(&name));
+pub fn before_conflict_clause(text: &str) -> &str {
+    let all = meaningful(text);
+    let mut depth = 0_usize;
+    for (at, token) in all.iter().enumerate() {
         match token.kind {
-            // `SET (a, b) = (…)`.
-            TokenKind::Open if is_target => return None,
             TokenKind::Open => depth += 1,
             TokenKind::Close => depth = depth.saturating_sub(1),
-            TokenKind::Comma if depth == 0 => is_target = true,
-            TokenKind::Operator if is_target => is_target = false,
-            _ if is_target => assigned.extend(name),
-            TokenKind::Text => {}
-            _ => read.extend(name),
+            _ if depth == 0
+                && token.is_word(text, "on")
+                && all.get(at + 1).is_some_and(|next| next.is_word(text, "conflict")) =>
+            {
+                return &text[..token.span.start];
+            }
+            _ => {}
         }
-        at += 1;
     }
-    Some((assigned, read))
+    text
 }
 
-fn independent((assigned, read): (BTreeSet<String>, BTreeSet<String>)) -> bool {
-    assigned.is_disjoint(&read)
+/// An UPDATE without its WHERE clause and what follows; none where it has a FROM clause, or says what a
+/// taken key means, or where it is no UPDATE.
+#[must_use]
+pub fn assignments(text: &str) -> Option<&str> {
+    let all = meaningful(text);
+    if !all.first()?.is_word(text, "update") || all.get(1)?.is_word(text, "or") {
+        return None;
+    }
+    let mut depth = 0_usize;
+    for token in &all {
+        match token.kind {
+            TokenKind::Open => depth += 1,
+            TokenKind::Close => depth = depth.saturating_sub(1),
+            _ if depth == 0 && token.is_word(text, "from") => return None,
+            _ if depth == 0 && any_word(token, text, &["where", "returning", "order", "limit"]) => {
+                return Some(&text[..token.span.start]);
+            }
+            _ => {}
+        }
+    }
+    Some(text)
+}
+
+/// The folded words in the queries inside a statement, and those that follow IN without one.
+#[must_use]
+pub fn names_in_queries(text: &str) -> BTreeSet<String> {
+    let all = meaningful(text);
+    let (mut found, mut depths) = (BTreeSet::new(), Vec::new());
+    for (at, token) in all.iter().enumerate() {
+        let next_is = |words: &[&str]| all.get(at + 1).is_some_and(|it| any_word(it, text, words));
+        match token.kind {
+            TokenKind::Open => depths.push(next_is(&["select", "with", "values"])),
+            TokenKind::Close => drop(depths.pop()),
+            _ => {
+                let after_in = at > 0 && all[at - 1].is_word(text, "in");
+                let qualifies = all.get(at + 1).is_some_and(|it| it.kind == TokenKind::Dot);
+                if (depths.contains(&true) || after_in) && !qualifies {
+                    found.extend(token.name(text).map(|name| fold(&name)));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Whether a statement stops after so many rows: which ones is open.
+#[must_use]
+pub fn is_limited(text: &str) -> bool {
+    meaningful(text).iter().any(|token| token.is_word(text, "limit"))
+}
+
+/// A plain INSERT as INSERT OR REPLACE; none where it says by itself what a taken key means.
+#[must_use]
+pub fn replacing(text: &str) -> Option<String> {
+    let all = meaningful(text);
+    let insert = all
+        .iter()
+        .position(|token| any_word(token, text, &["insert", "update", "delete", "replace"]))?;
+    let plain = all[insert].is_word(text, "insert")
+        && all.get(insert + 1)?.is_word(text, "into")
+        && before_conflict_clause(text).len() == text.len();
+    let end = all[insert].span.end;
+    plain.then(|| format!("{} OR REPLACE{}", &text[..end], &text[end..]))
+}
+
+/// Whether an INSERT gives its values by the position of the columns: it names none.
+#[must_use]
+pub fn is_by_position(text: &str) -> bool {
+    let all = meaningful(text);
+    let Some(into) = all.iter().position(|token| token.is_word(text, "into")) else { return false };
+    let qualified = all.get(into + 2).is_some_and(|token| token.kind == TokenKind::Dot);
+    let mut at = into + if qualified { 4 } else { 2 };
+    if all.get(at).is_some_and(|token| token.is_word(text, "as")) {
+        at += 2;
+    }
+    is_insertion(text)
+        && all
+            .get(at)
+            .is_some_and(|token| token.kind != TokenKind::Open && !token.is_word(text, "default"))
 }
 
 fn any_word(token: &Token, text: &str, words: &[&str]) -> bool {
@@ -182,40 +145,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn affected() {
+    fn insertions() {
         let cases = [
-            ("UPDATE t SET a = 1;", Some("SELECT 1 FROM t ")),
-            ("UPDATE main.\"t\" SET a = 1 WHERE b", Some("SELECT 1 FROM main.\"t\" WHERE b")),
-            ("DELETE FROM t WHERE (a) ;", Some("SELECT 1 FROM t WHERE (a) ")),
-            ("INSERT INTO t (a) SELECT 1 WHERE 0;", Some("SELECT 1 WHERE 0")),
-            ("INSERT INTO t VALUES (1)", None),
-            ("UPDATE t AS x SET a = 1", None),
-            ("UPDATE t SET a = 1 FROM u WHERE b", None),
-            ("WITH x AS (SELECT 1) DELETE FROM t", None),
+            ("INSERT INTO t VALUES (1)", Some("INSERT OR REPLACE INTO t VALUES (1)")),
+            (
+                "with x as (select 1) insert into t select * from x",
+                Some("with x as (select 1) insert OR REPLACE into t select * from x"),
+            ),
+            ("INSERT OR IGNORE INTO t VALUES (1)", None),
+            ("REPLACE INTO t VALUES (1)", None),
+            ("INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", None),
+            ("UPDATE t SET a = 1", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(affected_rows(text).as_deref(), expected, "{text}");
+            assert_eq!(replacing(text).as_deref(), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn repeatable() {
-        for text in [
-            "UPDATE t SET a = 'a', b = c + 1 WHERE a = 2",
-            "UPDATE t SET a = (SELECT x FROM u WHERE u.id = c)",
-            "DELETE FROM t WHERE a IN (SELECT id FROM u)",
-        ] {
-            assert!(is_repeatable(text), "{text}");
-        }
-        for text in [
-            "UPDATE t SET a = a + 1",
-            "UPDATE t SET a = b, b = a",
-            "UPDATE t SET a = random()",
-            "UPDATE t SET a = (SELECT count(*) FROM t)",
-            "DELETE FROM t WHERE id NOT IN (SELECT max(id) FROM t GROUP BY a)",
-            "INSERT INTO t VALUES (1)",
-        ] {
-            assert!(!is_repeatable(text), "{text}");
-        }
+        let head = before_conflict_clause("INSERT INTO t VALUES ((1)) on Conflict (a) DO NOTHING");
+        assert_eq!(head, "INSERT INTO t VALUES ((1)) ");
+        assert!(is_by_position("INSERT INTO main.n SELECT * FROM t"));
+        assert!(is_by_position("INSERT INTO n AS x VALUES (1)"));
+        assert!(!is_by_position("INSERT INTO n (a) SELECT * FROM t"));
+        assert!(!is_by_position("INSERT INTO n DEFAULT VALUES"));
+        assert!(!is_by_position("UPDATE n SET a = 1"));
     }
 }

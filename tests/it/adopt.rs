@@ -10,7 +10,9 @@ fn settles_what_only_data_could_tell() {
             "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT NOT NULL);",
         )
         .migration("002_rows.sql", "INSERT INTO users (name) VALUES ('ann');");
-    sandbox.execute("app.db", "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT NOT NULL)");
+    let made = "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT NOT NULL); \
+                INSERT INTO users (name) VALUES ('bob')";
+    sandbox.execute("app.db", made);
     let before = sandbox.dump("app.db");
     sandbox.run("up").code(4).says("adopt --at").says("nothing was touched");
     sandbox.run("adopt --at 2").success().stdout(

@@ -182,10 +182,11 @@ pub fn plain(
     execute(connection, "PRAGMA writable_schema = OFF")
 }
 
-/// Runs one statement as plain SQL, as old SQLite did where a view or trigger dangles meanwhile.
+/// Runs one statement as plain SQL; a rename as old SQLite did it, where a view or trigger dangles
+/// meanwhile.
 pub fn plain_statement(connection: &Connection, text: &str) -> Result<(), String> {
     match execute(connection, text) {
-        Err(error) if error.contains("error in view") || error.contains("error in trigger") => {
+        Err(_) if piton::sql::class::renamed_table(text).is_some() => {
             execute(connection, "PRAGMA legacy_alter_table = ON")?;
             let outcome = execute(connection, text);
             execute(connection, "PRAGMA legacy_alter_table = OFF")?;

@@ -65,7 +65,9 @@ impl Subject<'_> {
                 let title = self.migrations[at].title();
                 let what = format!("{what}: ledger {known}, then {title} to {statements}");
                 let ended = self.up_as_planned(&path, &Settings::default(), &what, trials);
-                record(trials, 5, &what, self.outcome(&ended, &before, &wanted, &path, &rest));
+                let held = self.outcome(&ended, &before, &wanted, &path, &rest);
+                let held = self.limited(held, &self.migrations[at], statements.min(whole));
+                record(trials, 5, &what, held);
             }
             if at == reached {
                 return;

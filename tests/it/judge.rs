@@ -13,6 +13,7 @@ use piton::{
     apply::Lasting,
     history::{Allowance, Migration},
     plan::{Action, DatabasePlan, Settings},
+    sql::{Class, classify},
 };
 use std::{
     fs,
@@ -186,12 +187,28 @@ impl Subject<'_> {
                     let before = dump(&path);
                     let ended = up(&path, &self.migrations, &Settings::default());
                     let held = self.outcome(&ended, &before, &wanted, &path, &rest);
+                    let held = self.limited(held, migration, statements);
                     record(trials, 5, &what, held);
                 }
             }
             let connection = connect(&boundary);
             plain(&connection, migration, migration.statements().len()).unwrap();
             self.seeds.plant(&connection, at);
+        }
+    }
+
+    /// What became of a stop among the data statements at the head of a file whose schema changes had
+    /// not begun. That they ran by hand cannot be known, and the file runs as a whole: a documented
+    /// limit, counted apart.
+    pub fn limited(&self, held: Held, migration: &Migration, statements: usize) -> Held {
+        let class = |at: usize| classify(migration.statements()[at].text(&migration.text));
+        let all = 0..migration.statements().len();
+        let is_head = statements > 0
+            && (0..statements).all(|at| !matches!(class(at), Class::Definition))
+            && all.into_iter().any(|at| class(at) == Class::Definition);
+        match held {
+            Held::Broken(text) if is_head => Held::Refused(format!("limit: {text}")),
+            held => held,
         }
     }
 

@@ -29,6 +29,7 @@ mod compression;
 mod counters;
 mod crash;
 mod damaged;
+mod deciding;
 mod deploy;
 mod deploy_names;
 mod deploying;

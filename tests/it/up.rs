@@ -25,7 +25,7 @@ fn quiet_says_nothing() {
     let sandbox = Sandbox::new().migration("001_users.sql", USERS);
     sandbox.run("up --quiet").success().stdout("").stderr("");
     sandbox.write("migrations/002_bad.sql", "CREATE TABLE users (id);");
-    let ran = sandbox.run("up --quiet").code(5);
+    let ran = sandbox.run("up --quiet").code(4);
     assert_eq!(ran.stdout, "");
     assert!(ran.stderr.contains("002_bad.sql"), "{}", ran.whole());
 }

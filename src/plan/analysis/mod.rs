@@ -19,6 +19,7 @@ mod rebuild;
 mod renames;
 mod scene;
 mod statements;
+mod views;
 mod with_rows;
 
 pub use down_half::analyze as down_half;
@@ -64,6 +65,7 @@ pub fn examine(scene: &Scene<'_>, rules: &Rules) -> Vec<Finding> {
         renames::analyze(scene, &lineage),
         chance::analyze(scene),
         house::analyze(scene, rules.house),
+        views::analyze(scene),
     ];
     let found = all.into_iter().flatten().filter(|finding| !is_allowed(scene.units, finding));
     found.filter_map(|finding| rules.policy.apply(finding)).collect()
