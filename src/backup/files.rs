@@ -5,6 +5,7 @@
 
 use super::{
     dressed, holes,
+    opaque::Guard,
     scan::{Found, Kind, Tree},
 };
 use crate::{
@@ -63,7 +64,7 @@ impl<'a> Moved<'a> {
 pub(super) fn archive(
     (data, began): (&Path, DateTime<Utc>),
     tree: &Tree,
-    moved: &mut Moved<'_>,
+    (moved, guard): (&mut Moved<'_>, &mut Guard<'_>),
     (draft, notes): (&mut Draft<'_>, &mut Vec<String>),
 ) -> Result<Vec<FileRecord>> {
     let mut all: Vec<(&StoredPath, &Found)> =
@@ -73,6 +74,7 @@ pub(super) fn archive(
     let mut records = Vec::with_capacity(all.len());
     for (path, found) in all {
         let absolute = path.below(data);
+        notes.extend(guard.step(tree, path)?);
         let mut record = entry(draft, (path, found), (&absolute, began), notes)?;
         if record.is_none()
             && let Some(name) = moved.name_of(found, tree)

@@ -12,6 +12,7 @@ mod files;
 mod found;
 mod holes;
 mod in_place;
+mod opaque;
 mod outside;
 pub mod point;
 pub(crate) mod scan;
@@ -35,6 +36,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use cut::Pinned;
 use files::Moved;
+use opaque::Guard;
 use rusqlite::Connection;
 use scan::{Scope, Tree};
 use std::{
@@ -202,7 +204,10 @@ fn archive(
         false => Ok(Tree::default()),
     };
     let mut moved = Moved::new(&look);
-    let files = files::archive((root, created), &tree, &mut moved, (&mut draft, &mut notes))?;
+    let mut guard = Guard::new(root, request.barrier_limit);
+    let out = (&mut draft, &mut notes);
+    let files = files::archive((root, created), &tree, (&mut moved, &mut guard), out)?;
+    drop(guard);
     // Of many files it takes much memory, and the records have all that is needed.
     drop(tree);
     let content = Manifest::content_of(&databases, &files);

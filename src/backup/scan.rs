@@ -22,6 +22,10 @@ use std::{
 /// Shorter than the first bytes by which a database is known. One that was cut off behind them is
 /// a damaged database, not an ordinary file.
 const SMALLEST: u64 = database::MAGIC.len() as u64;
+/// No database has a smaller page (SQLite file format, 1.3.2).
+const SMALLEST_PAGE: u64 = 512;
+/// The ends of names that people give databases.
+const NAMES: [&str; 4] = ["db", "db3", "sqlite", "sqlite3"];
 /// How often a directory in which names come and go is looked at.
 const LOOKS: u32 = 3;
 
@@ -41,6 +45,8 @@ pub(crate) struct Tree {
     /// The logs and journals of the databases.
     pub(crate) side_files: BTreeMap<StoredPath, Found>,
     pub(crate) files: BTreeMap<StoredPath, Found>,
+    /// The files that are databases which SQLite cannot read here. Their logs are files as well.
+    pub(crate) opaque: BTreeSet<StoredPath>,
     pub(crate) folders: BTreeMap<StoredPath, Found>,
     pub(crate) symlinks: BTreeMap<StoredPath, Found>,
     /// The data directory itself.
@@ -56,6 +62,43 @@ impl Tree {
     pub(crate) fn holds_others(&self, folder: &StoredPath) -> bool {
         let below = |path: &StoredPath| path.as_path().starts_with(folder.as_path());
         self.others.iter().any(below)
+    }
+
+    /// The database that cannot be read and that a path is, or is a log of.
+    pub(crate) fn opaque_base(&self, path: &StoredPath) -> Option<StoredPath> {
+        if self.opaque.contains(path) {
+            return Some(path.clone());
+        }
+        let bases = SIDE_SUFFIXES.iter().filter_map(|suffix| base_of(path, suffix));
+        bases.into_iter().find(|base| self.opaque.contains(base))
+    }
+
+    /// Finds the files that have a log of a database beside them, or its name. The name alone makes
+    /// nothing of a file but that nobody may have it open while it is replaced.
+    fn find_opaque(&mut self) {
+        let is_named = |path: &StoredPath| {
+            let extension = path.as_path().extension().and_then(|it| it.to_str());
+            extension.is_some_and(|it| NAMES.contains(&it))
+        };
+        let mut opaque: BTreeSet<StoredPath> = BTreeSet::new();
+        for (path, found) in &self.files {
+            if is_named(path) && found.len() >= SMALLEST_PAGE {
+                opaque.insert(path.clone());
+            }
+            let bases = SIDE_SUFFIXES.iter().filter_map(|suffix| base_of(path, suffix));
+            opaque.extend(bases.filter(|base| self.files.contains_key(base)));
+        }
+        for path in &opaque {
+            // It is of those who have the database open alone, and made again by the next one.
+            let shared = path.with_suffix("-shm");
+            if let Some(found) = self.files.remove(&shared) {
+                self.side_files.insert(shared, found);
+            }
+            self.notes.push(format!(
+                "`{path}` may be a database that cannot be read here: it is stored as a file and not checked"
+            ));
+        }
+        self.opaque = opaque;
     }
 
     /// Whether no folder has changed since it was looked at.
@@ -139,6 +182,7 @@ pub(crate) fn scan_again(scope: Scope<'_>, earlier: &Tree) -> Result<Tree> {
             }
         }
     }
+    tree.find_opaque();
     Ok(tree)
 }
 
@@ -248,6 +292,11 @@ impl Tree {
         }
         Ok(false)
     }
+}
+
+/// The database that a log of this suffix belongs to.
+fn base_of(path: &StoredPath, suffix: &str) -> Option<StoredPath> {
+    StoredPath::new(path.as_bytes().strip_suffix(suffix.as_bytes())?).ok()
 }
 
 enum Content {

@@ -361,8 +361,10 @@ fn a_file_that_is_gone_by_the_time_it_is_read_is_named() {
     let mut notes = Vec::new();
     let look = || super::scan::scan(scope);
     let mut moved = super::files::Moved::new(&look);
+    let mut guard = super::opaque::Guard::new(&place.data, Duration::ZERO);
     let out = (&mut draft, &mut notes);
-    let files = super::files::archive((&place.data, now), &tree, &mut moved, out).unwrap();
+    let files =
+        super::files::archive((&place.data, now), &tree, (&mut moved, &mut guard), out).unwrap();
     assert_eq!(files.iter().map(|it| it.path.to_string()).collect::<Vec<_>>(), ["a"]);
     let gone = ["b", "c", "link"].map(|name| format!("`{name}` vanished before it could be read"));
     assert_eq!(notes, gone);
@@ -423,8 +425,10 @@ fn a_file_that_is_renamed_meanwhile_is_stored_under_one_name() {
     let mut notes = Vec::new();
     let look = || super::scan::scan(scope);
     let mut moved = super::files::Moved::new(&look);
+    let mut guard = super::opaque::Guard::new(&place.data, Duration::ZERO);
     let out = (&mut draft, &mut notes);
-    let files = super::files::archive((&place.data, now), &tree, &mut moved, out).unwrap();
+    let files =
+        super::files::archive((&place.data, now), &tree, (&mut moved, &mut guard), out).unwrap();
     let files = files.iter().filter(|record| record.kind != FileKind::Folder);
     let names: Vec<String> = files.map(|it| it.path.to_string()).collect();
     assert_eq!(names, ["a", "b", "e", "folder/c"]);

@@ -27,6 +27,14 @@ pub enum BackupError {
         /// The newest database.
         database: PathBuf,
     },
+    /// Somebody writes all the time to a database that cannot be read here.
+    #[error("`{}` was locked by a writer for {seconds} s, and cannot be read while it is written to", database.display())]
+    OpaqueBusy {
+        /// The database.
+        database: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
 }
 
 impl BackupError {
@@ -35,7 +43,7 @@ impl BackupError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::NoData { .. } => Kind::Usage,
-            Self::ReadOnly { .. } | Self::Restless { .. } => Kind::Failed,
+            Self::ReadOnly { .. } | Self::Restless { .. } | Self::OpaqueBusy { .. } => Kind::Failed,
         }
     }
 
@@ -46,6 +54,9 @@ impl BackupError {
             Self::NoData { .. } => Some("check `--data`, or begin with `piton init`".into()),
             Self::ReadOnly { .. } => Some(
                 "run piton as the user that owns the data directory, or remount it writable".into(),
+            ),
+            Self::OpaqueBusy { .. } => Some(
+                "try again, wait longer with `--barrier-limit`, or stop what writes to it".into(),
             ),
             Self::Restless { .. } => {
                 Some("try again when the service creates no databases, or stop it".into())

@@ -88,6 +88,13 @@ pub(super) fn arrange(
     actions
 }
 
+/// The databases that cannot be read and of which an action changes a file.
+pub(super) fn opaque(live: &Tree, actions: &[Action]) -> Vec<StoredPath> {
+    let bases = actions.iter().filter_map(Action::entry).filter_map(|path| live.opaque_base(path));
+    let bases: BTreeSet<StoredPath> = bases.collect();
+    bases.into_iter().collect()
+}
+
 fn is_dressed(data: &Path, live: &Tree, path: &StoredPath, after: &Attributes) -> bool {
     let found = live.folders.get(path);
     found.is_some_and(|found| same::is_dressed(found, &path.below(data), after, Bare::Folder))

@@ -89,6 +89,16 @@ impl Hold {
             hold.lock(&path.below(&undo), path, Age::Old)?;
             hold.lock(&new, path, Age::New)?;
         }
+        // Their logs are entries of their own.
+        for path in &journal.opaque {
+            let new = path.below(&staged);
+            let is_placed = journal.actions.iter().any(|action| action.placed() == Some(path));
+            // After an interruption, what is live may be the new one already.
+            let is_old = !is_placed || disk::find(&new)?.is_some();
+            let age = if is_old { Age::Old } else { Age::New };
+            hold.lock(&path.below(&area.data), path, age)?;
+            hold.lock(&new, path, Age::New)?;
+        }
         Ok(hold)
     }
 

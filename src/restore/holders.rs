@@ -257,7 +257,8 @@ pub fn holders_of(data: &Path, excluded: &Filter) -> Result<Vec<FileHolder>> {
     }
     let scope = scan::Scope { data, excluded, left_out: &[] };
     let tree = scan::scan(scope)?;
-    let mut found = holders(&wanted(data, tree.databases.keys())?, &[]).holders;
+    let databases = tree.databases.keys().chain(&tree.opaque);
+    let mut found = holders(&wanted(data, databases)?, &[]).holders;
     found.retain(|holder| holder.pid != std::process::id());
     Ok(found)
 }

@@ -49,6 +49,9 @@ pub(crate) struct Journal {
     /// The patterns that the restore is limited to.
     #[serde(default)]
     pub(crate) only: Vec<String>,
+    /// Databases among the files that cannot be read: nobody may have one open that changes.
+    #[serde(default)]
+    pub(crate) opaque: Vec<StoredPath>,
     /// The backup whose restore it undoes, where it is an undo.
     #[serde(default)]
     pub(crate) undoes: Option<BackupId>,
@@ -219,10 +222,16 @@ impl Journal {
             raw: Vec::new(),
             folded: Vec::new(),
             only: Vec::new(),
+            opaque: Vec::new(),
             undoes: None,
             hot: Vec::new(),
             actions: Vec::new(),
         }
+    }
+
+    /// The databases that nobody may have open, readable or not.
+    pub(crate) fn guarded(&self) -> impl Iterator<Item = &StoredPath> {
+        self.databases().chain(&self.opaque)
     }
 
     /// The databases that an action replaces or moves.

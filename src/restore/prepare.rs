@@ -107,7 +107,9 @@ pub(super) fn prepare(
         journal.hot = both_have(items, &live);
         journal.hot.retain(|path| !same.has(path));
     }
-    (_, journal.actions) = arranged(&journal.hot)?;
+    let (live_again, actions) = arranged(&journal.hot)?;
+    journal.opaque = arrange::opaque(&live_again, &actions);
+    journal.actions = actions;
     require_idle(request.data, &journal)?;
     if let Some(seen) = request.seen {
         refuse(request, seen.changed_raw(request.data, journal.databases().chain(&journal.hot))?)?;
@@ -141,6 +143,7 @@ pub(super) fn prepare(
     event::go_on(observer)?;
     // The backup took its time: look again at what is there, and at who holds it.
     let (live, actions) = arranged(&journal.hot)?;
+    journal.opaque = arrange::opaque(&live, &actions);
     journal.actions = actions;
     require_idle(request.data, &journal)?;
     let hold = Hold::take(area, &journal)?;
@@ -219,7 +222,7 @@ fn both_have(items: &[Item<'_>], live: &scan::Tree) -> Vec<StoredPath> {
 
 /// Refuses where a process holds a database that would be replaced or moved.
 pub(super) fn require_idle(data: &Path, journal: &Journal) -> Result<()> {
-    let databases = journal.databases().filter(|path| !journal.hot.contains(path));
+    let databases = journal.guarded().filter(|path| !journal.hot.contains(path));
     if disk::fault::is_left_out("gate", "look") {
         return Ok(());
     }

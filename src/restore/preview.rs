@@ -149,6 +149,8 @@ pub fn plan(
         | Action::Place { path, what: What::Database } => Some(path),
         _ => None,
     });
+    let opaque = arrange::opaque(&live, &actions);
+    let affected = affected.chain(&opaque);
     let found = holders::holders(&holders::wanted(request.data, affected)?, &[]);
     let displaced = |wanted: What| {
         actions.iter().filter_map(move |action| match action {

@@ -100,7 +100,7 @@ pub fn paths_to_undo(data: &Path) -> Result<Filter> {
 pub fn plan_undo(data: &Path, now: DateTime<Utc>) -> Result<Preview> {
     let area = Area::new(data)?;
     let (last, journal) = reversed(&area, now, [0; 3])?;
-    let found = holders::holders(&holders::wanted(data, journal.databases())?, &[]);
+    let found = holders::holders(&holders::wanted(data, journal.guarded())?, &[]);
     let changes = |wanted: What| {
         let each = move |action: &Action| match action {
             Action::Place { path, what } if *what == wanted => {
@@ -201,6 +201,7 @@ fn reversed(area: &Area, now: DateTime<Utc>, random: [u8; 3]) -> Result<(Journal
     journal.actions = last.actions.iter().rev().map(|action| action.reversed(kept)).collect();
     journal.only.clone_from(&last.only);
     journal.undoes = Some(last.backup.clone());
+    journal.opaque.clone_from(&last.opaque);
     Ok((last, journal))
 }
 

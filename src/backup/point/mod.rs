@@ -15,6 +15,7 @@ mod replica;
 #[cfg(test)]
 mod tests;
 
+use super::opaque::Guard;
 use super::{
     BackupId, Databases, Material, Origin, Request, Scope, Taken, Tree, Twins, archive as pack,
     copy, cut_steadily, distinct, left_out, needed, outside, scan, scope, warn_of_cut,
@@ -172,12 +173,15 @@ fn copy_beside(
         replica.dress(path, found)?;
     }
     let mut sights = Sights::new();
+    let mut guard = Guard::new(request.data, request.barrier_limit);
     for path in tree.files.keys() {
         event::go_on(observer)?;
+        notes.extend(guard.step(&tree, path)?);
         if let Some(sight) = replica.copy_file(path, Sync::Later)? {
             sights.insert(path.clone(), sight);
         }
     }
+    drop(guard);
     for (path, found) in &tree.symlinks {
         replica.link(path, found)?;
     }
