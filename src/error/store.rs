@@ -13,6 +13,12 @@ pub enum StoreError {
         /// What was given.
         text: String,
     },
+    /// The text is no time.
+    #[error("`{text}` is not a valid time")]
+    BadTime {
+        /// The text.
+        text: String,
+    },
     /// The directory holds no backup at all.
     #[error("there is no backup in `{}`", store.display())]
     Empty {
@@ -175,6 +181,7 @@ impl StoreError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::BadId { .. }
+            | Self::BadTime { .. }
             | Self::BadCompression { .. }
             | Self::Empty { .. }
             | Self::OnlySafety { .. }
@@ -212,7 +219,10 @@ impl StoreError {
             Self::OnlySafety { newest, .. } => Some(format!(
                 "`piton backups` lists them; `piton restore {newest}` shows what the newest would change"
             )),
-            Self::Ambiguous { .. } => Some("type a few more characters of the id".into()),
+            Self::BadTime { .. } => {
+                Some("write it like `2026-11-29 22:00` or `2026-11-29`; times are UTC".into())
+            }
+            Self::Ambiguous { .. } => Some("type one of these ids, or a few more characters of one".into()),
             Self::Damaged { .. } | Self::Hostile { .. } => Some(
                 "nothing was changed; `piton backups` lists the others, `piton verify ID` checks one"
                     .into(),

@@ -34,7 +34,7 @@ use crate::{
     Result,
     error::OffsiteError,
     event::Observer,
-    store::{Backup, BackupId, Catalog, Changed, Order, Reason, Remark, Selector, Store},
+    store::{Backup, BackupId, Catalog, Changed, Order, Remark, Selector, Store},
 };
 use chrono::{DateTime, Utc};
 use note::{Note, Settled};
@@ -114,11 +114,8 @@ impl<'a> Offsite<'a> {
         let mut copies = self.holdings(observer)?.copies;
         let place = self.shown().to_string();
         let prefix = match selector {
-            Selector::Latest if copies.is_empty() => {
-                return Err(OffsiteError::NotFound { place, selector: "latest".into() }.into());
-            }
-            Selector::Latest => return self.latest(copies, observer),
             Selector::Prefix(prefix) => prefix,
+            other => return self.newest(copies, other, observer),
         };
         copies.retain(|copy| copy.backup.as_str().starts_with(prefix.as_str()));
         match copies.len() {
@@ -131,9 +128,14 @@ impl<'a> Offsite<'a> {
         }
     }
 
-    /// The copy of the backup that was taken last and is no safety backup. What their names say of
+    /// The copy of the backup that was taken last among those that are meant. What their names say of
     /// the time is what a clock said, so the descriptions decide.
-    fn latest(&self, copies: Vec<Copy>, observer: &dyn Observer) -> Result<Copy> {
+    fn newest(
+        &self,
+        copies: Vec<Copy>,
+        selector: &Selector,
+        observer: &dyn Observer,
+    ) -> Result<Copy> {
         let mut newest: Option<(Order, Copy)> = None;
         let mut damaged: Option<(BackupId, OffsiteError)> = None;
         for copy in copies {
@@ -141,7 +143,8 @@ impl<'a> Offsite<'a> {
                 Ok(known) => {
                     let order = known.order();
                     let is_newer = newest.as_ref().is_none_or(|(newest, _)| order > *newest);
-                    if known.reason != Reason::Safety && is_newer {
+                    let label = known.label.as_deref();
+                    if selector.picks(known.created, known.reason, label) && is_newer {
                         newest = Some((order, copy));
                     }
                 }
@@ -158,7 +161,7 @@ impl<'a> Offsite<'a> {
             (Some((_, copy)), _) => Ok(copy),
             (None, Some((_, error))) => Err(error.into()),
             (None, None) => {
-                let (place, selector) = (self.shown().to_string(), "latest".into());
+                let (place, selector) = (self.shown().to_string(), selector.to_string());
                 Err(OffsiteError::NotFound { place, selector }.into())
             }
         }

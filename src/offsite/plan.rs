@@ -17,6 +17,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 pub(crate) struct Known {
     pub(crate) id: BackupId,
     pub(crate) sequence: Option<u64>,
+    pub(crate) label: Option<String>,
     pub(crate) created: DateTime<Utc>,
     pub(crate) reason: Reason,
     pub(crate) pinned: bool,
@@ -57,6 +58,7 @@ impl From<&Backup> for Known {
         Self {
             id: backup.id().clone(),
             sequence: backup.manifest.sequence,
+            label: backup.label.clone(),
             created: backup.manifest.created,
             reason: backup.manifest.reason,
             pinned: backup.pinned,
@@ -72,6 +74,8 @@ pub(super) struct Brief {
     #[expect(dead_code, reason = "a description without it is none")]
     archive_sha256: Digest,
     pinned: bool,
+    #[serde(default)]
+    label: Option<String>,
     manifest: BriefManifest,
 }
 
@@ -94,6 +98,7 @@ impl Brief {
         Ok(Known {
             id: brief.manifest.id,
             sequence: brief.manifest.sequence,
+            label: brief.label,
             created: brief.manifest.created,
             reason: brief.manifest.reason,
             pinned: brief.pinned,
@@ -161,10 +166,11 @@ mod tests {
         let one = |&days: &i64| {
             let created = now() - TimeDelta::days(days);
             let id = BackupId::new(created, [0; 3]);
-            let sequence = None;
+            let (sequence, label) = (None, None);
             Known {
                 id,
                 sequence,
+                label,
                 created,
                 reason: Reason::Manual,
                 pinned: false,

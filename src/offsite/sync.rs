@@ -192,6 +192,7 @@ impl Offsite<'_> {
                 None if self.settings.retention.is_empty() => there.push(Known {
                     id: copy.backup.clone(),
                     sequence: None,
+                    label: None,
                     created: copy.backup.taken(),
                     reason: store::Reason::Manual,
                     pinned: true,

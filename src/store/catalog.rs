@@ -3,8 +3,8 @@
 //! What does not belong there or cannot be trusted is reported and never deleted.
 
 use super::{
-    Backup, BackupId, Damage, Digest, Filter, Form, Reason, Secrecy, Store, Substance, Summary,
-    digest, reader,
+    Backup, BackupId, Damage, Digest, Filter, Form, Reason, Secrecy, Selector, Store, Substance,
+    Summary, digest, reader,
 };
 use crate::{Result, disk, error::StoreError, event::Silent};
 use std::{
@@ -13,7 +13,6 @@ use std::{
     fs,
     io::Read,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 /// What a backups directory holds.
@@ -34,29 +33,6 @@ pub struct Stray {
     pub reason: String,
     /// The backup that it ought to be: it is damaged. Nothing for what is not a backup at all.
     pub damaged: Option<BackupId>,
-}
-
-/// Which backup is meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selector {
-    /// The newest one that is no safety backup.
-    Latest,
-    /// The one whose id begins so; a whole id is its own beginning.
-    Prefix(String),
-}
-
-impl FromStr for Selector {
-    type Err = StoreError;
-
-    fn from_str(text: &str) -> Result<Self, StoreError> {
-        let allowed =
-            |byte: u8| byte.is_ascii_digit() || matches!(byte, b'T' | b'Z' | b'-' | b'a'..=b'f');
-        match text {
-            "latest" => Ok(Self::Latest),
-            _ if !text.is_empty() && text.bytes().all(allowed) => Ok(Self::Prefix(text.into())),
-            _ => Err(StoreError::BadId { text: text.into() }),
-        }
-    }
 }
 
 impl Store {
@@ -146,25 +122,45 @@ impl Store {
         let prefix = match selector {
             Selector::Latest => return self.latest(catalog),
             Selector::Prefix(prefix) => prefix,
+            other => return self.picked(catalog, other),
         };
         if let Ok(id) = prefix.parse::<BackupId>()
             && (!self.archives(&id).is_empty() || self.manifest_path(&id).exists())
         {
             return Ok(id);
         }
-        let listed = catalog.backups.into_iter().map(|backup| backup.manifest.id);
+        let listed = catalog.backups.iter().map(|backup| backup.id().clone());
         let mut matching: Vec<BackupId> =
             listed.filter(|id| id.as_str().starts_with(prefix.as_str())).collect();
         match matching.len() {
-            0 => {
-                let (selector, store) = (prefix.clone(), self.root().into());
-                Err(StoreError::NotFound { selector, store }.into())
-            }
+            0 => self.picked(catalog, selector),
             1 => Ok(matching.swap_remove(0)),
             _ => {
                 let matches = matching.iter().map(ToString::to_string).collect();
                 Err(StoreError::Ambiguous { prefix: prefix.clone(), matches }.into())
             }
+        }
+    }
+
+    /// The backup of a label or a time: by a label there must be one, by a time it is the newest.
+    fn picked(&self, catalog: Catalog, selector: &Selector) -> Result<BackupId> {
+        let picks = |it: &Backup| {
+            selector.picks(it.manifest.created, it.manifest.reason, it.label.as_deref())
+        };
+        let mut found = catalog.backups.into_iter().filter(picks).map(|it| it.manifest.id);
+        let newest = found.next();
+        let others: Vec<BackupId> = found.collect();
+        let by_label = matches!(selector, Selector::Prefix(_) | Selector::Label(_));
+        match newest {
+            None => {
+                let (selector, store) = (selector.to_string(), self.root().into());
+                Err(StoreError::NotFound { selector, store }.into())
+            }
+            Some(newest) if by_label && !others.is_empty() => {
+                let matches = [newest].iter().chain(&others).map(ToString::to_string).collect();
+                Err(StoreError::Ambiguous { prefix: selector.to_string(), matches }.into())
+            }
+            Some(newest) => Ok(newest),
         }
     }
 

@@ -29,6 +29,7 @@ pub mod retention;
 mod seal;
 mod sealing;
 mod segment;
+mod selector;
 mod session;
 mod summary;
 #[cfg(test)]
@@ -38,7 +39,7 @@ mod verify;
 mod workers;
 mod writer;
 
-pub use catalog::{Catalog, Selector, Stray};
+pub use catalog::{Catalog, Stray};
 pub use dated::is_in_future;
 pub use digest::Digest;
 pub use entry::Item;
@@ -58,6 +59,7 @@ pub use remark::{Changed, Remark};
 pub use retention::Retention;
 pub use seal::{Keys, SECRET, Sealed};
 pub use segment::Segment;
+pub use selector::Selector;
 
 pub(crate) use catalog::{described, is_backups_folder};
 pub(crate) use digest::{Hashing, digest_of};

@@ -95,9 +95,15 @@ pub struct Up {
 /// Arguments of `restore`.
 #[derive(Args, Debug)]
 pub struct Restore {
-    /// `latest`, an id or the beginning of one.
+    /// `latest`, an id or the beginning of one, a label, `yesterday`, or a day such as `2026-11-30`.
     #[arg(default_value = "latest")]
     pub id: String,
+    /// The newest backup at this time (UTC), such as `2026-11-29 22:00`.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["id", "before", "undo"])]
+    pub at: Option<String>,
+    /// The newest backup before this time (UTC).
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["id", "undo"])]
+    pub before: Option<String>,
     /// Unpack it into this folder instead of over the live data.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["undo", "hot", "dry_run", "save_lost"])]
     pub to: Option<PathBuf>,

@@ -195,9 +195,9 @@ pub fn version(text: &str) -> Result<Version> {
     Ok(Version::parse(text).ok_or_else(wrong)?)
 }
 
-/// Understands `latest`, an id or the beginning of one.
+/// Understands `latest`, an id or the beginning of one, a label, or a day.
 pub fn selector(text: &str) -> Result<Selector> {
-    Ok(text.parse::<Selector>().map_err(piton::Error::from)?)
+    Ok(Selector::named(text, chrono::Utc::now()).map_err(piton::Error::from)?)
 }
 
 /// Targets and planning choices.

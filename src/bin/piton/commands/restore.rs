@@ -11,7 +11,7 @@ use piton::{
     error::ProjectError,
     project::{Outcome, RestoreOptions, RestoreReport, RolledBack, Source, UndoReport},
     restore::{Change, DatabaseChange, Gate, Preview, Restored, Rows, Saved, SavedRows},
-    store::StoredPath,
+    store::{Selector, StoredPath},
 };
 use serde_json::json;
 
@@ -22,11 +22,10 @@ pub fn run(context: &Context, restore: &Restore) -> Result<Report> {
     }
     if let Some(folder) = &restore.to {
         let id = match restore.back.offsite {
-            true => fetch(context, &Source::Named(selector(&restore.id)?))?,
-            false => restore.id.clone(),
+            true => selector(&fetch(context, &Source::Named(chosen(restore)?))?)?,
+            false => chosen(restore)?,
         };
-        let backup =
-            context.project.restore_to(&selector(&id)?, folder, &restore.only, &context.teller)?;
+        let backup = context.project.restore_to(&id, folder, &restore.only, &context.teller)?;
         let human = format!(
             "{} {} into {}\n",
             text::styled(text::GOOD, "unpacked"),
@@ -39,7 +38,7 @@ pub fn run(context: &Context, restore: &Restore) -> Result<Report> {
             human,
         ));
     }
-    let source = Source::Named(selector(&restore.id)?);
+    let source = Source::Named(chosen(restore)?);
     put_back(context, &source, &restore.only, (&restore.back, Loss::Named))
 }
 
@@ -125,6 +124,16 @@ fn put_back(
     human.push_str(&offsite::line(report.offsite.as_ref()));
     let warning = offsite::warning(report.offsite.as_ref());
     Ok(Report::new(Outcome::Done, fields(&report), human).with_problems(warning))
+}
+
+/// The backup that is meant.
+fn chosen(restore: &Restore) -> Result<Selector> {
+    let of_time = match (&restore.at, &restore.before) {
+        (Some(at), _) => Selector::at(at),
+        (None, Some(before)) => Selector::before(before),
+        (None, None) => return selector(&restore.id),
+    };
+    Ok(of_time.map_err(piton::Error::from)?)
 }
 
 /// Which run it is, and how long ago it was.
