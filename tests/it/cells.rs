@@ -304,7 +304,8 @@ fn objects_lost_stop_the_run() {
     let rebuild = "CREATE TABLE u (id INTEGER PRIMARY KEY, a INT, b INT, c INT);
 INSERT INTO u SELECT * FROM t;\nDROP TABLE t;\nALTER TABLE u RENAME TO t;";
     place.add(&[("4_d.sql", rebuild)]);
-    place.stops("trigger `g` vanished");
+    place.stops("object-lost");
+    place.stops("the trigger `g` vanishes");
     place.stops("4_d.sql:3:1");
     place.add(&[(
         "4_d.sql",

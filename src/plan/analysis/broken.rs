@@ -61,7 +61,7 @@ struct Broken {
 impl Broken {
     fn finding(&self, scene: &Scene<'_>, at: At, what: &str) -> Finding {
         let rows = if self.count == 1 { "1 row".into() } else { format!("{} rows", self.count) };
-        let more = if self.count > self.keys.len() as u64 { ", …" } else { "" };
+        let more = if self.keys.len() == SHOWN && self.count > SHOWN as u64 { ", …" } else { "" };
         let message = format!("{rows} would break {what}: {}{more}", self.keys.join(", "));
         scene
             .finding(at, "rows-break", Severity::Denied, message)
@@ -149,7 +149,15 @@ impl Rows<'_> {
         if names.contains(&"expression") {
             return None;
         }
-        let all = names.join(", ");
+        // A query hands on the collation of the old column, and the new one may have another.
+        let collated: Vec<String> = names
+            .iter()
+            .map(|name| match name.contains(" collate ") {
+                true => (*name).to_string(),
+                false => format!("{name} COLLATE BINARY"),
+            })
+            .collect();
+        let all = collated.join(", ");
         let filled: Vec<String> = names
             .iter()
             .map(|name| format!("{} IS NOT NULL", name.split(" collate ").next().unwrap_or(name)))

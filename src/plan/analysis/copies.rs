@@ -22,8 +22,12 @@ impl Lineage {
                 let Some(target) = self.find(&copied.form.target) else { return };
                 let sources: Vec<usize> =
                     copied.form.sources.iter().filter_map(|it| self.find(&it.table)).collect();
-                let whole = sources.len() == copied.form.sources.len();
-                let is_as_live = whole && sources.iter().all(|&id| self.tables[id].is_as_live());
+                if sources.len() < copied.form.sources.len() {
+                    // A view, say: SQLite names the tables behind it.
+                    self.copy_unread(trace);
+                    return self.note_changes(trace);
+                }
+                let is_as_live = sources.iter().all(|&id| self.tables[id].is_as_live());
                 let exchanged = self.exchanged(target, &sources, copied);
                 self.copy(target, &sources, copied);
                 let key = (ObjectKind::Table, Arc::from(copied.form.target.as_str()));
@@ -34,6 +38,10 @@ impl Lineage {
             None => self.copy_unread(trace),
         }
         self.update(trace);
+        self.note_changes(trace);
+    }
+
+    fn note_changes(&mut self, trace: &Trace) {
         for name in trace.inserts.iter().chain(&trace.deletes).chain(trace.updates.keys()) {
             if let Some(id) = self.find(name) {
                 self.tables[id].changed = true;

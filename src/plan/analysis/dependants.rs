@@ -27,6 +27,12 @@ pub fn analyze(scene: &Scene<'_>, lineage: &Lineage) -> Vec<Finding> {
     for unit in scene.of_units() {
         for vanished in vanished(scene, unit) {
             let Vanished { object, at, table, .. } = &vanished;
+            // A table that is dropped and made again without its rows is another table.
+            let is_another =
+                lineage.drops.iter().any(|dropped| dropped.at == *at && dropped.rebuilt.is_none());
+            if is_another {
+                continue;
+            }
             let is_there = lineage.facts.contains_key(&(object.kind, object.name.clone()));
             if is_there || !stays(scene, unit, table) || needs_what_is_gone(&vanished, lineage) {
                 continue;

@@ -6,7 +6,7 @@
 use super::scene::{At, Scene};
 use crate::{
     plan::{
-        timeline::Step,
+        timeline::{Step, StepKind},
         trace::{TableColumn, TableNow},
     },
     schema::{Object, ObjectKind, Part},
@@ -181,6 +181,10 @@ impl Lineage {
             let mut renamed = Vec::new();
             for &at in unit {
                 let step = scene.step(at);
+                if step.kind == StepKind::Script {
+                    // Nobody knows what rows it leaves.
+                    lineage.tables.iter_mut().for_each(|table| table.changed = true);
+                }
                 if step.problem.is_none() {
                     lineage.follow(at, step, scene.text(at), &mut renamed);
                 }

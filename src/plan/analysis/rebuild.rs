@@ -67,14 +67,14 @@ fn not_filled<'a>(
     scene: &'a Scene<'_>,
     lineage: &'a Lineage,
     dropped: &'a Drop,
-    heir: usize,
+    at_heir: usize,
 ) -> impl Iterator<Item = Finding> + 'a {
-    let heir = &lineage.tables[heir];
+    let heir = &lineage.tables[at_heir];
     let kept = dropped
         .uncopied
         .iter()
         .filter(|column| heir.columns.iter().any(|kept| kept.name == column.name));
-    kept.filter_map(|column| {
+    kept.filter_map(move |column| {
         let amount = scene.values(column.live.as_ref());
         let message = format!(
             "the rebuild of `{}` does not copy column `{}`, whose {} would be lost",
@@ -82,9 +82,21 @@ fn not_filled<'a>(
             column.name,
             amount.of("value", "values")
         );
-        let severity = amount.weigh(Severity::Denied)?;
+        // A value that is written out in its place is meant.
+        let is_filled = is_filled(scene, lineage, at_heir, &column.name);
+        let with_rows = if is_filled { Severity::Warning } else { Severity::Denied };
+        let severity = amount.weigh(with_rows)?;
         let finding = scene.finding(dropped.at, "column-not-copied", severity, message);
         Some(finding.hint(format!("copy `{}` as well", column.name)))
+    })
+}
+
+/// Whether a copy into a table gives a value to a column.
+fn is_filled(scene: &Scene<'_>, lineage: &Lineage, table: usize, column: &str) -> bool {
+    let mut copies = lineage.copies.iter().filter(|copy| copy.target == table);
+    copies.any(|copy| {
+        let copied = scene.step(copy.at).trace.copied.as_ref();
+        copied.is_some_and(|copied| copied.pairs.iter().any(|(filled, _)| filled == column))
     })
 }
 

@@ -167,6 +167,13 @@ fn what_a_rebuild_loses() {
         "id INTEGER PRIMARY KEY, b TEXT, a TEXT UNIQUE",
         "INSERT INTO n SELECT * FROM u;",
     ));
+    let through_a_view = format!(
+        "CREATE VIEW w AS SELECT * FROM u; {} DROP VIEW w; CREATE INDEX ub ON u (b);",
+        rebuilt(full, "INSERT INTO n SELECT * FROM w;")
+    );
+    let through_a_view = through_a_view
+        .replace("DROP TABLE u;", "DROP VIEW w; DROP TABLE u;")
+        .replace("u; DROP VIEW w; CREATE", "u; CREATE");
     let unique_lost = with_index(rebuilt(
         "id INTEGER PRIMARY KEY, a TEXT, b TEXT",
         "INSERT INTO n SELECT id, a, b FROM u;",
@@ -191,7 +198,13 @@ fn what_a_rebuild_loses() {
         (&unique_lost, "constraint-lost", "constraint-lost"),
         (&unique_index, "", ""),
         (&cast, "values-cast", "values-cast"),
+        (&through_a_view, "", ""),
         // A table that is dropped and made again in plain words is dropped.
+        (
+            "DROP TABLE u; CREATE TABLE u (id INTEGER PRIMARY KEY, a TEXT, b TEXT);",
+            "destructive",
+            "destructive",
+        ),
         ("DROP TABLE u; CREATE TABLE u (id INTEGER PRIMARY KEY, c);", "destructive", "destructive"),
     ]);
 }
@@ -261,7 +274,7 @@ fn rows_that_break_what_comes() {
         (&rebuilt(unique, plain), "", ""),
         (
             &rebuilt(unique, "SELECT id, a, 'same'"),
-            "column-not-copied! rows-break!",
+            "rows-break! column-not-copied",
             "column-not-copied",
         ),
         (&rebuilt(more, "(id, a, b) SELECT id, a, b"), "rows-break!", ""),

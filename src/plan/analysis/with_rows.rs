@@ -1,6 +1,9 @@
 //! `not-null`, `refused-with-rows`: what SQLite accepts on an empty table alone, by SQLite's own word.
 
-use super::{lineage::Lineage, scene::Scene};
+use super::{
+    lineage::{Carrier, Lineage},
+    scene::Scene,
+};
 use crate::{
     plan::finding::{Finding, Severity},
     schema::Part,
@@ -21,8 +24,11 @@ pub fn analyze(scene: &Scene<'_>, lineage: &Lineage) -> Vec<Finding> {
         let definition = added.and_then(|change| change.after.as_deref()).unwrap_or_default();
         let is_not_null = definition.contains(" not null") && !definition.contains(" default ");
         let code = if is_not_null { "not-null" } else { "refused-with-rows" };
-        let amount = scene.rows(live_of(lineage, &table));
-        let Some(severity) = amount.weigh(Severity::Denied) else { continue };
+        let Some(carrier) = carrier(lineage, &table) else { continue };
+        let amount = scene.rows(carrier.live.as_deref());
+        // A statement of this run may empty it before.
+        let with_rows = if carrier.changed { Severity::Warning } else { Severity::Denied };
+        let Some(severity) = amount.weigh(with_rows) else { continue };
         let message = format!(
             "SQLite refuses this on a table with rows, and `{table}` has {}: {}",
             amount.of("row", "rows as soon as it is in use"),
@@ -38,10 +44,8 @@ pub fn analyze(scene: &Scene<'_>, lineage: &Lineage) -> Vec<Finding> {
     found
 }
 
-/// The live table that a table of this name stands for.
-fn live_of<'a>(lineage: &'a Lineage, name: &str) -> Option<&'a str> {
-    let carrier = lineage.tables.iter().rfind(|carrier| carrier.name == name);
-    let carrier = carrier
-        .or_else(|| lineage.tables.iter().find(|carrier| carrier.live.as_deref() == Some(name)));
-    carrier?.live.as_deref()
+/// The table of this name, or the one that had it in the live database.
+fn carrier<'a>(lineage: &'a Lineage, name: &str) -> Option<&'a Carrier> {
+    let named = lineage.tables.iter().rfind(|carrier| carrier.name == name);
+    named.or_else(|| lineage.tables.iter().find(|carrier| carrier.live.as_deref() == Some(name)))
 }
