@@ -139,11 +139,8 @@ impl Judge {
                 self.require(&scenario.new, place, "the restore run again")
             }
             Kind::Undo => {
-                if outcome == Outcome::New {
-                    return Ok(());
-                }
-                again()?.expect(0, "the restore run again")?;
-                self.require(&scenario.new, place, "the restore run again")
+                again()?.expect(0, "the undo run again")?;
+                self.require(&scenario.new, place, "the undo run again")
             }
             Kind::Recover => {
                 again()?.expect(0, "the recovery run again")?;

@@ -92,7 +92,7 @@ pub fn all(piton: &Project, folder: &Path) -> Made<Vec<Scenario>> {
         project.run("up")?.expect(0, "the run before a rollback")?;
         Ok(())
     })?;
-    all.push(make("rollback", "rollback --yes", Kind::Undo, rollback)?);
+    all.push(make("rollback", "rollback --yes --lose-rows", Kind::Undo, rollback)?);
     for (name, nth, failing) in RECOVERIES {
         let project = with(name, &|project| interrupted(project, &restore, *nth, *failing))?;
         let mut scenario = make(name, "recover", Kind::Recover, project)?;
