@@ -59,6 +59,12 @@ pub enum ProjectError {
         /// Why.
         reason: String,
     },
+    /// The schema lacks what a person says is done.
+    #[error("the schema lacks what would be recorded as done:\n{missing}")]
+    NotThere {
+        /// By file, the facts, one per line.
+        missing: String,
+    },
     /// The data directory holds what is no data: a restore would replace that as well.
     #[error("the data directory `{}` holds {what}, which a backup would take and a restore replace", data.display())]
     HoldsSource {
@@ -156,6 +162,7 @@ impl ProjectError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::NotInBackups { .. }
+            | Self::NotThere { .. }
             | Self::SchemaInScript { .. }
             | Self::NotInScript { .. }
             | Self::RanAlready { .. }
@@ -191,6 +198,11 @@ impl ProjectError {
                 place.line,
                 place.file.display()
             )),
+            Self::NotThere { .. } => Some(
+                "name the version that is there, or `--at 0` if none ran; `--missing` records it all the same, \
+                 and `piton up --heal` makes what is missing"
+                    .into(),
+            ),
             Self::Setting { .. } => Some("`piton COMMAND --help` shows what can be given".into()),
             Self::NoFolder { .. } => {
                 Some("run piton in the project's folder, or make it one: `piton init`".into())

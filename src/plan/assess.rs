@@ -219,14 +219,14 @@ impl Witnesses<'_> {
         let mut ignored = BTreeSet::new();
         for (at, unit) in self.units.iter().enumerate() {
             let Some(entry) = &unit.entry else { continue };
-            if matches!(entry.witness, Witness::Guard | Witness::Adopted) {
+            if entry.witness == Witness::Guard {
                 for step in self.timeline.of_unit(at) {
                     let keys = step.effect.changes.iter();
                     ignored.extend(keys.map(|change| (change.object.clone(), change.part.clone())));
                 }
             }
             let objects: BTreeSet<&str> = entry.objects.lines().collect();
-            if objects.is_empty() {
+            if objects.is_empty() || entry.witness == Witness::Adopted {
                 continue;
             }
             for (name, object) in &self.live.objects {

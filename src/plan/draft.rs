@@ -192,6 +192,28 @@ impl Draft<'_> {
         if self.request.settings.healing == Healing::Redo && !missing.is_empty() && only_schema {
             return (State::Drift, witness, Action::Statements(self.planned(missing)));
         }
+        // A person has said that it is done, and knew what was missing.
+        let known = unit.entry.as_ref().is_some_and(|entry| {
+            let objects: BTreeSet<&str> = entry.objects.lines().collect();
+            entry.witness == Witness::Adopted
+                && facts.iter().all(|it| objects.contains(it.object.to_string().as_str()))
+        });
+        if known {
+            self.findings.push(
+                Finding::new(
+                    "drift",
+                    Severity::Warning,
+                    format!(
+                        "`{}` was adopted, and its effect is missing or different:\n{}",
+                        unit.title,
+                        lines(facts)
+                    ),
+                )
+                .about(&unit.title)
+                .hint("`piton up --heal` makes what is missing"),
+            );
+            return (State::Drift, witness, Action::None);
+        }
         let hint = if missing.is_empty() {
             "bring the schema in line by hand, or put a backup back: `piton restore`"
         } else {
@@ -280,7 +302,7 @@ fn started(unit: &Unit) -> String {
 }
 
 /// Facts as lines, the first twenty: what is found (`before`) and what is wanted (`after`).
-fn lines(changes: &[Change]) -> String {
+pub fn lines(changes: &[Change]) -> String {
     let distinct: BTreeSet<String> = changes.iter().map(line).collect();
     let count = distinct.len();
     let mut text = distinct.into_iter().take(20).collect::<Vec<_>>().join("\n");

@@ -4,6 +4,7 @@
 //! changes nothing; the scratch database in which a history is replayed is in memory.
 
 mod access;
+mod adoption;
 mod analysis;
 mod assess;
 mod base;
@@ -31,6 +32,7 @@ mod timeline;
 mod trace;
 mod trial;
 
+pub use adoption::{Missing, missing};
 pub use analysis::{HouseRule, Rules};
 pub use check::check;
 pub use data::{is_true, truth};

@@ -5,15 +5,18 @@ use crate::{
     Result,
     apply::record,
     database::{self, Access},
-    error::DatabaseError,
+    error::{DatabaseError, ProjectError},
     event::Observer,
     history::{Migration, Version},
     ledger::{self, EntryState, Witness},
     lock::Patience,
+    plan::{self, Missing},
     schema::schema_hash,
 };
+use rusqlite::Connection;
 use serde::Serialize;
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -27,15 +30,25 @@ pub struct Adopted {
     pub migrations: Vec<String>,
 }
 
+/// What is done if the schema lacks what a person says is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingEffect {
+    /// Nothing is recorded.
+    Refuse,
+    /// It is recorded, and what is missing stays visible as drift.
+    Record,
+}
+
 impl Project {
     /// Records every migration up to a version as done, without running anything.
     ///
     /// # Errors
-    /// An unknown version; SQLite's.
+    /// An unknown version; [`ProjectError::NotThere`]; SQLite's.
     pub fn adopt_at(
         &self,
         version: &Version,
         selection: &Selection,
+        effect: MissingEffect,
         patience: Patience,
         observer: &dyn Observer,
     ) -> Result<Vec<Adopted>> {
@@ -49,18 +62,19 @@ impl Project {
                     && current.is_none_or(|entry| entry.state == EntryState::Started)
             },
             version,
-            start,
+            (start, effect),
         )
     }
 
     /// Accepts the text of a file that was edited after it ran.
     ///
     /// # Errors
-    /// An unknown version; SQLite's.
+    /// An unknown version; [`ProjectError::NotThere`]; SQLite's.
     pub fn adopt_text(
         &self,
         version: &Version,
         selection: &Selection,
+        effect: MissingEffect,
         patience: Patience,
         observer: &dyn Observer,
     ) -> Result<Vec<Adopted>> {
@@ -73,7 +87,7 @@ impl Project {
                     && current.is_some_and(|entry| entry.forgiving != migration.checksum.forgiving)
             },
             version,
-            Start::Version,
+            (Start::Version, effect),
         )
     }
 
@@ -84,7 +98,7 @@ impl Project {
         observer: &dyn Observer,
         wanted: &dyn Fn(&Migration, Option<&ledger::Entry>) -> bool,
         version: &Version,
-        start: Start,
+        (start, effect): (Start, MissingEffect),
     ) -> Result<Vec<Adopted>> {
         let targets = self.selected(selection)?;
         if start == Start::Version {
@@ -99,7 +113,7 @@ impl Project {
                 if databases::open_to_read(&path, &self.config)?.is_none() {
                     return Err(DatabaseError::Missing { path }.into());
                 }
-                let migrations = self.write_adoption(target, &path, wanted, start)?;
+                let migrations = self.write_adoption(target, &path, wanted, (start, effect))?;
                 adopted.push(Adopted { database, migrations });
             }
         }
@@ -111,7 +125,7 @@ impl Project {
         target: &Target,
         path: &Path,
         wanted: &dyn Fn(&Migration, Option<&ledger::Entry>) -> bool,
-        start: Start,
+        (start, effect): (Start, MissingEffect),
     ) -> Result<Vec<String>> {
         let failed = || database::failed("write the ledger of", path);
         let mut connection =
@@ -129,13 +143,30 @@ impl Project {
         };
         let hash = schema_hash(&transaction).map_err(failed())?;
         let mut titles = Vec::new();
-        for migration in
-            target.migrations.iter().filter(|migration| wanted(migration, current(migration)))
-        {
+        let chosen: Vec<&Arc<Migration>> = target
+            .migrations
+            .iter()
+            .filter(|migration| wanted(migration, current(migration)))
+            .collect();
+        let lacks = lacks(&transaction, target, path, &entries, &chosen)?;
+        let named: Vec<String> = chosen
+            .iter()
+            .filter_map(|it| Some(format!("`{}`:\n{}", it.title(), lacks.get(&it.version)?.lines)))
+            .collect();
+        if effect == MissingEffect::Refuse && !named.is_empty() {
+            return Err(ProjectError::NotThere { missing: named.join("\n") }.into());
+        }
+        for migration in chosen {
             let mut row = record::entry(migration, (self.world.clock)(), None);
             row.state = EntryState::Recorded;
             row.witness = Witness::Adopted;
-            row.schema_hash.clone_from(&hash);
+            if let Some(missing) = lacks.get(&migration.version) {
+                row.objects = missing.objects.iter().cloned().collect::<Vec<_>>().join("\n");
+            }
+            // What is drift stays drift: the schema is what a run left only if nothing is missing.
+            if lacks.is_empty() {
+                row.schema_hash.clone_from(&hash);
+            }
             ledger::insert(&transaction, &row).map_err(failed())?;
             titles.push(migration.title());
         }
@@ -148,6 +179,30 @@ impl Project {
         transaction.commit().map_err(failed())?;
         Ok(titles)
     }
+}
+
+/// What the schema lacks of what is done, and of what a person says is done.
+fn lacks(
+    connection: &Connection,
+    target: &Target,
+    path: &Path,
+    entries: &[ledger::Entry],
+    chosen: &[&Arc<Migration>],
+) -> Result<BTreeMap<Version, Missing>> {
+    let mut entries = entries.to_vec();
+    for entry in &mut entries {
+        let accepted = chosen.iter().find(|migration| migration.version == entry.version);
+        if let Some(migration) = accepted.filter(|_| entry.kind == ledger::EntryKind::Sql) {
+            entry.text.clone_from(&migration.text);
+            entry.forgiving.clone_from(&migration.checksum.forgiving);
+        }
+    }
+    let mut found = plan::missing(connection, path, &target.migrations, &entries)?;
+    found.retain(|version, _| {
+        chosen.iter().any(|migration| migration.version == *version)
+            || entries.iter().any(|entry| entry.version == *version)
+    });
+    Ok(found)
 }
 
 /// What a person says ran.

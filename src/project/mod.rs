@@ -37,7 +37,7 @@ mod undo;
 mod up;
 mod world;
 
-pub use adopt::Adopted;
+pub use adopt::{Adopted, MissingEffect};
 pub use backups::{BackupReport, Remarked, Verification};
 pub use check::{CheckedTarget, Strictness};
 pub use config::{Config, Overrides};

@@ -33,6 +33,37 @@ fn accepts_an_edited_file() {
 }
 
 #[test]
+fn looks_at_the_schema() {
+    let sandbox = Sandbox::new()
+        .migration("1_a.sql", "CREATE TABLE a (n);")
+        .migration("2_b.sql", "CREATE TABLE b (n);");
+    sandbox.execute("app.db", "CREATE TABLE a (n)");
+    let before = sandbox.dump("app.db");
+    sandbox.run("adopt --at 2").code(4).one_error().says("table `b`").says("--missing");
+    assert_eq!(sandbox.dump("app.db"), before);
+    sandbox.run("adopt --at 2 --missing").success();
+    sandbox.run("status").success().says("drift").says("table `b`");
+    let sandbox = sandbox.migration("3_c.sql", "CREATE TABLE c (n);");
+    sandbox.run("up").success().says("3_c.sql");
+    sandbox.run("status").says("drift").says("table `b`");
+    sandbox.run("up --heal").success();
+    assert_eq!(sandbox.query("app.db", "SELECT count(*) FROM b"), "0");
+    sandbox.run("status --exit-code").success().never_says("drift");
+}
+
+#[test]
+fn looks_at_an_accepted_text() {
+    let sandbox = Sandbox::new().migration("1_t.sql", "CREATE TABLE t (a);");
+    sandbox.run("up").success();
+    sandbox.write("migrations/1_t.sql", "CREATE TABLE t (a);\nALTER TABLE t ADD COLUMN b;");
+    sandbox.run("adopt --accept 1").code(4).one_error().says("column `b`");
+    sandbox.run("adopt --accept 1 --missing").success();
+    sandbox.run("status").says("drift").says("column `b`");
+    sandbox.run("up --heal").success();
+    assert_eq!(sandbox.query("app.db", "SELECT count(*) FROM pragma_table_info('t')"), "2");
+}
+
+#[test]
 fn of_wrong_words() {
     let sandbox = Sandbox::with_users();
     let before = sandbox.data();

@@ -176,6 +176,9 @@ pub enum Command {
         /// Accept the text of this version, which was edited after it ran.
         #[arg(long, value_name = "VERSION")]
         accept: Option<String>,
+        /// Record also what the schema lacks; it stays visible as drift, which `up --heal` makes.
+        #[arg(long)]
+        missing: bool,
         /// Only these targets.
         #[arg(long)]
         target: Vec<String>,

@@ -3,25 +3,41 @@
 use super::{Context, selection, version};
 use crate::render::{Report, text};
 use anyhow::Result;
-use piton::{lock::Patience, project::Outcome};
+use piton::{
+    lock::Patience,
+    project::{MissingEffect, Outcome},
+};
 use serde_json::json;
+
+/// What `--missing` asks for.
+pub fn effect(missing: bool) -> MissingEffect {
+    if missing { MissingEffect::Record } else { MissingEffect::Refuse }
+}
 
 /// Writes it into the ledgers; runs nothing.
 pub fn run(
     context: &Context,
-    at: Option<&str>,
-    accept: Option<&str>,
+    (at, accept): (Option<&str>, Option<&str>),
+    effect: MissingEffect,
     targets: &[String],
     patience: Patience,
 ) -> Result<Report> {
     let selection = selection(targets, None, false, false)?;
     let adopted = match (at, accept) {
-        (Some(at), _) => {
-            context.project.adopt_at(&version(at)?, &selection, patience, &context.teller)?
-        }
-        (None, Some(accept)) => {
-            context.project.adopt_text(&version(accept)?, &selection, patience, &context.teller)?
-        }
+        (Some(at), _) => context.project.adopt_at(
+            &version(at)?,
+            &selection,
+            effect,
+            patience,
+            &context.teller,
+        )?,
+        (None, Some(accept)) => context.project.adopt_text(
+            &version(accept)?,
+            &selection,
+            effect,
+            patience,
+            &context.teller,
+        )?,
         (None, None) => Vec::new(),
     };
     let mut human = String::new();

@@ -119,8 +119,15 @@ pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result
         Command::Rollback(back) => restore::rollback(&context, back),
         Command::Recover { wait } => recover::run(&context, patience(*wait)),
         Command::Deploy(options) => deploy::run(&context, options),
-        Command::Adopt { at, accept, target, wait } => {
-            adopt::run(&context, at.as_deref(), accept.as_deref(), target, patience(*wait))
+        Command::Adopt { at, accept, missing, target, wait } => {
+            let effect = adopt::effect(*missing);
+            adopt::run(
+                &context,
+                (at.as_deref(), accept.as_deref()),
+                effect,
+                target,
+                patience(*wait),
+            )
         }
         Command::Init { .. } | Command::Completions { .. } | Command::Man => Ok(nothing()),
     };
