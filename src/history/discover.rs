@@ -6,7 +6,7 @@
 use super::{
     foreign::{self, Likeness},
     migration::{Migration, read},
-    sorting::{DOWN_PART, Head, Meaning, sort},
+    sorting::{DOWN_PART, Head, Looks, Meaning, sort},
     version::Version,
 };
 use crate::{
@@ -41,33 +41,49 @@ pub struct Folder {
     pub name: Option<String>,
     /// Its migrations by version.
     pub migrations: Vec<Arc<Migration>>,
+    /// Scripts without a number that look for themselves whether they are needed, by name.
+    pub scripts: Vec<Arc<Migration>>,
     /// Files that take no part, where that is worth a line.
     pub ignored: Vec<Ignored>,
     /// Files and folders that may be meant as migrations and are not read.
     pub not_understood: Vec<NotUnderstood>,
 }
 
-/// Patterns of what lies in a migrations folder and stops nothing.
-#[derive(Clone, Debug, Default)]
-pub struct Ignore(Vec<glob::Pattern>);
+/// What the files of a folder without numbers are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Scripts that look for themselves, where each shows that it does.
+    #[default]
+    Recognised,
+    /// Such scripts; a person says so.
+    Scripts,
+}
 
-impl Ignore {
-    /// Patterns, each compared with a name and with the path from the migrations folder on.
+/// How a migrations folder is read: patterns of what stops nothing, and what the rest is.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    ignored: Vec<glob::Pattern>,
+    form: Form,
+}
+
+impl Rules {
+    /// The form, and patterns, each compared with a name and with the path from the migrations folder on.
     ///
     /// # Errors
     /// A sentence that says which pattern is wrong.
-    pub fn new(patterns: &[String]) -> Result<Self, String> {
+    pub fn new(form: Form, patterns: &[String]) -> Result<Self, String> {
         let compile = |text: &String| {
             let pattern = glob::Pattern::new(text.trim_end_matches('/'));
             pattern.map_err(|error| format!("the pattern `{text}` is wrong: {error}"))
         };
-        patterns.iter().map(compile).collect::<Result<_, _>>().map(Self)
+        let ignored = patterns.iter().map(compile).collect::<Result<_, _>>()?;
+        Ok(Self { ignored, form })
     }
 
     fn matches(&self, root: &Path, path: &Path) -> bool {
         let name = Path::new(path.file_name().unwrap_or_default());
         let whole = path.strip_prefix(root).unwrap_or(path);
-        let mut patterns = self.0.iter();
+        let mut patterns = self.ignored.iter();
         patterns.any(|pattern| pattern.matches_path(name) || pattern.matches_path(whole))
     }
 }
@@ -76,30 +92,30 @@ impl Ignore {
 ///
 /// # Errors
 /// [`HistoryError`] with the file, or two files where they have the same number.
-pub fn discover(root: &Path, ignore: &Ignore) -> Result<Vec<Folder>> {
-    let listed = entries(root, (root, ignore))?;
+pub fn discover(root: &Path, rules: &Rules) -> Result<Vec<Folder>> {
+    let listed = entries(root, (root, rules))?;
     let mut helpers = Vec::new();
-    let mut folders = vec![folder(&listed, None, &mut helpers)?];
+    let mut folders = vec![folder(&listed, None, rules.form, &mut helpers)?];
     for path in listed.folders {
         let name = name_of(&path)?;
         if is_skipped(name) {
             continue;
         }
-        let inner = entries(&path, (root, ignore))?;
+        let inner = entries(&path, (root, rules))?;
         let names = inner.files.iter().filter_map(|file| file.file_name()?.to_str());
         if let Some(likeness) = foreign::folder(name, &names.collect::<Vec<_>>()) {
             folders[0].not_understood.push(not_understood(path, likeness));
             continue;
         }
-        let mut found = folder(&inner, Some(name.into()), &mut helpers)?;
+        let mut found = folder(&inner, Some(name.into()), rules.form, &mut helpers)?;
         for deeper in inner.folders {
-            if !is_skipped(name_of(&deeper)?) && holds_migrations(&deeper, (root, ignore))? {
+            if !is_skipped(name_of(&deeper)?) && holds_migrations(&deeper, (root, rules))? {
                 found.not_understood.push(not_understood(deeper, foreign::too_deep()));
             }
         }
         folders.push(found);
     }
-    let any = folders.iter().any(|folder| !folder.migrations.is_empty());
+    let any = folders.iter().any(|it| !it.migrations.is_empty() || !it.scripts.is_empty());
     for (path, likeness) in helpers {
         if any {
             folders[0].ignored.push(Ignored { path, reason: "a helper beside the migrations" });
@@ -115,7 +131,7 @@ fn is_skipped(name: &str) -> bool {
     name.starts_with(['.', '_']) || name == "node_modules"
 }
 
-fn holds_migrations(path: &Path, rules: (&Path, &Ignore)) -> Result<bool> {
+fn holds_migrations(path: &Path, rules: (&Path, &Rules)) -> Result<bool> {
     let listed = entries(path, rules)?;
     let sql = |file: &PathBuf| file.extension().is_some_and(|it| it.eq_ignore_ascii_case("sql"));
     Ok(listed.files.iter().any(sql))
@@ -132,9 +148,11 @@ fn not_understood(path: PathBuf, likeness: Likeness) -> NotUnderstood {
 fn folder(
     listed: &Listed,
     name: Option<String>,
+    form: Form,
     helpers: &mut Vec<(PathBuf, Likeness)>,
 ) -> Result<Folder> {
     let mut found = Vec::new();
+    let mut scripts = Vec::new();
     let mut ignored = Vec::new();
     let special = listed.special.iter().cloned();
     let mut unknown: Vec<NotUnderstood> =
@@ -144,11 +162,23 @@ fn folder(
         match sort(name_of(file)?, || Head::read(file))? {
             Meaning::Migration(version, name) => found.push((version, name, path)),
             Meaning::Ignored(reason) => ignored.push(Ignored { path, reason }),
+            Meaning::Script(looks) => scripts.push((path, looks)),
             Meaning::Helper(likeness) => helpers.push((path, likeness)),
             Meaning::NotUnderstood(likeness) => unknown.push(not_understood(path, likeness)),
             Meaning::Nothing => {}
         }
     }
+    let (found_none, shown) = (found.is_empty(), |(_, looks): &(_, Looks)| *looks == Looks::Yes);
+    let are_a_history = found_none && (form == Form::Scripts || scripts.iter().all(shown));
+    let scripts = match are_a_history {
+        true => guarding(&scripts)?,
+        false => {
+            unknown.extend(
+                scripts.into_iter().map(|(path, _)| not_understood(path, foreign::script())),
+            );
+            Vec::new()
+        }
+    };
     // A hidden file is in no list; what cannot be read is no template.
     let template = listed.folder.join(TEMPLATE);
     let template = fs::read_to_string(template).map(|text| text.trim().to_string()).ok();
@@ -166,7 +196,16 @@ fn folder(
         }
     }
     let migrations = by_version.into_values().collect();
-    Ok(Folder { name, migrations, ignored, not_understood: unknown })
+    Ok(Folder { name, migrations, scripts, ignored, not_understood: unknown })
+}
+
+/// Scripts that guard themselves, in the order of their names.
+fn guarding(scripts: &[(PathBuf, Looks)]) -> Result<Vec<Arc<Migration>>> {
+    let one = |(path, _): &(PathBuf, Looks)| {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Arc::new(read(Version::zero(), &stem, path)?))
+    };
+    scripts.iter().map(one).collect()
 }
 
 type Numbered = (Version, String, PathBuf);
@@ -231,14 +270,14 @@ struct Listed {
     special: Vec<PathBuf>,
 }
 
-fn entries(path: &Path, (root, ignore): (&Path, &Ignore)) -> Result<Listed> {
+fn entries(path: &Path, (root, rules): (&Path, &Rules)) -> Result<Listed> {
     let failed = || disk::failed("list the folder", path);
     let mut listed = Listed { folder: path.into(), ..Listed::default() };
     for entry in fs::read_dir(path).map_err(failed())? {
         let entry = entry.map_err(failed())?;
         let mut kind = entry.file_type().map_err(failed())?;
         let entry = entry.path();
-        if ignore.matches(root, &entry) {
+        if rules.matches(root, &entry) {
             continue;
         }
         // A link is what it leads to; one that leads nowhere is reported when it is read.

@@ -137,7 +137,7 @@ pub fn sql(title: &str) -> Likeness {
 /// A script that could run, whose name does not begin with a number.
 #[must_use]
 pub fn script() -> Likeness {
-    let advice = "if it is a migration, put its number in front, such as `001_`; an operation that is run by name belongs in the scripts folder";
+    let advice = "if it is a migration, put its number in front, such as `001_`; an operation that is run by name belongs in the scripts folder; where every script of the folder looks for itself whether it is needed, write `format = \"scripts\"` in `piton.toml`";
     Likeness::new("a script without a number", advice)
 }
 

@@ -9,7 +9,7 @@ mod sorting;
 mod version;
 
 pub use discover::TEMPLATE;
-pub use discover::{Folder, Ignore, Ignored, discover};
+pub use discover::{Folder, Form, Ignored, Rules as FolderRules, discover};
 pub use down::DownHalf;
 pub use header::{Allowance, Header, Transaction, duration};
 pub use migration::{Body, Checksum, Migration, read};

@@ -18,12 +18,23 @@ pub(super) enum Meaning {
     Migration(Version, String),
     /// It takes no part, and the reason is worth a line.
     Ignored(&'static str),
+    /// A script without a number that the system can run, and whether it looks for itself what is needed.
+    Script(Looks),
     /// Beside migrations it is their helper; alone it may have been meant as one.
     Helper(Likeness),
     /// It may be meant as a migration.
     NotUnderstood(Likeness),
     /// It lies there as files do: notes, backups of editors, caches.
     Nothing,
+}
+
+/// Whether a script looks at the schema before it changes anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Looks {
+    /// It asks for it by one of the ways that there are.
+    Yes,
+    /// Nothing shows that it does.
+    Unknown,
 }
 
 /// How a file that is no SQL begins, and whether it may be executed.
@@ -54,6 +65,21 @@ impl Head {
     /// Whether the system knows how to run it.
     pub fn runs(&self) -> bool {
         self.text.starts_with("#!") || (self.executable && self.binary)
+    }
+
+    /// The ways in which a script can find out whether it is needed; that it uses the answer, only its
+    /// author knows.
+    fn looks(&self) -> Looks {
+        const WAYS: [&str; 6] = [
+            "table_info",
+            "table_xinfo",
+            "sqlite_master",
+            "sqlite_schema",
+            "if not exists",
+            "user_version",
+        ];
+        let text = self.text.to_ascii_lowercase();
+        if WAYS.iter().any(|way| text.contains(way)) { Looks::Yes } else { Looks::Unknown }
     }
 
     /// The kernel takes a carriage return for a part of the interpreter's name.
@@ -105,12 +131,11 @@ pub(super) fn sort(title: &str, head: impl FnOnce() -> Result<Head>) -> Result<M
     }
     let data = !head.executable && !foreign::is_program(&extension);
     Ok(match version {
-        Some(_) if head.has_carriage_return() => {
-            Meaning::NotUnderstood(foreign::carriage_return(title))
-        }
+        _ if head.has_carriage_return() => Meaning::NotUnderstood(foreign::carriage_return(title)),
         Some(version) if head.runs() => Meaning::Migration(version, name(&stem[digits..])),
         _ if data || head.text.is_empty() => Meaning::Ignored("a file beside the migrations"),
         Some(_) => Meaning::NotUnderstood(foreign::without_program(&extension)),
+        None if head.text.starts_with("#!") => Meaning::Script(head.looks()),
         None if head.executable => Meaning::NotUnderstood(foreign::script()),
         None => Meaning::Helper(foreign::helper(&extension)),
     })
@@ -215,7 +240,9 @@ mod tests {
         is("3_move.sh", "mv a b\n", true, "without a `#!` line");
         is("3_move", "mv a b\n", true, "neither SQL nor");
         is("3_move.sh", "#!/bin/sh\r\nmv a b\r\n", true, "carriage return");
-        is("add_fields.py", "#!/usr/bin/env python3\n", true, "a script without a number");
+        let script = |text: &str| file("add_fields.py", text, true);
+        assert_eq!(script("#!/usr/bin/env python3\n"), Meaning::Script(Looks::Unknown));
+        assert_eq!(script("#!/bin/sh\n# PRAGMA table_info(t)\n"), Meaning::Script(Looks::Yes));
         assert!(matches!(file("lib.sh", "# helper", false), Meaning::Helper(_)));
         assert!(matches!(file("3_rows.csv", "a,b", false), Meaning::Ignored(_)));
         assert!(matches!(file("__init__.py", "", false), Meaning::Ignored(_)));

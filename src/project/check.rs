@@ -54,8 +54,12 @@ impl Project {
                 settings: &selection.settings,
                 rules: Some(&self.config.rules),
             };
-            let findings = plan::check(&request, live.as_ref())?;
-            let migrations = target.migrations.len();
+            // What a script without a number does, only it knows; it looks for itself.
+            let findings = match target.is_guarding() {
+                true => Vec::new(),
+                false => plan::check(&request, live.as_ref())?,
+            };
+            let migrations = target.migrations.len() + target.scripts.len();
             checked.push(CheckedTarget { target: target.name, migrations, findings });
         }
         let limit = match strictness {

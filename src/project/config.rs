@@ -26,7 +26,7 @@ use crate::{
     deploy::Settings as DeployKeys,
     disk,
     error::{Place, ProjectError},
-    history::{Ignore, duration},
+    history::{FolderRules, duration},
     offsite,
     plan::{HouseRule, Level, Policy, Rules},
     store::{Compression, Filter, Keys, RESERVE, Retention},
@@ -64,6 +64,8 @@ pub struct File {
     pub include: Option<Spanned<Vec<String>>>,
     /// Patterns of what lies in the migrations folder and is no migration.
     pub ignore: Option<Spanned<Vec<String>>>,
+    /// `scripts`: a folder of unnumbered scripts that look for themselves whether they are needed.
+    pub format: Option<Spanned<String>>,
     /// `gzip`, `zstd` or `none`.
     pub compression: Option<Spanned<String>>,
     /// How long to wait for other writers.
@@ -169,8 +171,8 @@ pub struct Config {
     pub exclude: Vec<String>,
     /// Patterns of what a backup holds; with none, everything.
     pub include: Vec<String>,
-    /// What lies in the migrations folder and is no migration.
-    pub ignore: Ignore,
+    /// How migrations folders are read.
+    pub folder_rules: FolderRules,
     /// How archives are compressed.
     pub compression: Compression,
     /// How long to wait for other writers.
@@ -283,11 +285,7 @@ impl Reader<'_> {
         };
         let exclude = patterns(&over.exclude, file.exclude.as_ref());
         let include = patterns(&over.include, file.include.as_ref());
-        let ignore = match &file.ignore {
-            Some(patterns) => Ignore::new(patterns.get_ref())
-                .map_err(|reason| self.wrong(patterns.span(), format!("`ignore`: {reason}")))?,
-            None => Ignore::default(),
-        };
+        let folder_rules = self.folder_rules(&file)?;
         let retention = file.retention.rules();
         let retention = retention.map_err(|(span, reason)| self.wrong(span, reason))?;
         let offsite = self.offsite(&file, parent)?;
@@ -322,7 +320,7 @@ impl Reader<'_> {
             naming: self.located.naming,
             exclude,
             include,
-            ignore,
+            folder_rules,
             compression: self.compression(file.compression.as_ref())?,
             busy_timeout: self.time(
                 "busy-timeout",

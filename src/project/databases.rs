@@ -3,6 +3,7 @@
 use super::{
     candidates,
     config::Config,
+    guarded,
     targets::{Target, Targets},
 };
 use crate::{
@@ -144,6 +145,9 @@ pub fn in_parallel<T: Sync, R: Send>(items: &[T], act: impl Fn(&T) -> R + Sync) 
 fn plan_one(config: &Config, job: &Job<'_>, settings: &Settings) -> Result<DatabasePlan> {
     let path = config.data.join(&job.database);
     let live = open_to_read(&path, config)?;
+    if job.target.is_guarding() {
+        return guarded::plan(job.target, &job.database, &path, live.as_ref());
+    }
     let request = Request {
         target: &job.target.name,
         database: &job.database,

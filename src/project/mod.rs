@@ -11,6 +11,7 @@ mod databases;
 mod deploy;
 mod diff;
 mod findings;
+mod guarded;
 mod init;
 mod interrupted;
 pub mod last_run;

@@ -233,10 +233,21 @@ impl Project {
         }
     }
 
+    /// A script of a migrations folder whose scripts guard themselves, by its name.
+    fn guarding_script(&self, name: &str) -> Option<Migration> {
+        let targets = super::targets::read(&self.config).ok()?.targets;
+        let mut scripts = targets.iter().filter(|it| it.is_guarding()).flat_map(|it| &it.scripts);
+        let found = scripts.find(|script| script.title() == name || script.name == name)?;
+        Some(Migration::clone(found))
+    }
+
     /// A script by its name with or without its ending, by its path in the scripts folder, or by one
     /// that leads there.
     fn find_script(&self, name: &str) -> Result<Migration> {
         let folder = &self.config.scripts;
+        if let Some(script) = self.guarding_script(name) {
+            return Ok(script);
+        }
         let known = self.scripts()?;
         let stem = |file: &str| match Path::new(file).extension() {
             Some(end) => file[..file.len() - end.len() - 1].to_string(),

@@ -33,6 +33,8 @@ pub struct Target {
     pub databases: Databases,
     /// Its history.
     pub migrations: Vec<Arc<Migration>>,
+    /// Scripts without numbers, which look for themselves whether they are needed: a history of its own.
+    pub scripts: Vec<Arc<Migration>>,
 }
 
 /// All targets of a project, and files that are no migrations though they look like some.
@@ -61,8 +63,8 @@ pub fn read(config: &Config) -> Result<Targets> {
     for (name, (pattern, _)) in &config.targets {
         declared.insert(name.clone(), Databases::parse(pattern));
     }
-    for folder in discover(&config.migrations, &config.ignore)? {
-        let Folder { name, migrations, ignored, not_understood } = folder;
+    for folder in discover(&config.migrations, &config.folder_rules)? {
+        let Folder { name, migrations, scripts, ignored, not_understood } = folder;
         found.ignored.extend(ignored);
         found.not_understood.extend(not_understood);
         let (name, databases) = match name {
@@ -77,17 +79,18 @@ pub fn read(config: &Config) -> Result<Targets> {
                 (name, databases)
             }
         };
-        join(&mut found.targets, Target { name, databases, migrations })?;
+        join(&mut found.targets, Target { name, databases, migrations, scripts })?;
     }
     for (name, (pattern, folder)) in &config.targets {
         match folder {
             Some(folder) => {
-                let mut only = discover(folder, &config.ignore)?.into_iter();
+                let mut only = discover(folder, &config.folder_rules)?.into_iter();
                 let only = only.next().unwrap_or_default();
                 found.ignored.extend(only.ignored);
                 found.not_understood.extend(only.not_understood);
                 let (databases, migrations) = (Databases::parse(pattern), only.migrations);
-                join(&mut found.targets, Target { name: name.clone(), databases, migrations })?;
+                let (name, scripts) = (name.clone(), only.scripts);
+                join(&mut found.targets, Target { name, databases, migrations, scripts })?;
             }
             None if !config.migrations.join(name).is_dir() => {
                 let path = config.migrations.join(name);
@@ -97,6 +100,7 @@ pub fn read(config: &Config) -> Result<Targets> {
         }
     }
     distribute(&mut found.targets)?;
+    found.refuse_mixed();
     Ok(found)
 }
 
@@ -122,7 +126,10 @@ fn distribute(targets: &mut Vec<Target>) -> Result<()> {
         let database = PathBuf::from(migration.header.database.clone().unwrap_or_default());
         let name = database.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let databases = named(&database);
-        join(targets, Target { name, databases, migrations: vec![migration] })?;
+        join(
+            targets,
+            Target { name, databases, migrations: vec![migration], scripts: Vec::new() },
+        )?;
     }
     Ok(())
 }
@@ -134,6 +141,7 @@ fn join(targets: &mut Vec<Target>, added: Target) -> Result<()> {
         return Ok(());
     };
     target.migrations.extend(added.migrations);
+    target.scripts.extend(added.scripts);
     target.migrations.sort_by(|a, b| a.version.cmp(&b.version));
     match target.migrations.windows(2).find(|pair| pair[0].version == pair[1].version) {
         Some(pair) => {
@@ -189,6 +197,25 @@ impl Targets {
         Err(HistoryError::NotUnderstood { folder, files }.into())
     }
 
+    /// Beside numbered files of the same database, scripts without numbers have no place in the order.
+    fn refuse_mixed(&mut self) {
+        for target in self.targets.iter_mut().filter(|target| !target.migrations.is_empty()) {
+            let mixed = target.scripts.drain(..).map(|script| NotUnderstood {
+                path: script.path.clone(),
+                looks_like: "a script without a number, beside numbered files of the same database"
+                    .into(),
+                advice: "put its number in front".into(),
+            });
+            self.not_understood.extend(mixed);
+        }
+    }
+
+    /// Whether the history of this target is one of scripts that guard themselves.
+    #[must_use]
+    pub fn guards_itself(&self, name: &str) -> bool {
+        self.targets.iter().any(|target| target.name == name && target.is_guarding())
+    }
+
     /// Whether a target of this name is a pattern: one failing database leaves the others.
     #[must_use]
     pub fn is_matching(&self, name: &str) -> bool {
@@ -197,6 +224,12 @@ impl Targets {
 }
 
 impl Target {
+    /// Whether its history is one of scripts that guard themselves.
+    #[must_use]
+    pub fn is_guarding(&self) -> bool {
+        self.migrations.is_empty() && !self.scripts.is_empty()
+    }
+
     /// The databases that exist or would be created, relative to the data directory, sorted.
     ///
     /// # Errors
@@ -205,7 +238,9 @@ impl Target {
         match &self.databases {
             // A target without migrations creates nothing.
             Databases::Named(path)
-                if self.migrations.is_empty() && !disk::exists(&data.join(path))? =>
+                if self.migrations.is_empty()
+                    && self.scripts.is_empty()
+                    && !disk::exists(&data.join(path))? =>
             {
                 Ok(Vec::new())
             }

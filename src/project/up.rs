@@ -240,7 +240,10 @@ impl Project {
             apply::carry_out(&apply::Run {
                 plan,
                 backup: backup.as_deref(),
-                purpose: apply::Purpose::Migrate,
+                purpose: match targets.guards_itself(&plan.target) {
+                    true => apply::Purpose::Operate,
+                    false => apply::Purpose::Migrate,
+                },
                 clock: &*self.world.clock,
                 busy: self.config.busy_timeout,
                 script_limit: self.config.script_timeout,

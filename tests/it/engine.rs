@@ -6,7 +6,7 @@ use piton::{
     apply::{Done, Lasting, Purpose, Run, carry_out},
     database::{self, Access},
     event::Silent,
-    history::{Ignore, Migration, Version, discover},
+    history::{FolderRules, Migration, Version, discover},
     plan::{DatabasePlan, Request, Rules, Settings, plan_database},
     rusqlite::{Connection, types::Value},
     sql::{Class, classify},
@@ -75,7 +75,7 @@ impl Ended {
 
 /// The migrations of a folder.
 pub fn history(folder: &Path) -> Vec<Arc<Migration>> {
-    discover(folder, &Ignore::default()).unwrap().remove(0).migrations
+    discover(folder, &FolderRules::default()).unwrap().remove(0).migrations
 }
 
 /// Writes files into a folder and reads them as a history.

@@ -44,6 +44,7 @@ mod formats;
 mod full_disk;
 mod generated;
 mod going_back;
+mod guarding_scripts;
 mod history;
 mod holes;
 mod hostile;

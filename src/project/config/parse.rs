@@ -1,9 +1,10 @@
 //! Reads the text of `piton.toml`; what is wrong has its line, and an unknown key the nearest one.
 
-use super::File;
+use super::{File, Reader};
 use crate::{
     Result,
     error::{Place, ProjectError},
+    history::{FolderRules, Form},
 };
 use std::path::Path;
 
@@ -27,4 +28,23 @@ fn nearest_key(message: &str) -> Option<String> {
     let unknown = words.next()?.replace('_', "-");
     let near = words.map(|word| (strsim::osa_distance(&unknown, word), word)).min()?;
     (near.0 <= 4).then(|| near.1.to_string())
+}
+
+impl Reader<'_> {
+    /// `ignore` and `format`.
+    pub(super) fn folder_rules(&self, file: &File) -> Result<FolderRules> {
+        let form = match &file.format {
+            None => Form::Recognised,
+            Some(word) if word.get_ref() == "scripts" => Form::Scripts,
+            Some(word) => {
+                let reason = format!("`format` can be `scripts`, not `{}`", word.get_ref());
+                return Err(self.wrong(word.span(), reason));
+            }
+        };
+        match &file.ignore {
+            Some(patterns) => FolderRules::new(form, patterns.get_ref())
+                .map_err(|reason| self.wrong(patterns.span(), format!("`ignore`: {reason}"))),
+            None => Ok(FolderRules::new(form, &[]).unwrap_or_default()),
+        }
+    }
 }

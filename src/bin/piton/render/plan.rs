@@ -104,6 +104,7 @@ fn heading(plan: &DatabasePlan) -> String {
         .count();
     let place = match (&plan.position.version, plan.exists) {
         (_, false) => "does not exist yet".to_string(),
+        (None, true) if done == total && total > 0 => format!("all done ({})", source(plan)),
         (None, true) => format!("before the first migration ({})", source(plan)),
         (Some(version), true) if done == total => {
             format!("at {version}, the last ({})", source(plan))
