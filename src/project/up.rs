@@ -136,15 +136,19 @@ impl Project {
             _ => planned()?,
         };
         let cut_off = self.run_cut_off();
+        let outcome = without_a_run(&plans, &targets);
+        if outcome == Some(Outcome::NothingToDo)
+            && cut_off.is_some()
+            && is_whole(&options.selection)
+        {
+            // Cut off at its very end: everything that it was to do is done, so nothing went wrong.
+            self.end_run()?;
+            return Ok(report(Outcome::NothingToDo, plans));
+        }
         if let Some(run) = &cut_off {
             self.log_killed(run, observer);
         }
-        if let Some(outcome) = without_a_run(&plans, &targets) {
-            // Cut off at its very end: everything that it was to do is done.
-            if outcome == Outcome::NothingToDo && cut_off.is_some() && is_whole(&options.selection)
-            {
-                self.end_run()?;
-            }
+        if let Some(outcome) = outcome {
             return Ok(report(outcome, plans));
         }
         if matches!(anchor, Anchor::Take) {

@@ -17,7 +17,7 @@ fn every_command_gives_one_document() {
         ("up --json", "done"),
         ("up --json", "nothing-to-do"),
         ("new --json x", "done"),
-        ("up --json", "done"),
+        ("up --json", "nothing-to-do"),
         ("run --json", "done"),
         ("run --json tidy", "done"),
         ("history --json", "done"),
