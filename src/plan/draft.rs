@@ -14,6 +14,7 @@ use super::{
 use crate::{
     ledger::Witness,
     schema::{Change, Schema},
+    sql::Statement,
 };
 use rusqlite::Connection;
 use std::collections::BTreeSet;
@@ -102,8 +103,9 @@ impl Draft<'_> {
                 (State::Dirty, Some(Witness::Run), Action::None)
             }
             Verdict::Undecided(reason) => {
-                self.deny(unit, "undecided", format!("`{}`: {reason}", unit.title), &format!(
-                    "say up to where it is done: `piton adopt --at VERSION` (the last one that ran), or \
+                let (shown, further) = numbered(unit);
+                self.deny(unit, "undecided", format!("`{}`: {reason}{shown}", unit.title), &format!(
+                    "say up to where it is done: `piton adopt --at VERSION` (the last one that ran){further}, or \
                      add a line `-- skip-if: SELECT …` to `{}`", unit.title
                 ));
                 (State::Undecided, None, Action::None)
@@ -295,6 +297,29 @@ impl Draft<'_> {
         self.findings
             .push(Finding::new(code, Severity::Denied, message).about(&unit.title).hint(hint));
     }
+}
+
+/// The statements of a half-run file with their numbers, and how to name the last one that ran.
+fn numbered(unit: &Unit) -> (String, String) {
+    let migration = &unit.replayed;
+    let statements = migration.statements();
+    if statements.len() < 2 {
+        return Default::default();
+    }
+    let line = |(at, found): (usize, &Statement)| {
+        let first = found.text(&migration.text).lines().next().unwrap_or_default();
+        let text: String = first.chars().take(72).collect();
+        format!("\n  {:>3}  {text}", at + 1)
+    };
+    let mut shown: String = statements.iter().enumerate().take(20).map(line).collect();
+    if statements.len() > 20 {
+        shown.push_str(&format!("\n  … and {} more", statements.len() - 20));
+    }
+    let further = format!(
+        " or `piton adopt --at {}:STATEMENT` (the number of the last statement that ran, 0 for none)",
+        unit.version
+    );
+    (shown, further)
 }
 
 fn started(unit: &Unit) -> String {

@@ -40,19 +40,24 @@ pub enum MissingEffect {
 }
 
 impl Project {
-    /// Records every migration up to a version as done, without running anything.
+    /// Records every migration up to a version as done, without running anything; with the number of a
+    /// statement, of that version only what comes up to it.
     ///
     /// # Errors
     /// An unknown version; [`ProjectError::NotThere`]; SQLite's.
     pub fn adopt_at(
         &self,
-        version: &Version,
+        (version, statement): (&Version, Option<usize>),
         selection: &Selection,
         effect: MissingEffect,
         patience: Patience,
         observer: &dyn Observer,
     ) -> Result<Vec<Adopted>> {
-        let start = if version.digits() == "0" { Start::Nothing } else { Start::Version };
+        let start = match statement {
+            Some(number) => Start::Statement(number),
+            None if version.digits() == "0" => Start::Nothing,
+            None => Start::Version,
+        };
         self.adopt(
             selection,
             patience,
@@ -101,7 +106,7 @@ impl Project {
         (start, effect): (Start, MissingEffect),
     ) -> Result<Vec<Adopted>> {
         let targets = self.selected(selection)?;
-        if start == Start::Version {
+        if start != Start::Nothing {
             super::require_version(&targets, version)?;
         }
         let _lock = self.begin(patience, observer)?;
@@ -149,8 +154,15 @@ impl Project {
             .filter(|migration| wanted(migration, current(migration)))
             .collect();
         let lacks = lacks(&transaction, target, path, &entries, &chosen)?;
+        let half = match (start, chosen.last()) {
+            (Start::Statement(number), Some(last)) => Some((half_run(last, number)?, number)),
+            _ => None,
+        };
+        let is_half =
+            |migration: &Migration| half.as_ref().is_some_and(|it| it.0 == migration.version);
         let named: Vec<String> = chosen
             .iter()
+            .filter(|migration| !is_half(migration))
             .filter_map(|it| Some(format!("`{}`:\n{}", it.title(), lacks.get(&it.version)?.lines)))
             .collect();
         if effect == MissingEffect::Refuse && !named.is_empty() {
@@ -158,6 +170,18 @@ impl Project {
         }
         for migration in chosen {
             let mut row = record::entry(migration, (self.world.clock)(), None);
+            titles.push(migration.title());
+            if let Some((_, number)) = half.as_ref().filter(|_| is_half(migration)) {
+                row.statements = i64::try_from(*number).unwrap_or(i64::MAX);
+                row.state = EntryState::Started;
+                row.witness = Witness::Adopted;
+                let written = match current(migration) {
+                    Some(begun) => ledger::set_progress(&transaction, begun.id, row.statements),
+                    None => ledger::insert(&transaction, &row).map(drop),
+                };
+                written.map_err(failed())?;
+                continue;
+            }
             row.state = EntryState::Recorded;
             row.witness = Witness::Adopted;
             if let Some(missing) = lacks.get(&migration.version) {
@@ -168,7 +192,6 @@ impl Project {
                 row.schema_hash.clone_from(&hash);
             }
             ledger::insert(&transaction, &row).map_err(failed())?;
-            titles.push(migration.title());
         }
         if start == Start::Nothing && titles.is_empty() && entries.is_empty() {
             // The ledger itself says from now on that nothing of the history ran.
@@ -179,6 +202,17 @@ impl Project {
         transaction.commit().map_err(failed())?;
         Ok(titles)
     }
+}
+
+/// The version of a file of which a statement was the last one that ran.
+fn half_run(migration: &Migration, number: usize) -> Result<Version> {
+    let count = migration.statements().len();
+    if number < count {
+        return Ok(migration.version.clone());
+    }
+    let reason =
+        format!("`{}` has {count} statements, and this says that {number} ran", migration.title());
+    Err(ProjectError::Setting { name: "--at".into(), reason }.into())
 }
 
 /// What the schema lacks of what is done, and of what a person says is done.
@@ -210,6 +244,8 @@ fn lacks(
 enum Start {
     /// Nothing of the history.
     Nothing,
+    /// Of the last version, this statement was the last one that ran; what lies before it is done.
+    Statement(usize),
     /// What lies up to a version, or one version.
     Version,
 }

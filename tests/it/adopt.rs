@@ -52,6 +52,23 @@ fn looks_at_the_schema() {
 }
 
 #[test]
+fn says_which_statement_ran_last() {
+    let text = "UPDATE t SET n = n + 1;\nUPDATE t SET n = n * 10;\nCREATE INDEX i ON t (n);\nUPDATE t SET n = n + 3;";
+    for (last, wanted) in [("2", "5"), ("1", "23"), ("0", "33")] {
+        let sandbox =
+            Sandbox::new().migration("1_t.sql", "CREATE TABLE t (n);").migration("2_n.sql", text);
+        sandbox.execute("app.db", "CREATE TABLE t (n); INSERT INTO t VALUES (2)");
+        sandbox.run("up").code(4).says("  2  UPDATE t SET n = n * 10").says("--at 2:STATEMENT");
+        sandbox.run("adopt --at 2:9").code(2).one_error().says("4 statements");
+        sandbox.run("adopt --at 2:x").code(2).one_error().says("`x`");
+        sandbox.run(&format!("adopt --at 2:{last}")).success();
+        sandbox.run("up").success().says("2_n.sql");
+        assert_eq!(sandbox.query("app.db", "SELECT n FROM t"), wanted);
+        sandbox.run("up").success().says("nothing to do");
+    }
+}
+
+#[test]
 fn looks_at_an_accepted_text() {
     let sandbox = Sandbox::new().migration("1_t.sql", "CREATE TABLE t (a);");
     sandbox.run("up").success();

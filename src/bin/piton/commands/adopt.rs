@@ -4,10 +4,22 @@ use super::{Context, selection, version};
 use crate::render::{Report, text};
 use anyhow::Result;
 use piton::{
+    error::ProjectError,
     lock::Patience,
     project::{MissingEffect, Outcome},
 };
 use serde_json::json;
+
+/// A version, and the number of a statement in its file: `VERSION:STATEMENT`.
+fn statement(at: &str) -> Result<(&str, Option<usize>)> {
+    let Some((version, number)) = at.split_once(':') else { return Ok((at, None)) };
+    let reason = || ProjectError::Setting {
+        name: "--at".into(),
+        reason: format!("`{number}` is not the number of a statement"),
+    };
+    let number = number.parse().map_err(|_| piton::Error::from(reason()))?;
+    Ok((version, Some(number)))
+}
 
 /// What `--missing` asks for.
 pub fn effect(missing: bool) -> MissingEffect {
@@ -24,13 +36,11 @@ pub fn run(
 ) -> Result<Report> {
     let selection = selection(targets, None, false, false)?;
     let adopted = match (at, accept) {
-        (Some(at), _) => context.project.adopt_at(
-            &version(at)?,
-            &selection,
-            effect,
-            patience,
-            &context.teller,
-        )?,
+        (Some(at), _) => {
+            let (at, statement) = statement(at)?;
+            let last = (&version(at)?, statement);
+            context.project.adopt_at(last, &selection, effect, patience, &context.teller)?
+        }
         (None, Some(accept)) => context.project.adopt_text(
             &version(accept)?,
             &selection,
