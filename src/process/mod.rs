@@ -199,6 +199,8 @@ fn command(job: &Job<'_>) -> io::Result<Command> {
     let mut command = Command::new(job.program);
     command
         .args(job.arguments)
+        // What opens the backups is no business of a script.
+        .env_remove("PITON_IDENTITY")
         .envs(job.environment.iter().map(|(name, value)| (name, value)))
         .current_dir(std::path::absolute(job.folder)?)
         .stdin(Stdio::null());

@@ -98,3 +98,12 @@ fn paths_subfolders_and_arguments() {
     sandbox.run("run sql/x -- one").code(2).one_error().says("takes no arguments");
     sandbox.run("run scripts/../migrations/001_t.sql").code(2).one_error();
 }
+
+#[test]
+fn what_opens_the_backups_is_not_handed_on() {
+    let sandbox = sandbox()
+        .script("tell.sh", "#!/bin/sh\necho \"identity ${PITON_IDENTITY-none}, own $OWN\"\n")
+        .variable("PITON_IDENTITY", "key")
+        .variable("OWN", "kept");
+    sandbox.run("run tell").success().says("identity none, own kept");
+}
