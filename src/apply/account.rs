@@ -1,13 +1,15 @@
 //! The account of a transaction: rows and objects before and after it.
 //!
 //! Rows may vanish only from tables that a statement deletes from or drops; triggers, indexes and
-//! views only where a statement drops them or the table they belong to.
+//! views only where a statement drops them or the table they belong to. What a statement does is
+//! what SQLite says of it, and how many rows it copied is what SQLite has counted.
 
+use super::watch::{Change, Program, Watch};
 use crate::{
     error::{ApplyError, Place},
     history::Migration,
     schema::{Object, ObjectKind, ObjectName, Schema},
-    sql::{class, fold, quote, rows, token},
+    sql::{class, copy, fold, quote, rows, token},
 };
 use rusqlite::{Connection, Result};
 use std::{
@@ -15,18 +17,18 @@ use std::{
     sync::Arc,
 };
 
-/// What was there before the transaction, and what the statements said since.
+/// What was there before the transaction, and what the statements did since.
 pub struct Account {
+    watch: Watch,
     rows: BTreeMap<String, u64>,
     /// Original tables by the name they have now.
     names: BTreeMap<String, String>,
-    /// Tables from which rows may go, by the statements' own words.
+    /// Tables from which rows may go: a statement, or a trigger that it fires, takes them.
     may_shrink: BTreeSet<String>,
     /// Tables dropped.
     dropped: BTreeSet<String>,
-    /// Original tables whose rows were copied, by the name of the copy; and those copied whole.
-    copies: BTreeMap<String, BTreeSet<String>>,
-    whole: BTreeMap<String, BTreeSet<String>>,
+    /// What was copied, by the name of the copy.
+    copies: BTreeMap<String, Copies>,
     /// Objects that vanished without a word, with the statement that did it.
     lost: BTreeMap<ObjectName, (Place, String)>,
     /// Reasons to look away, by code.
@@ -35,22 +37,58 @@ pub struct Account {
     noted: Option<usize>,
 }
 
+/// What a table that statements fill was filled with: the original tables, each with the number of
+/// its rows that the statements handed over, whatever became of them.
+type Copies = BTreeMap<String, u64>;
+
+/// A statement that ran.
+pub struct Ran<'a> {
+    /// Its migration.
+    pub migration: &'a Migration,
+    /// Its number in the file.
+    pub index: usize,
+    /// What SQLite said of it.
+    pub program: Program,
+    /// The schema before it, where it may have changed the schema.
+    pub before: Option<&'a Schema>,
+    /// The schema after it.
+    pub after: &'a Schema,
+    /// The connection on which it ran.
+    pub connection: &'a Connection,
+}
+
+impl Ran<'_> {
+    fn text(&self) -> &str {
+        self.migration.statements()[self.index].text(&self.migration.text)
+    }
+
+    fn place(&self) -> Place {
+        let start = self.migration.statements()[self.index].span.start;
+        Place::of(&self.migration.path, &self.migration.text, start)
+    }
+}
+
 impl Account {
     /// Counts every table.
-    pub fn open(connection: &Connection, schema: &Schema) -> Result<Self> {
+    pub fn open(connection: &Connection, schema: &Schema, watch: &Watch) -> Result<Self> {
         let counted = counts(connection, schema)?;
         let names = counted.keys().map(|name| (name.clone(), name.clone())).collect();
         Ok(Self {
+            watch: watch.clone(),
             rows: counted,
             names,
             may_shrink: BTreeSet::new(),
             dropped: BTreeSet::new(),
             copies: BTreeMap::new(),
-            whole: BTreeMap::new(),
             lost: BTreeMap::new(),
             allowed: BTreeSet::new(),
             noted: None,
         })
+    }
+
+    /// Hears what SQLite compiles.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// Notes what a migration declares.
@@ -59,34 +97,26 @@ impl Account {
         self.allowed = migration.header.allow.iter().map(|allow| allow.code.clone()).collect();
     }
 
-    /// Notes a statement that ran, with the schema before and after it.
-    pub fn note(
-        &mut self,
-        migration: &Migration,
-        index: usize,
-        before: Option<&Schema>,
-        after: &Schema,
-    ) {
-        let statement = &migration.statements()[index];
-        if statement.repeats && self.noted.map(|noted| noted + 1) == Some(index) {
-            // The same statement with other values: it says nothing more.
-            self.noted = Some(index);
-            return;
-        }
-        self.noted = Some(index);
-        let text = statement.text(&migration.text);
+    /// Whether nothing more can be learnt from a statement: it is the one that was noted last, with
+    /// other values.
+    pub fn knows(&mut self, migration: &Migration, index: usize) -> bool {
+        let last = self.noted.replace(index);
+        migration.statements()[index].repeats && last.map(|last| last + 1) == Some(index)
+    }
+
+    /// Notes a statement that ran.
+    ///
+    /// # Errors
+    /// SQLite's, from counting.
+    pub fn note(&mut self, ran: &Ran<'_>) -> Result<()> {
+        let text = ran.text();
         if self.allowed.contains("rows-lost") {
             self.may_shrink.extend(self.rows.keys().cloned());
         }
-        let original = |name: String| self.names.get(&name).cloned().unwrap_or(name);
-        let shrinks = class::takes_rows_from(text);
-        let shrinks: Vec<String> = shrinks.into_iter().map(original).collect();
-        self.may_shrink.extend(shrinks);
+        self.note_removal(ran);
         if let Some((old, new)) = class::renamed_table(text) {
-            for copies in [&mut self.copies, &mut self.whole] {
-                if let Some(originals) = copies.remove(&old) {
-                    copies.insert(new.clone(), originals);
-                }
+            if let Some(copies) = self.copies.remove(&old) {
+                self.copies.insert(new.clone(), copies);
             }
             if let Some(original) = self.names.remove(&old) {
                 self.names.insert(new, original);
@@ -96,16 +126,79 @@ impl Account {
             && let Some((_, name)) = class::defined_object(text)
         {
             self.copies.remove(&name);
-            self.whole.remove(&name);
             self.dropped.extend(self.names.remove(&name));
         }
-        self.note_copy(text);
-        let known = before.iter().flat_map(|before| before.objects.keys());
-        for name in known.filter(|name| !after.objects.contains_key(*name)) {
-            let place = Place::of(&migration.path, &migration.text, statement.span.start);
-            self.lost.insert(name.clone(), (place, migration.title()));
+        self.note_copy(ran)?;
+        self.note_objects(ran);
+        Ok(())
+    }
+
+    /// Notes the tables from which a statement takes rows, by itself or by a trigger.
+    fn note_removal(&mut self, ran: &Ran<'_>) {
+        let text = ran.text();
+        let mut shrinks = BTreeSet::new();
+        if let Some((Change::Delete, table)) = &ran.program.target {
+            shrinks.insert(table.clone());
         }
-        self.lost.retain(|name, _| !after.objects.contains_key(name));
+        if let Some((Change::Insert | Change::Update, table)) = &ran.program.target
+            && class::takes_rows_from(text).contains(table)
+        {
+            shrinks.insert(table.clone());
+        }
+        for trigger in &ran.program.through {
+            if let Some(trigger) = ran.after.get(ObjectKind::Trigger, trigger) {
+                shrinks.extend(class::takes_rows_from(&trigger.sql));
+            }
+        }
+        for table in shrinks {
+            // A rebuilt table is the original one for whoever deletes from it.
+            if self.dropped.contains(&table) && self.is_copy(&table, &table) {
+                self.may_shrink.insert(table.clone());
+            }
+            let original = self.names.get(&table).cloned().unwrap_or(table);
+            self.may_shrink.insert(original);
+        }
+    }
+
+    /// Notes a copy of rows from tables that were there before, or from copies of them.
+    fn note_copy(&mut self, ran: &Ran<'_>) -> Result<()> {
+        let Program { target, made, reads, .. } = &ran.program;
+        let copy = match (target, made) {
+            (_, Some(made)) => made,
+            (Some((Change::Insert, table)), None) if !table.starts_with("sqlite_") => table,
+            _ => return Ok(()),
+        };
+        let is_trigger = |name: &str| ran.after.get(ObjectKind::Trigger, name).is_some();
+        let read: BTreeSet<&String> = reads
+            .iter()
+            .filter(|(table, by)| table != copy && by.as_ref().is_none_or(|by| !is_trigger(by)))
+            .map(|(table, _)| table)
+            .collect();
+        let mut sources = BTreeSet::new();
+        for table in read {
+            sources.extend(self.names.get(table).cloned());
+            sources.extend(self.copies.get(table).iter().flat_map(|copies| copies.keys()).cloned());
+        }
+        if sources.is_empty() {
+            return Ok(());
+        }
+        let fewest = sources.iter().filter_map(|source| self.rows.get(source)).min();
+        let handed_over = handed_over(ran, copy, fewest.copied().unwrap_or(0))?;
+        let copies = self.copies.entry(copy.clone()).or_default();
+        for source in sources {
+            *copies.entry(source).or_default() += handed_over;
+        }
+        Ok(())
+    }
+
+    /// Notes objects that went without being named.
+    fn note_objects(&mut self, ran: &Ran<'_>) {
+        let text = ran.text();
+        let known = ran.before.iter().flat_map(|before| before.objects.keys());
+        for name in known.filter(|name| !ran.after.objects.contains_key(*name)) {
+            self.lost.insert(name.clone(), (ran.place(), ran.migration.title()));
+        }
+        self.lost.retain(|name, _| !ran.after.objects.contains_key(name));
         if let Some((_, dropped)) = class::defined_object(text).filter(|_| is_drop(text)) {
             self.lost.retain(|name, _| *name.name != *dropped);
         }
@@ -114,24 +207,23 @@ impl Account {
         }
     }
 
-    /// Notes a copy of rows from one table to another.
-    fn note_copy(&mut self, text: &str) {
-        let Some((copy, words)) = rows::copied_rows(text) else { return };
-        let sources = |copies: &BTreeMap<String, BTreeSet<String>>| -> BTreeSet<String> {
-            let words = words.iter().filter(|word| **word != copy);
-            let named = words.clone().filter_map(|word| self.names.get(word)).cloned();
-            named.chain(words.filter_map(|word| copies.get(word)).flatten().cloned()).collect()
-        };
-        let (some, all) = (sources(&self.copies), sources(&self.whole));
-        if !leaves_rows_out(text) {
-            self.whole.entry(copy.clone()).or_default().extend(all);
-        }
-        self.copies.entry(copy).or_default().extend(some);
+    /// The tables that hold rows of an original table now: itself, and copies of all its rows.
+    pub fn holders(&self, table: &str) -> BTreeSet<String> {
+        let own = self.names.iter().filter(|(_, original)| *original == table);
+        let copies = self.copies.keys().filter(|copy| self.is_whole(copy, table));
+        own.map(|(now, _)| now).chain(copies).cloned().collect()
     }
 
-    /// Whether the table of this name now is a rebuilt form of the table of this name before.
-    fn is_rebuilt(&self, table: &str, copies: &BTreeMap<String, BTreeSet<String>>) -> bool {
-        copies.get(table).is_some_and(|originals| originals.contains(table))
+    /// Whether a table was filled with rows of an original one.
+    fn is_copy(&self, copy: &str, table: &str) -> bool {
+        self.copies.get(copy).is_some_and(|copies| copies.contains_key(table))
+    }
+
+    /// Whether a table was filled with all rows of an original one, as far as the statements say.
+    fn is_whole(&self, copy: &str, table: &str) -> bool {
+        let rows = self.rows.get(table).copied().unwrap_or(0);
+        let copies = self.copies.get(copy).and_then(|copies| copies.get(table));
+        copies.is_some_and(|&handed_over| handed_over >= rows)
     }
 
     /// Whether an object that vanished is missed: its table was dropped for good, or made anew
@@ -143,7 +235,7 @@ impl Account {
         }
         let table = |schema: &Schema| schema.get(ObjectKind::Table, &object.table).cloned();
         let (Some(old), Some(new)) = (table(before), table(after)) else { return false };
-        if self.dropped.contains(&*object.table) && !self.is_rebuilt(&object.table, &self.copies) {
+        if self.dropped.contains(&*object.table) && !self.is_copy(&object.table, &object.table) {
             return false;
         }
         let words = class::mentions(&object.sql);
@@ -174,13 +266,13 @@ impl Account {
         let current: BTreeMap<&String, &String> =
             self.names.iter().map(|(now, original)| (original, now)).collect();
         for (table, &rows) in &self.rows {
-            let made_anew = self.dropped.contains(table) && !self.is_rebuilt(table, &self.whole);
+            let made_anew = self.dropped.contains(table) && !self.is_whole(table, table);
             let excused = self.may_shrink.contains(table) || made_anew;
             let name = current.get(table).copied().unwrap_or(table);
             let Some(&count) = now.get(name) else { continue };
             if count < rows && !excused {
                 return Ok(Some(ApplyError::RowsLost {
-                    place: format!("`{migration}`"),
+                    place: None,
                     table: table.clone(),
                     before: rows,
                     lost: rows - count,
@@ -190,6 +282,29 @@ impl Account {
         }
         Ok(None)
     }
+}
+
+/// How many rows a statement handed over to the table that it fills. Of these SQLite may have left
+/// some out, because of a constraint that says `ON CONFLICT IGNORE`; those count as well. Rows that
+/// the statement's own query or conflict clause leaves out do not.
+fn handed_over(ran: &Ran<'_>, copy: &str, fewest: u64) -> Result<u64> {
+    if ran.program.made.is_some() {
+        return count(ran.connection, copy);
+    }
+    let inserted = ran.connection.changes();
+    let text = ran.text();
+    if rows::resolves_conflicts(text) {
+        // REPLACE counts a row as inserted that another one has taken the place of since.
+        return Ok(if count(ran.connection, copy)? < fewest { 0 } else { inserted });
+    }
+    if inserted >= fewest {
+        return Ok(inserted);
+    }
+    let Some(query) = copy::read(text).map(|copy| copy.query) else { return Ok(inserted) };
+    let counting = format!("SELECT count(*) FROM ({query})");
+    // A query that cannot stand alone says nothing.
+    let found = ran.connection.query_row(&counting, [], |row| row.get::<_, i64>(0)).unwrap_or(0);
+    Ok(inserted.max(found.unsigned_abs()))
 }
 
 /// The rows of one table.
@@ -209,28 +324,7 @@ fn counts(connection: &Connection, schema: &Schema) -> Result<BTreeMap<String, u
 }
 
 fn is_drop(text: &str) -> bool {
-    token::tokens(text)
-        .iter()
+    token::scan(text)
         .find(|token| !token.is_blank())
         .is_some_and(|first| first.is_word(text, "drop"))
-}
-
-/// Whether a copy may have fewer rows than its source by its own words.
-fn leaves_rows_out(text: &str) -> bool {
-    let words = class::mentions(text);
-    let filters = [
-        "where",
-        "distinct",
-        "group",
-        "limit",
-        "join",
-        "ignore",
-        "replace",
-        "except",
-        "having",
-        "union",
-        "intersect",
-        "conflict",
-    ];
-    filters.iter().any(|word| words.contains(*word))
 }

@@ -5,6 +5,7 @@
 
 use crate::{
     error::ApplyError,
+    history::Migration,
     schema::{ObjectKind, Schema, references},
 };
 use rusqlite::{Connection, Result};
@@ -30,12 +31,21 @@ impl ForeignKeys {
         Ok(Self { mentioned, before })
     }
 
+    /// Takes what is there now for what was there before: the file that ran last means it.
+    pub fn accept(&mut self, connection: &Connection, schema: &Schema) -> Result<()> {
+        self.before = violations(connection, schema, &self.mentioned)?;
+        Ok(())
+    }
+
     /// The first pair of tables that has more violations than before.
     pub fn close(&self, connection: &Connection, schema: &Schema) -> Result<Option<ApplyError>> {
         let after = violations(connection, schema, &self.mentioned)?;
         let more = after.into_iter().find_map(|((table, parent), count)| {
             let before = self.before.get(&(table.clone(), parent.clone())).copied().unwrap_or(0);
             (count > before).then(|| ApplyError::ForeignKeys {
+                place: None,
+                migration: None,
+                keys: Vec::new(),
                 table,
                 parent,
                 count: count - before,
@@ -43,6 +53,28 @@ impl ForeignKeys {
         });
         Ok(more)
     }
+}
+
+/// Whether a file may leave references without a parent.
+pub fn may_dangle(migration: &Migration) -> bool {
+    migration.header.allow.iter().any(|allow| allow.code == "dangling-reference")
+}
+
+/// The keys of rows of a table whose reference to this parent leads nowhere, up to a number; tables
+/// without row numbers have none.
+pub fn dangling(
+    connection: &Connection,
+    table: &str,
+    parent: &str,
+    most: usize,
+) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT rowid FROM pragma_foreign_key_check(?1) \
+         WHERE parent = ?2 AND rowid IS NOT NULL LIMIT ?3",
+    )?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let keys = statement.query_map((table, parent, most), |row| row.get(0))?;
+    keys.collect()
 }
 
 fn violations(

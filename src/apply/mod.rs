@@ -16,6 +16,7 @@ mod sound;
 mod stage;
 mod statements;
 mod tally;
+mod watch;
 
 pub use run::{Done, Failure, Lasting, Outcome, Purpose, Run, carry_out};
 pub use tally::{Answer, RowChange};

@@ -6,11 +6,11 @@ use super::sound;
 use super::stage::{Item, mentioned, same_stage, shares};
 use super::{
     account::Account,
-    diagnose::first_loss,
-    foreign_keys::ForeignKeys,
+    foreign_keys::{ForeignKeys, may_dangle},
     record::{entry, milliseconds},
     statements::{Live, declared},
     tally::{Answer, RowChange, Tally},
+    watch::Watch,
 };
 use crate::{
     Error, Result, database,
@@ -152,7 +152,7 @@ pub(super) struct Runner<'a> {
     pub(super) run: &'a Run<'a>,
     done: Vec<Done>,
     pub(super) lasting: Lasting,
-    current: Option<String>,
+    pub(super) current: Option<String>,
     /// What a data operation does.
     tally: Tally,
     changes: Vec<RowChange>,
@@ -201,7 +201,7 @@ impl Runner<'_> {
         Ok(connection)
     }
 
-    fn stage(&mut self, connection: Connection, stage: &[Item<'_>]) -> Result<()> {
+    fn stage(&mut self, mut connection: Connection, stage: &[Item<'_>]) -> Result<()> {
         match stage {
             [(assessment, migration)] if matches!(assessment.action, Action::Script) => {
                 self.script(connection, assessment, migration)
@@ -209,7 +209,10 @@ impl Runner<'_> {
             [(assessment, migration)] if !shares(assessment, migration) => {
                 self.without_transaction(&connection, assessment, migration)
             }
-            _ => self.shared(&connection, stage),
+            _ => {
+                let watch = Watch::of(&mut connection).map_err(self.failed("prepare"))?;
+                self.shared(&connection, stage, &watch)
+            }
         }
     }
 
@@ -243,7 +246,7 @@ impl Runner<'_> {
     }
 
     /// Several migrations in one transaction.
-    fn shared(&mut self, connection: &Connection, stage: &[Item<'_>]) -> Result<()> {
+    fn shared(&mut self, connection: &Connection, stage: &[Item<'_>], watch: &Watch) -> Result<()> {
         let enforced = stage.iter().any(|(_, migration)| migration.header.foreign_keys);
         let unchanged = schema_hash(connection).map_err(self.failed("read"))?;
         // Inside a transaction this PRAGMA is ignored, so it comes first.
@@ -251,9 +254,11 @@ impl Runner<'_> {
         connection
             .execute_batch("BEGIN IMMEDIATE")
             .map_err(self.failed("begin a transaction on"))?;
-        let finished = self.shared_inside(connection, stage);
+        let finished = self.shared_inside(connection, stage, watch);
         match finished {
             Ok(done) => {
+                // What fails now is the fault of none of the files, or of more than one.
+                self.current = None;
                 connection.execute_batch("COMMIT").map_err(self.failed("commit"))?;
                 self.lasting = Lasting::Something;
                 for finished in done {
@@ -270,12 +275,17 @@ impl Runner<'_> {
                     self.lasting = Lasting::Something;
                     return Err(error);
                 }
-                Err(self.diagnosed(connection, stage, error))
+                Err(self.diagnosed(connection, (stage, watch), error))
             }
         }
     }
 
-    fn shared_inside(&mut self, connection: &Connection, stage: &[Item<'_>]) -> Result<Vec<Done>> {
+    fn shared_inside(
+        &mut self,
+        connection: &Connection,
+        stage: &[Item<'_>],
+        watch: &Watch,
+    ) -> Result<Vec<Done>> {
         let tally = self.tally_of_operation();
         let failed = || self.failed("run migrations on");
         self.prepare_ledger(connection)?;
@@ -286,16 +296,22 @@ impl Runner<'_> {
         let runs = stage.iter().any(|(found, _)| matches!(found.action, Action::Statements(_)));
         // Where nothing runs, nothing can vanish, and counting would cost.
         let counted = if runs { before.clone() } else { Schema::default() };
-        let mut account = Account::open(connection, &counted).map_err(failed())?;
+        let mut account = Account::open(connection, &counted, watch).map_err(failed())?;
         let prepared = if runs { sound::broken(connection, &before) } else { BTreeMap::new() };
-        let keys = ForeignKeys::open(connection, &before, mentioned(stage)).map_err(failed())?;
+        let mut keys = ForeignKeys::open(connection, &before, mentioned(stage)).map_err(failed())?;
         let mut done = Vec::new();
         let mut last_title = String::new();
         for (at, (assessment, migration)) in stage.iter().enumerate() {
             self.begin(migration);
             let clock = Instant::now();
             let mut row = self.row(migration);
+            if may_dangle(migration) {
+                self.require_parents(&keys, &live)?;
+            }
             let outcome = self.one(&mut live, assessment, migration, &mut account)?;
+            if may_dangle(migration) {
+                keys.accept(connection, &live.schema).map_err(self.failed("check"))?;
+            }
             if let Some(witness) = outcome.witness {
                 row.state = EntryState::Recorded;
                 row.witness = witness;
@@ -324,9 +340,7 @@ impl Runner<'_> {
             {
                 return Err(error.into());
             }
-            if let Some(error) = keys.close(connection, &live.schema).map_err(failed())? {
-                return Err(error.into());
-            }
+            self.require_parents(&keys, &live)?;
         }
         self.keep(live.tally, connection)?;
         Ok(done)
@@ -345,6 +359,12 @@ impl Runner<'_> {
             self.tally = tally;
         }
         Ok(())
+    }
+
+    /// Refuses references without a parent that were not there before.
+    fn require_parents(&self, keys: &ForeignKeys, live: &Live<'_>) -> Result<()> {
+        let found = keys.close(live.connection, &live.schema).map_err(self.failed("check"))?;
+        found.map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn one(
@@ -395,17 +415,6 @@ impl Runner<'_> {
             None => ledger::insert(connection, row),
         };
         written.map_err(self.failed("write the ledger of"))
-    }
-
-    /// Says which statement took the rows, by running the stage again and taking it back.
-    fn diagnosed(&self, connection: &Connection, stage: &[Item<'_>], error: Error) -> Error {
-        let Error::Apply(ApplyError::RowsLost { place, table, before, lost, migration }) = error
-        else {
-            return error;
-        };
-        let found = first_loss(connection, self.run, stage, &table, before);
-        let (place, migration) = found.unwrap_or((place, migration));
-        ApplyError::RowsLost { place, table, before, lost, migration }.into()
     }
 
     /// A new ledger row about a migration or data operation.

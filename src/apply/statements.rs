@@ -1,6 +1,9 @@
 //! Runs the statements of one migration, each behind its guard on the live schema.
 
-use super::{account::Account, tally::Tally};
+use super::{
+    account::{Account, Ran},
+    tally::Tally,
+};
 use crate::{
     Error, Result, database,
     error::{ApplyError, Place},
@@ -70,7 +73,7 @@ impl<'a> Live<'a> {
         &mut self,
         migration: &Migration,
         planned: &PlannedStatement,
-        account: Option<&mut Account>,
+        mut account: Option<&mut Account>,
     ) -> Result<()> {
         let span = migration.statements()[planned.index].span.clone();
         let text = &migration.text[span.clone()];
@@ -92,6 +95,10 @@ impl<'a> Live<'a> {
                 }
             }
         }
+        let is_new = account.as_mut().is_some_and(|it| !it.knows(migration, planned.index));
+        if let Some(account) = &account {
+            account.watch().start();
+        }
         self.execute(text, planned).map_err(|(message, offset)| {
             Error::from(ApplyError::Statement {
                 place: place(offset),
@@ -102,13 +109,18 @@ impl<'a> Live<'a> {
         if self.inside && self.connection.is_autocommit() {
             return Err(ApplyError::TransactionEnded { place: place(0) }.into());
         }
+        let program = account.as_ref().filter(|_| is_new).map(|account| account.watch().heard());
         // Only what changes the schema is compared with what was before: a data file is long.
         let before = if self.rereads(&planned.class) { Some(self.schema.clone()) } else { None };
         if before.is_some() {
             self.refresh(&planned.class)?;
         }
-        if let Some(account) = account {
-            account.note(migration, planned.index, before.as_ref(), &self.schema);
+        if let (Some(account), Some(program)) = (account, program) {
+            let (index, before, after) = (planned.index, before.as_ref(), &self.schema);
+            let connection = self.connection;
+            account
+                .note(&Ran { migration, index, program, before, after, connection })
+                .map_err(database::failed("count the rows of", &self.database))?;
         }
         Ok(())
     }

@@ -53,11 +53,12 @@ pub enum ApplyError {
     },
     /// Rows vanished from a table that no statement deletes from or drops.
     #[error(
-        "{place}: {lost} of {before} rows vanished from `{table}`, which the file neither deletes from nor drops"
+        "{}{lost} of {before} rows vanished from `{table}`, which the file neither deletes from nor drops",
+        start(place.as_deref())
     )]
     RowsLost {
-        /// The statement after which they were gone, or the file.
-        place: String,
+        /// The statement after which they were gone, where it was found.
+        place: Option<Box<Place>>,
         /// The table.
         table: String,
         /// Rows before.
@@ -97,9 +98,16 @@ pub enum ApplyError {
     },
     /// References without a parent appeared.
     #[error(
-        "{count} rows of `{table}` refer to rows of `{parent}` that do not exist, and did not do so before"
+        "{}{count} rows of `{table}` refer to rows of `{parent}` that do not exist, and did not do so before{}",
+        start(place.as_deref()), named(keys)
     )]
     ForeignKeys {
+        /// The statement since which it is so, where it was found.
+        place: Option<Box<Place>>,
+        /// The file of that statement.
+        migration: Option<String>,
+        /// The keys of some of the rows (`rowid`).
+        keys: Vec<i64>,
         /// The child table.
         table: String,
         /// The parent table.
@@ -125,6 +133,18 @@ pub enum ApplyError {
         /// The end of what it wrote.
         output: String,
     },
+}
+
+fn start(place: Option<&Place>) -> String {
+    place.map_or_else(String::new, |place| format!("{place}: "))
+}
+
+fn named(keys: &[i64]) -> String {
+    if keys.is_empty() {
+        return String::new();
+    }
+    let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    format!(" (rowid {})", keys.join(", "))
 }
 
 /// The last lines that a program wrote, as the end of a message.
@@ -156,6 +176,7 @@ impl ApplyError {
             | Self::TransactionEnded { place }
             | Self::Conflict { place, .. }
             | Self::ObjectLost { place, .. } => Some(place),
+            Self::RowsLost { place, .. } | Self::ForeignKeys { place, .. } => place.as_deref(),
             _ => None,
         }
     }
@@ -164,13 +185,15 @@ impl ApplyError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Changed { .. } => Some("look at the new plan (`piton plan`) and run it again".into()),
+            Self::Changed { .. } => {
+                Some("look at the new plan (`piton plan`) and run it again".into())
+            }
             Self::RowsLost { table, migration, .. } => Some(format!(
                 "if that is intended, say so at the top of `{migration}`: \
-                 `-- allow: rows-lost why rows of {table} may go`"
+                 `-- allow: rows-lost REASON` (rows of `{table}` go then)"
             )),
             Self::ObjectLost { migration, .. } => Some(format!(
-                "create it again in `{migration}`, or say that it may go: `-- allow: object-lost why`"
+                "create it again in `{migration}`, or say that it may go: `-- allow: object-lost REASON`"
             )),
             Self::ViewBroken { migration, .. } => Some(format!(
                 "drop it and make it again in `{migration}`, or say that a later release does: \
@@ -179,16 +202,25 @@ impl ApplyError {
             Self::Unsound { .. } => Some(
                 "make the change by a new table, a copy of the rows and a rename instead".into(),
             ),
-            Self::ForeignKeys { .. } => Some(
-                "correct the migration, or let SQLite enforce the references while it runs: `-- foreign-keys: on`".into(),
-            ),
+            // Never `foreign-keys: on`: it deletes the rows that refer to a table that is rebuilt.
+            Self::ForeignKeys { migration, .. } => {
+                let file = migration
+                    .as_ref()
+                    .map_or_else(String::new, |it| format!(" at the top of `{it}`"));
+                Some(format!(
+                    "correct the migration or the rows; if the references may lead nowhere, say so{file}: \
+                     `-- allow: dangling-reference REASON`"
+                ))
+            }
             Self::ScriptStart { path, .. } => {
                 Some(format!("check its first line and its mode: `ls -l {}`", path.display()))
             }
-            Self::Script { .. } => Some("correct the script, then run the same command again".into()),
-            Self::TransactionEnded { .. } => {
-                Some("remove what begins or ends transactions from the file, then run it again".into())
+            Self::Script { .. } => {
+                Some("correct the script, then run the same command again".into())
             }
+            Self::TransactionEnded { .. } => Some(
+                "remove what begins or ends transactions from the file, then run it again".into(),
+            ),
             Self::Statement { .. } | Self::Conflict { .. } | Self::Declared { .. } => {
                 Some("correct the migration or the data, then run the same command again".into())
             }

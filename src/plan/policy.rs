@@ -9,7 +9,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// The codes that a policy can be about, in the order of the documentation.
-pub const CODES: [&str; 21] = [
+pub const CODES: [&str; 22] = [
     "destructive",
     "rows-not-copied",
     "column-not-copied",
@@ -23,6 +23,7 @@ pub const CODES: [&str; 21] = [
     "rows-break",
     "object-lost",
     "rows-lost",
+    "dangling-reference",
     "rename",
     "mixed",
     "schema-only",

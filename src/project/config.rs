@@ -3,6 +3,7 @@
 //! Precedence: flag, environment, file, default. Flags and environment arrive as [`Overrides`];
 //! the library itself reads neither.
 
+mod allow;
 mod apart;
 mod deploy;
 mod locate;
@@ -78,6 +79,9 @@ pub struct File {
     pub schema_only: Option<bool>,
     /// What is done about findings, by their codes.
     pub findings: Option<Spanned<BTreeMap<String, Level>>>,
+    /// Findings that are intended, for files that must not be edited: by version, then by code.
+    #[serde(default)]
+    pub allow: allow::Keys,
     /// Print JSON.
     pub json: Option<bool>,
     /// Do not ask.
@@ -173,6 +177,8 @@ pub struct Config {
     pub include: Vec<String>,
     /// How migrations folders are read.
     pub folder_rules: FolderRules,
+    /// Findings that are intended, by `VERSION` or `TARGET/VERSION`.
+    pub allow: allow::Allowed,
     /// How archives are compressed.
     pub compression: Compression,
     /// How long to wait for other writers.
@@ -299,6 +305,7 @@ impl Reader<'_> {
             }
             targets.insert(name.clone(), (databases.clone(), folder.transpose()?));
         }
+        let allow = allow::read(&file.allow).map_err(|(span, reason)| self.wrong(span, reason))?;
         if let Some(color) = &file.color
             && !["auto", "always", "never"].contains(&color.get_ref().as_str())
         {
@@ -321,6 +328,7 @@ impl Reader<'_> {
             exclude,
             include,
             folder_rules,
+            allow,
             compression: self.compression(file.compression.as_ref())?,
             busy_timeout: self.time(
                 "busy-timeout",

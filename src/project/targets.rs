@@ -7,7 +7,8 @@ use super::config::Config;
 use crate::{
     Result, database, disk,
     error::{HistoryError, NotUnderstood, ProjectError},
-    history::{Folder, Ignored, Migration, discover},
+    history::{Allowance, Folder, Ignored, Migration, Version, discover},
+    plan::Level,
 };
 use std::{
     collections::BTreeMap,
@@ -101,7 +102,40 @@ pub fn read(config: &Config) -> Result<Targets> {
     }
     distribute(&mut found.targets)?;
     found.refuse_mixed();
+    allow(&mut found.targets, config)?;
     Ok(found)
+}
+
+/// Adds what the configuration allows to the headers of the files that it names.
+fn allow(targets: &mut [Target], config: &Config) -> Result<()> {
+    let policy = &config.rules.policy;
+    let lenient = |code: &&&str| matches!(policy.level(code), Some(Level::Ignore | Level::Warn));
+    for code in ["rows-lost", "object-lost", "dangling-reference"].iter().filter(lenient) {
+        let reason = "the whole project allows it".to_string();
+        let allowance = Allowance { code: (*code).into(), reason };
+        for migration in targets.iter_mut().flat_map(|target| &mut target.migrations) {
+            Arc::make_mut(migration).header.allow.push(allowance.clone());
+        }
+    }
+    for (key, allowances) in &config.allow {
+        let (target, written) =
+            key.rsplit_once('/').map_or((None, key.as_str()), |(target, it)| (Some(target), it));
+        let version = Version::parse(written);
+        let mut named = false;
+        for found in targets.iter_mut().filter(|it| target.is_none_or(|name| it.name == name)) {
+            let wanted =
+                found.migrations.iter_mut().filter(|it| Some(&it.version) == version.as_ref());
+            for migration in wanted {
+                Arc::make_mut(migration).header.allow.extend(allowances.iter().cloned());
+                named = true;
+            }
+        }
+        if !named {
+            let reason = "no migration has this version".to_string();
+            return Err(ProjectError::Setting { name: format!("allow.{key}"), reason }.into());
+        }
+    }
+    Ok(())
 }
 
 /// One database, however its path is spelt: `./logs.db` is `logs.db`.

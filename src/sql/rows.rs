@@ -16,6 +16,21 @@ pub fn is_insertion(text: &str) -> bool {
         .is_some_and(|token| any_word(token, text, &["insert", "replace"]))
 }
 
+/// Whether a statement says itself what becomes of rows that are in conflict: `OR IGNORE`,
+/// `OR REPLACE`, `REPLACE INTO`, `ON CONFLICT`. A constraint of the table may say so as well.
+#[must_use]
+pub fn resolves_conflicts(text: &str) -> bool {
+    let all = meaningful(text);
+    let pair = |one: &str, others: &[&str]| {
+        all.windows(2).any(|pair| pair[0].is_word(text, one) && any_word(&pair[1], text, others))
+    };
+    // Where a statement may begin with WITH, its verb comes later; none of these pairs is a name.
+    pair("insert", &["or"]) && pair("or", &["ignore", "replace"])
+        || pair("update", &["or"]) && pair("or", &["ignore", "replace"])
+        || pair("replace", &["into"])
+        || pair("on", &["conflict"])
+}
+
 /// An INSERT without its ON CONFLICT clauses; any other statement as it is.
 #[must_use]
 pub fn before_conflict_clause(text: &str) -> &str {
@@ -143,6 +158,25 @@ pub fn copied_rows(text: &str) -> Option<(String, BTreeSet<String>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn conflicts() {
+        for text in [
+            "INSERT OR IGNORE INTO n SELECT a FROM t",
+            "WITH x AS (SELECT 1) REPLACE INTO n SELECT * FROM x",
+            "INSERT INTO n SELECT a FROM t WHERE true ON CONFLICT DO NOTHING",
+            "update or replace n set a = 1",
+        ] {
+            assert!(resolves_conflicts(text), "{text}");
+        }
+        for text in [
+            "INSERT INTO n SELECT replace(a, 'x', 'y'), ignore, \"conflict\" FROM t",
+            "INSERT OR ABORT INTO n SELECT 'on conflict' FROM t",
+            "INSERT INTO n SELECT a FROM t JOIN u ON u.id = t.id",
+        ] {
+            assert!(!resolves_conflicts(text), "{text}");
+        }
+    }
 
     #[test]
     fn insertions() {

@@ -305,7 +305,7 @@ fn objects_lost_stop_the_run() {
 INSERT INTO u SELECT * FROM t;\nDROP TABLE t;\nALTER TABLE u RENAME TO t;";
     place.add(&[("4_d.sql", rebuild)]);
     place.stops("object-lost");
-    place.stops("the trigger `g` vanishes");
+    place.stops("trigger `g` vanishes");
     place.stops("4_d.sql:3:1");
     place.add(&[(
         "4_d.sql",

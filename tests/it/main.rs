@@ -14,6 +14,7 @@ mod sandbox;
 mod seeds;
 mod statements;
 
+mod account;
 mod adopt;
 mod again;
 mod backup;
