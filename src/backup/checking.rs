@@ -29,11 +29,14 @@ pub(super) struct Checking<'scope> {
 
 impl<'scope> Checking<'scope> {
     /// Begins to check; `shown` is the path that messages name.
+    ///
+    /// # Errors
+    /// The system's, where there can be no thread.
     pub(super) fn begin<'env: 'scope>(
         scope: &'scope Scope<'scope, 'env>,
         mut connection: Connection,
         shown: &'env Path,
-    ) -> Self {
+    ) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let check = move || {
@@ -44,7 +47,9 @@ impl<'scope> Checking<'scope> {
                 .and_then(|()| store::facts(&connection, shown));
             (connection, facts)
         };
-        Self { thread: scope.spawn(check), stop }
+        let started = thread::Builder::new().spawn_scoped(scope, check);
+        let thread = started.map_err(disk::failed("start a thread that checks", shown))?;
+        Ok(Self { thread, stop })
     }
 
     /// Makes it end soon, with an error or with facts that nobody should take for any.
@@ -80,7 +85,7 @@ pub(super) fn archive_copy(
     let mut file = disk::open_to_read(copy)?;
     let size = file.metadata().map_err(disk::failed("read", copy))?.len();
     let (checked, sha256) = thread::scope(|scope| {
-        let checking = Checking::begin(scope, store::open_copy(copy)?, &shown);
+        let checking = Checking::begin(scope, store::open_copy(copy)?, &shown)?;
         let digest = draft.add_database(&path, &attributes, size, (copy, &mut file));
         if digest.is_err() {
             checking.stop();

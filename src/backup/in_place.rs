@@ -90,7 +90,7 @@ pub(super) fn archive(
 ) -> Result<DatabaseRecord> {
     let Held { connection, live, path } = held;
     let (connection, facts, sha256) = thread::scope(|scope| {
-        let mut reading = Reading::begin(scope, &live, connection);
+        let mut reading = Reading::begin(scope, &live, connection)?;
         let source: (&Path, &mut dyn Read) = (&live.absolute, &mut reading);
         let digest = draft.add_database(&path, &attributes, live.length, source);
         reading.end(digest)
@@ -113,9 +113,13 @@ struct Reading<'scope, 'env> {
 }
 
 impl<'scope, 'env> Reading<'scope, 'env> {
-    fn begin(scope: &'scope Scope<'scope, 'env>, live: &'env Live, connection: Connection) -> Self {
-        let checking = Some(Checking::begin(scope, connection, &live.absolute));
-        Self { scope, live, checking, copy: None, offset: 0, failure: None }
+    fn begin(
+        scope: &'scope Scope<'scope, 'env>,
+        live: &'env Live,
+        connection: Connection,
+    ) -> Result<Self> {
+        let checking = Some(Checking::begin(scope, connection, &live.absolute)?);
+        Ok(Self { scope, live, checking, copy: None, offset: 0, failure: None })
     }
 
     /// Lets a writer go on if there is one.
@@ -141,7 +145,7 @@ impl<'scope, 'env> Reading<'scope, 'env> {
             }
             self.copy = Some(disk::open_to_read(target)?);
             let connection = store::open_copy(target)?;
-            self.checking = Some(Checking::begin(self.scope, connection, absolute));
+            self.checking = Some(Checking::begin(self.scope, connection, absolute)?);
         }
         Ok(())
     }

@@ -70,11 +70,14 @@ impl Workers {
     /// Gives a block.
     ///
     /// # Errors
-    /// Where the threads have died.
+    /// Where the system gives no thread, or the threads have died.
     pub(crate) fn give(&mut self, block: Vec<u8>) -> io::Result<()> {
         let made = self.made.pop().unwrap_or_default();
         let (threads, work, patience) = (self.threads, self.work, self.patience);
-        let jobs = self.jobs.get_or_insert_with(|| start(threads, work, patience));
+        let jobs = match &mut self.jobs {
+            Some(jobs) => jobs,
+            none => none.insert(start(threads, work, patience)?),
+        };
         let (done, result) = sync_channel(1);
         jobs.send(Job { block, made, done }).map_err(|_| ended())?;
         self.pending.push_back(result);
@@ -91,20 +94,26 @@ impl Workers {
     }
 }
 
-fn start(threads: usize, work: Work, patience: i32) -> SyncSender<Job> {
+/// Starts threads; fewer do as well.
+fn start(threads: usize, work: Work, patience: i32) -> io::Result<SyncSender<Job>> {
     let (jobs, queue) = sync_channel::<Job>(threads);
     let queue = Arc::new(Mutex::new(queue));
-    for _ in 0..threads {
+    for number in 0..threads {
         let queue = Arc::clone(&queue);
-        thread::spawn(move || {
+        let started = thread::Builder::new().spawn(move || {
             if patience > 0 {
                 // Of this thread alone, on Linux. Where it is refused, the threads share alike.
                 let _ = rustix::process::nice(patience);
             }
             run(&queue, work);
         });
+        match started {
+            Err(error) if number == 0 => return Err(error),
+            Err(_) => break,
+            Ok(_) => {}
+        }
     }
-    jobs
+    Ok(jobs)
 }
 
 fn run(queue: &Mutex<Receiver<Job>>, work: Work) {

@@ -75,8 +75,12 @@ pub(super) fn follow(
     }
     let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS);
     thread::scope(|scope| {
-        let working: Vec<_> = (0..threads).map(|_| scope.spawn(|| pair.work())).collect();
-        working.into_iter().try_for_each(|it| it.join().expect("comparing does not panic"))
+        // Where the system gives no more threads, this one does what is left.
+        let start = |_| thread::Builder::new().spawn_scoped(scope, || pair.work()).ok();
+        let working: Vec<_> = (1..threads).filter_map(start).collect();
+        let here = pair.work();
+        working.into_iter().try_for_each(|it| it.join().expect("comparing does not panic"))?;
+        here
     })?;
     if !pair.differs.load(Ordering::Relaxed) {
         return Ok(Followed::Equal);
