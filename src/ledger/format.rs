@@ -112,8 +112,13 @@ fn second(connection: &Connection, kind: String, name: String) -> Result<Format,
     let newest: Option<i64> = connection
         .prepare_cached("SELECT max(format) FROM main._piton_ledger")?
         .query_row([], |row| row.get(0))
-        // A table of other origin may hold anything there.
-        .map_err(|_| LedgerError::Foreign { kind: kind.clone(), name: name.clone() })?;
+        .map_err(|error| match error {
+            // A table of other origin may hold anything there.
+            rusqlite::Error::InvalidColumnType(..) => {
+                LedgerError::Foreign { kind: kind.clone(), name: name.clone() }
+            }
+            error => LedgerError::Sqlite(error),
+        })?;
     match newest.unwrap_or(FORMAT) {
         FORMAT => Ok(Format::Second),
         format if format > FORMAT => Err(LedgerError::Newer { format, known: FORMAT }),

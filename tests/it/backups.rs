@@ -19,7 +19,7 @@ fn lists_newest_first() {
          next: piton restore ID puts one back, piton backups ID shows it\n",
     );
     let shown = sandbox.run(&format!("backups {}", ids[1])).success();
-    shown.says("app.db").says("in 2 tables, at 001");
+    shown.says("app.db").says("in 3 tables, at 001");
     sandbox.run("backups latest --json").success();
 }
 

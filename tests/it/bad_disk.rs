@@ -80,7 +80,9 @@ fn a_data_directory_that_is_read_only() {
             let ran = ran.code(5).says("Read-only file system").says("hint: ");
             assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.whole());
         }
-        shell(&sandbox, &format!("{read_only} \"$PITON_BIN\" adopt --at 2")).code(5).one_error();
+        shell(&sandbox, &format!("{read_only} \"$PITON_BIN\" adopt --at 2 --missing"))
+            .code(5)
+            .one_error();
         // The lock is on the directory itself: what changes nothing there works.
         for command in ["status", "plan", "history", "backups", "backup", "recover"] {
             shell(&sandbox, &format!("{read_only} \"$PITON_BIN\" {command}")).success();

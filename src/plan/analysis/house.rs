@@ -69,6 +69,10 @@ fn fills(scene: &Scene<'_>, at: At, made: &BTreeSet<&str>) -> bool {
 
 /// Data that nothing but the ledger remembers.
 fn undeclared(scene: &Scene<'_>, unit: &[At]) -> Option<Finding> {
+    // Of a statement that SQLite refuses, that is said, and nothing about when it runs.
+    if unit.iter().any(|at| scene.step(*at).problem.is_some()) {
+        return None;
+    }
     let kinds = || unit.iter().map(|at| scene.step(*at).kind);
     let remembered = |kind| matches!(kind, StepKind::Schema | StepKind::Temporary);
     let only_data = !kinds().any(remembered) && kinds().any(|kind| kind != StepKind::Neutral);
