@@ -355,13 +355,13 @@ fn whole_files(scenario: &Scenario, found: &State) -> Judged<()> {
 fn leftovers(place: &Project) -> Judged<()> {
     for name in names(&place.backups()) {
         let backup = [".tar.gz", ".json"].iter().any(|end| name.ends_with(end));
-        if !backup && name != ".lock" {
+        if !backup && ![".lock", ".logbook.jsonl"].contains(&name.as_str()) {
             return Err(format!("`backups/{name}` is left over"));
         }
     }
     let private = place.data().join(".piton");
     for name in names(&private) {
-        if !["lock", "last-run.json", "undo"].contains(&name.as_str()) {
+        if !["last-run.json", "undo"].contains(&name.as_str()) {
             return Err(format!("`.piton/{name}` is left over"));
         }
     }

@@ -185,11 +185,17 @@ pub fn served(project: &Project, databases: &[&str]) -> Made<()> {
         fs::create_dir_all(path.parent().expect("a database lies in a folder"))?;
         Connection::open(path)?.execute_batch(
             "CREATE TABLE acknowledged (number INTEGER PRIMARY KEY);\n\
-             INSERT INTO acknowledged VALUES (1), (2), (3);",
+             INSERT INTO acknowledged VALUES (1), (2), (3);
+             CREATE TABLE visits (id INTEGER PRIMARY KEY);",
         )?;
     }
     project.write("migrations/001_more.sql", "CREATE TABLE more (id INTEGER PRIMARY KEY);\n")?;
     project.write("migrations/002_fails.sh", "#!/bin/sh\nexit 1\n")?;
     project.run("backup")?.expect(0, "the backup")?;
+    // A restore leaves a database alone that is as in the backup: each of them differs.
+    for name in databases {
+        let changed = Connection::open(project.data().join(name))?;
+        changed.execute_batch("INSERT INTO visits DEFAULT VALUES")?;
+    }
     Ok(())
 }
