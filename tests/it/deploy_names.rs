@@ -4,13 +4,12 @@
 use crate::{
     deploy::{deploy, with_host},
     sandbox::{PITON, Ran, Sandbox},
-    servers::Sshd,
 };
 use rusqlite::Connection;
-use std::{os::unix::fs::symlink, path::Path, process::Stdio};
+use std::{os::unix::fs::symlink, path::Path};
 
 /// A small project and a host: no example, whose ten migrations take their time.
-fn small(config: &str) -> Option<Sandbox> {
+pub fn small(config: &str) -> Option<Sandbox> {
     let sandbox = with_host("")?;
     for name in ["migrations", "scripts", "host/piton.toml"] {
         sandbox.remove(name);
@@ -20,19 +19,19 @@ fn small(config: &str) -> Option<Sandbox> {
     Some(sandbox)
 }
 
-fn set_up(sandbox: &Sandbox, more: &str) {
+pub fn set_up(sandbox: &Sandbox, more: &str) {
     sandbox.write(".deploy.env", sandbox.read(".deploy.env") + more);
 }
 
 /// A database with one row in a table `t`, which may be there.
-fn insert(path: &Path, text: &str) {
+pub fn insert(path: &Path, text: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let database = Connection::open(path).unwrap();
     database.execute_batch("CREATE TABLE IF NOT EXISTS t (a)").unwrap();
     database.execute("INSERT INTO t VALUES (?1)", [text]).unwrap();
 }
 
-fn texts(path: &Path) -> String {
+pub fn texts(path: &Path) -> String {
     let database = Connection::open(path).unwrap();
     let mut found = database.prepare("SELECT a FROM t ORDER BY rowid").unwrap();
     let rows = found.query_map([], |row| row.get::<_, String>(0)).unwrap();
@@ -303,46 +302,4 @@ fn a_dry_run_shows_the_release_that_comes() {
     sandbox.remove("db/steps/002_u.sql");
     deploy(&sandbox, "").code(4);
     assert!(!sandbox.exists("host/db/steps/002_u.sql"), "what the release no longer has goes");
-}
-
-#[test]
-fn over_a_real_connection_beside_a_service_that_writes() {
-    let Some(sandbox) = small("\"data\" = '''live'''\n") else { return };
-    let Some(server) = Sshd::start() else { return };
-    let host = sandbox.path("host");
-    let ssh = format!(
-        "ssh -F none -p {} -i {} -o UserKnownHostsFile={} -o BatchMode=yes",
-        server.port,
-        server.path("user").display(),
-        server.path("known_hosts").display(),
-    );
-    let target = format!("{}@127.0.0.1:{}", Sshd::user(), host.display());
-    set_up(&sandbox, &format!("DEPLOY_SSH='{ssh}'\nDEPLOY_TARGET={target}\n"));
-    deploy(&sandbox, "").success().says("deployed: 1 migration");
-    insert(&sandbox.path("live/app.db"), "toy");
-    insert(&sandbox.path("cache.db"), "toy");
-    insert(&sandbox.path("host/cache.db"), "0");
-    let writer = "import os, sqlite3, sys, time\n\
-        count = 0\n\
-        while not os.path.exists('stop'):\n\
-        \x20   for name in ('live/app.db', 'cache.db'):\n\
-        \x20       database = sqlite3.connect(name, timeout=20)\n\
-        \x20       database.execute('INSERT INTO t VALUES (?)', (str(count),))\n\
-        \x20       database.commit(); database.close()\n\
-        \x20   count += 1; time.sleep(0.01)\n\
-        print(count)\n";
-    let mut command = sandbox.program("python3");
-    command.args(["-c", writer]).current_dir(&host).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let service = command.spawn().unwrap();
-    for name in ["002_u", "003_v", "004_w"] {
-        let table = &name[4..];
-        sandbox.write(&format!("migrations/{name}.sql"), format!("CREATE TABLE {table} (a);"));
-        deploy(&sandbox, "").success().says("not overwritten: cache.db");
-    }
-    sandbox.write("host/stop", "");
-    let ended = sandbox.ended(service).success();
-    let count: usize = ended.stdout.trim().parse().unwrap();
-    assert!(count > 10, "{count}");
-    assert_eq!(texts(&sandbox.path("host/live/app.db")).split(',').count(), count);
-    assert_eq!(texts(&sandbox.path("host/cache.db")).split(',').count(), count + 1);
 }

@@ -33,6 +33,8 @@ mod damaged;
 mod deciding;
 mod deploy;
 mod deploy_names;
+#[cfg(any(feature = "s3", feature = "sftp"))]
+mod deploy_ssh;
 mod deploying;
 mod diff;
 mod docs;
