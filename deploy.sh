@@ -33,7 +33,8 @@ Exit codes are those of `piton deploy`:
 TEXT
 }
 
-say() { printf 'deploy: %s\n' "$*"; }
+# Names come from elsewhere: what would steer a terminal is left out.
+say() { printf 'deploy: %s\n' "${*//[[:cntrl:]]/?}"; }
 
 # The one closing line: where things stand and what to type next.
 finish() {
@@ -186,7 +187,7 @@ host_keep() {
     local end
     for end in '' -wal -shm -journal; do host_rule "$1$end" >>.deploy/rules || return; done
     kept=$((kept + 1))
-    [ "$kept" -gt 10 ] || printf 'deploy: not overwritten: %s, a database of the host that no deploy has copied there\n' "$1"
+    [ "$kept" -gt 10 ] || printf 'deploy: not overwritten: %s, a database of the host that no deploy has copied there\n' "${1//[[:cntrl:]]/?}"
 }
 
 # What in the release would write over something of the host that is not the release's.
@@ -196,10 +197,10 @@ host_compare() {
         name=${name#./}
         if [ -d "$chosen/$name" ] && [ ! -L "$chosen/$name" ]; then
             if [ -L "$name" ] || { [ -e "$name" ] && [ ! -d "$name" ]; }; then
-                printf 'deploy: %s is a folder here, and a link or a file on the host\n' "$name" >&2 && return 4
+                printf 'deploy: %s is a folder here, and a link or a file on the host\n' "${name//[[:cntrl:]]/?}" >&2 && return 4
             fi
         elif [ -d "$name" ] && [ ! -L "$name" ]; then
-            printf 'deploy: %s is a folder on the host, and none here\n' "$name" >&2 && return 4
+            printf 'deploy: %s is a folder on the host, and none here\n' "${name//[[:cntrl:]]/?}" >&2 && return 4
         elif host_is_database "$name" && ! host_is_copy "$name"; then
             host_keep "$name" || return
         elif [[ $name == *-wal || $name == *-shm || $name == *-journal ]]; then
@@ -235,7 +236,7 @@ host_place() {
     rsync -rlpt --link-dest="$PWD/$incoming" --filter="merge .deploy/rules" "$incoming/" "$chosen/" || return 5
     while IFS= read -r name; do
         if [ -e "$incoming/$name" ] || [ -L "$incoming/$name" ]; then
-            printf 'deploy: not overwritten: %s, which belongs to the host\n' "$name"
+            printf 'deploy: not overwritten: %s, which belongs to the host\n' "${name//[[:cntrl:]]/?}"
         fi
     done < <(sed -n 's/^inside\t//p' <<<"$names" | sort -u)
     host_compare && host_outdated || return

@@ -88,6 +88,7 @@ mod status;
 mod swap;
 mod systemd;
 mod tenants;
+mod terminals;
 mod unreadable;
 mod up;
 mod verify;

@@ -22,5 +22,5 @@ pub fn manual() -> Result<Report> {
 
 fn of_bytes(bytes: &[u8]) -> Report {
     let text = String::from_utf8_lossy(bytes).into_owned();
-    Report::new(Outcome::Done, json!({ "text": text }), text)
+    Report::new(Outcome::Done, json!({ "text": text }), text).verbatim()
 }

@@ -19,7 +19,7 @@ pub fn run(context: &Context, targets: &[String], text_of: Option<&str>) -> Resu
         let wrong = || piton::error::HistoryError::NoSuchVersion { version: version.to_string() };
         let text =
             found.map(|row| row.entry.text.clone()).ok_or_else(|| piton::Error::from(wrong()))?;
-        return Ok(Report::new(Outcome::Done, json!({ "text": text }), text));
+        return Ok(Report::new(Outcome::Done, json!({ "text": text }), text).verbatim());
     }
     let mut human = String::new();
     let mut database = None;

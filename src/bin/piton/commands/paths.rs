@@ -17,7 +17,8 @@ pub fn run(overrides: &Overrides, form: PathsForm, screen: &Screen) -> Result<(R
         PathsForm::Lines => paths.lines()?,
         PathsForm::Rsync => paths.rsync_rules()?,
     };
-    Ok((Report::lazily(*screen, Outcome::Done, || to_json(&paths), human), *screen))
+    let report = Report::lazily(*screen, Outcome::Done, || to_json(&paths), human);
+    Ok((report.verbatim(), *screen))
 }
 
 fn to_json(paths: &Paths) -> Value {

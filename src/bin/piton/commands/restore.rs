@@ -4,7 +4,7 @@ use super::{Context, offsite, patience, selector};
 use crate::{
     args::{Back, Restore, Rollback},
     interrupt::in_order,
-    render::{Report, text},
+    render::{Report, terminal, text},
 };
 use anyhow::Result;
 use piton::{
@@ -236,9 +236,8 @@ fn asked(context: &Context, human: &mut String, question: &str) -> Result<bool> 
 
 /// Shows text where a person is asked about it.
 pub fn eprint_human(text: &str) {
-    use std::io::Write;
     // A closed pipe is no reason to stop.
-    let _ = anstream::stderr().write_all(text.as_bytes());
+    let _ = terminal::say(text);
 }
 
 /// What would change, in words.

@@ -3,6 +3,7 @@
 pub mod deploy;
 mod observer;
 pub mod plan;
+pub mod terminal;
 pub mod text;
 
 pub use observer::Teller;
@@ -14,7 +15,7 @@ use piton::{
     project::{Outcome, config::File},
 };
 use serde_json::{Map, Value, json};
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal};
 
 /// What a command found.
 pub struct Report {
@@ -26,6 +27,14 @@ pub struct Report {
     pub human: String,
     /// Lines about what went wrong, printed even when quiet.
     pub problems: String,
+    form: Form,
+}
+
+/// Who reads the lines of a report.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Person,
+    Program,
 }
 
 impl Report {
@@ -35,7 +44,7 @@ impl Report {
             Value::Object(fields) => fields,
             _ => Map::new(),
         };
-        Self { outcome, json, human, problems: String::new() }
+        Self { outcome, json, human, problems: String::new(), form: Form::Person }
     }
 
     /// A report whose JSON fields are made only where they are printed: those of thousands of
@@ -47,6 +56,20 @@ impl Report {
         human: String,
     ) -> Self {
         Self::new(outcome, if screen.json { json() } else { Value::Null }, human)
+    }
+
+    /// Leaves every byte of the lines as it is: a text that was asked for, or a program's input.
+    pub fn verbatim(mut self) -> Self {
+        self.form = Form::Program;
+        self
+    }
+
+    fn printed(&self, code: u8) -> u8 {
+        let written = match self.form {
+            Form::Person => terminal::print(&self.human),
+            Form::Program => terminal::print_verbatim(&self.human),
+        };
+        printed(code, written)
     }
 
     /// Adds what went wrong.
@@ -139,27 +162,12 @@ impl Screen {
             document.insert("outcome".into(), report.outcome.word().into());
             document.insert("exit_code".into(), code.into());
             document.extend(report.json.clone());
-            return self.printed(code, &format!("{:#}\n", Value::Object(document)));
+            let document = format!("{:#}\n", Value::Object(document));
+            return printed(code, terminal::print_verbatim(&document));
         }
-        let code = if self.quiet { code } else { self.printed(code, &report.human) };
-        let _ = write(&mut anstream::stderr(), &report.problems);
+        let code = if self.quiet { code } else { report.printed(code) };
+        let _ = terminal::say(&report.problems);
         code
-    }
-
-    /// Prints data; the exit code says if that failed and nothing else did. A reader that went away is
-    /// no reason to complain.
-    fn printed(self, code: u8, text: &str) -> u8 {
-        match write(&mut anstream::stdout(), text) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                let message = format!(
-                    "the output could not be written: {error}; the command itself ended with code {code}"
-                );
-                let hint = Some("`piton status` shows what there is");
-                let _ = write(&mut anstream::stderr(), &text::problem(&message, hint));
-                if matches!(code, 0 | 3) { Kind::Internal.exit_code() } else { code }
-            }
-            _ => code,
-        }
     }
 
     /// Lets colour choices count for everything printed from here on.
@@ -179,13 +187,25 @@ impl Screen {
         if self.json || !std::io::stdin().is_terminal() {
             return Err(NeedsConsent { question: question.into() }.into());
         }
-        write(&mut anstream::stderr(), &format!("{question} [y/N] "))?;
+        terminal::say(&format!("{question} [y/N] "))?;
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 }
 
-fn write(stream: &mut impl Write, text: &str) -> std::io::Result<()> {
-    stream.write_all(text.as_bytes()).and_then(|()| stream.flush())
+/// The exit code after printing: it says if that failed and nothing else did. A reader that went away
+/// is no reason to complain.
+fn printed(code: u8, written: std::io::Result<()>) -> u8 {
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let message = format!(
+                "the output could not be written: {error}; the command itself ended with code {code}"
+            );
+            let hint = Some("`piton status` shows what there is");
+            let _ = terminal::say(&text::problem(&message, hint));
+            if matches!(code, 0 | 3) { Kind::Internal.exit_code() } else { code }
+        }
+        _ => code,
+    }
 }

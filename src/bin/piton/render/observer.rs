@@ -4,7 +4,7 @@
 //! warnings and what scripts write.
 
 use super::{
-    Screen,
+    Screen, terminal,
     text::{NOTICE, bytes, styled},
 };
 use piton::event::{Event, Observer, Work};
@@ -95,12 +95,12 @@ impl Teller {
     fn line(&self, text: &str) {
         self.clear();
         // A closed pipe must not stop the work.
-        let _ = writeln!(anstream::stderr(), "{text}");
+        let _ = terminal::say(&format!("{text}\n"));
     }
 
     /// A line that the next one replaces: the report tells it again.
     fn passing(&self, text: &str) {
-        self.progress().show(text);
+        self.progress().show(&terminal::harmless(text));
     }
 
     fn clear(&self) {
