@@ -10,7 +10,7 @@ use crate::{
     guard::{Verdict, verdict},
     history::Migration,
     plan::{PlannedStatement, truth},
-    schema::{Introspector, Schema},
+    schema::{Introspector, Schema, search},
     sql::Class,
 };
 use rusqlite::Connection;
@@ -155,13 +155,9 @@ impl<'a> Live<'a> {
         if !self.edited {
             return Ok(());
         }
-        let found: String = self
-            .connection
-            .query_row("PRAGMA main.integrity_check(1)", [], |row| row.get(0))
+        let found = search::check(self.connection, "integrity_check", 1)
             .map_err(database::failed("check", &self.database))?;
-        if found == "ok" {
-            return Ok(());
-        }
+        let Some(found) = found.damage.into_iter().next() else { return Ok(()) };
         Err(ApplyError::Unsound { database: self.database.clone(), found }.into())
     }
 

@@ -28,6 +28,7 @@ use crate::{
     database::{self, SIDE_SUFFIXES},
     error::{BackupError, DatabaseError},
     event::{Event, Observer, Work},
+    schema::search,
     store::{
         Attributes, Backup, BackupId, Cut, FORMAT, Filter, Manifest, Reason, Session, Store,
         StoredPath,
@@ -197,6 +198,12 @@ fn archive(
         }
         Databases::Copies => databases::archive_copies(request, root, &tree, &mut draft)?,
     };
+    for record in &databases {
+        let path = record.path.to_string();
+        for index in &record.facts.stale_indexes {
+            observer.event(Event::Warning { text: search::advice(&path, index) });
+        }
+    }
     let excluded = left_out(request, store);
     let look = || match is_live {
         true => scan::scan_again(scope(request, &excluded), &tree),

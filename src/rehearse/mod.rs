@@ -11,7 +11,7 @@ pub use reach::{Reach, reach};
 use crate::{
     Result,
     database::{self, Access},
-    schema::{Change, Introspector, ObjectKind, Schema, diff, references},
+    schema::{Change, Introspector, ObjectKind, Schema, diff, references, search},
     sql::quote,
 };
 use serde::Serialize;
@@ -102,8 +102,5 @@ fn damage(path: &Path) -> Result<Vec<String>> {
     }
     let failed = || database::failed("check", path);
     let connection = database::open(path, Access::Write, Duration::from_secs(5))?;
-    let mut statement = connection.prepare("PRAGMA integrity_check(20)").map_err(failed())?;
-    let found = statement.query_map([], |row| row.get::<_, String>(0)).map_err(failed())?;
-    let found = found.collect::<rusqlite::Result<Vec<_>>>().map_err(failed())?;
-    Ok(found.into_iter().filter(|line| line != "ok").collect())
+    Ok(search::check(&connection, "integrity_check", 20).map_err(failed())?.damage)
 }

@@ -1,6 +1,6 @@
 //! What a database's schema is, as facts that carry whole definitions.
 //!
-//! `introspect` is the only reader of schema PRAGMAs. Nothing here changes a database.
+//! `introspect` is the only reader of PRAGMAs about the schema. Nothing here changes a database.
 
 pub mod definition;
 pub mod diff;
@@ -8,6 +8,7 @@ pub mod facts;
 pub mod introspect;
 mod object;
 pub(crate) mod references;
+pub(crate) mod search;
 pub mod shape;
 mod sound;
 

@@ -7,7 +7,7 @@ use crate::{
     Result,
     database::{self, Access, failed},
     error::DatabaseError,
-    schema::references,
+    schema::{references, search},
 };
 use rusqlite::Connection;
 use std::{collections::BTreeMap, fmt::Write as _, path::Path, time::Duration};
@@ -30,7 +30,7 @@ pub(crate) fn open_copy(copy: &Path) -> Result<Connection> {
 pub(crate) fn facts(copy: &Connection, shown: &Path) -> Result<DatabaseFacts> {
     // Checking looks every row up in every index: from a small cache that is a read each.
     copy.pragma_update(None, "cache_size", CACHE).map_err(failed("check", shown))?;
-    let check = check(copy, shown)?;
+    let (check, stale_indexes) = check(copy, shown)?;
     let page_size = copy
         .pragma_query_value(None, "page_size", |row| row.get(0))
         .map_err(failed("read the page size of", shown))?;
@@ -40,6 +40,7 @@ pub(crate) fn facts(copy: &Connection, shown: &Path) -> Result<DatabaseFacts> {
         rows: row_counts(copy).map_err(failed("read the schema of", shown))?,
         foreign_key_violations: references::all_violations(copy).ok(),
         check,
+        stale_indexes,
     })
 }
 
@@ -69,14 +70,13 @@ pub(crate) fn row_counts(connection: &Connection) -> rusqlite::Result<BTreeMap<S
     Ok(rows)
 }
 
-fn check(copy: &Connection, shown: &Path) -> Result<Check> {
+fn check(copy: &Connection, shown: &Path) -> Result<(Check, Vec<String>)> {
     let mut reason = None;
-    for (pragma, check) in
-        [("PRAGMA integrity_check(20)", Check::Full), ("PRAGMA quick_check(20)", Check::Quick)]
-    {
-        match findings(copy, pragma) {
-            Ok(findings) if findings == "ok" => return Ok(check),
-            Ok(findings) => {
+    for (pragma, check) in [("integrity_check", Check::Full), ("quick_check", Check::Quick)] {
+        match search::check(copy, pragma, 20) {
+            Ok(found) if found.damage.is_empty() => return Ok((check, found.stale)),
+            Ok(found) => {
+                let findings = found.damage.join("\n");
                 return Err(DatabaseError::Damaged { path: shown.into(), findings }.into());
             }
             Err(error) => reason = Some(error),
@@ -85,7 +85,7 @@ fn check(copy: &Connection, shown: &Path) -> Result<Check> {
     match reason {
         // Only a plain SQL error can mean a missing function or collation.
         Some(error) if !is_plain(&error) => Err(failed("check", shown)(error).into()),
-        _ => Ok(Check::Impossible),
+        _ => Ok((Check::Impossible, Vec::new())),
     }
 }
 
@@ -94,9 +94,12 @@ fn check(copy: &Connection, shown: &Path) -> Result<Check> {
 /// # Errors
 /// [`DatabaseError::Damaged`] where the check finds something; otherwise SQLite's.
 pub(crate) fn check_quickly(connection: &Connection, shown: &Path) -> Result<()> {
-    match findings(connection, "PRAGMA quick_check(5)") {
-        Ok(findings) if findings == "ok" => Ok(()),
-        Ok(findings) => Err(DatabaseError::Damaged { path: shown.into(), findings }.into()),
+    match search::check(connection, "quick_check", 5) {
+        Ok(found) if found.damage.is_empty() => Ok(()),
+        Ok(found) => {
+            let findings = found.damage.join("\n");
+            Err(DatabaseError::Damaged { path: shown.into(), findings }.into())
+        }
         // It needs a function or collation that is not here.
         Err(error) if is_plain(&error) => Ok(()),
         Err(error) => Err(failed("check", shown)(error).into()),
@@ -109,13 +112,6 @@ fn is_plain(error: &rusqlite::Error) -> bool {
         rusqlite::Error::SqlInputError { error: cause, .. } => cause.extended_code & 0xFF == 1,
         _ => false,
     }
-}
-
-fn findings(copy: &Connection, pragma: &str) -> rusqlite::Result<String> {
-    let mut statement = copy.prepare(pragma)?;
-    let lines: Vec<String> =
-        statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    Ok(lines.join("\n"))
 }
 
 /// A digest over the schema, the same for equal schemas whatever order they were made in.

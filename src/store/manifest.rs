@@ -151,6 +151,9 @@ pub struct DatabaseFacts {
     pub foreign_key_violations: Option<u64>,
     /// How thoroughly the copy could be checked.
     pub check: Check,
+    /// Search indexes (FTS) that are out of step with their text, which a `rebuild` fixes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stale_indexes: Vec<String>,
 }
 
 /// How thoroughly a copy of a database could be checked.

@@ -80,6 +80,7 @@ mod restore;
 mod rollback;
 mod run;
 mod save_lost;
+mod search_index;
 #[cfg(any(feature = "s3", feature = "sftp"))]
 mod servers;
 mod several;
