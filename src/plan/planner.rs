@@ -201,14 +201,15 @@ fn plan(
 fn plan_absent(request: &Request<'_>, empty: &Connection) -> Result<DatabasePlan> {
     let units = units(request.migrations, &[])?;
     let (timeline, remains) = replay_keeping(&units, &Schema::default())?;
-    let mut plan = plan_replayed(request, empty, Newness::New, &units, &timeline)?;
+    let replayed = Replayed::on(empty, request, units, timeline)?;
+    let mut plan = replayed.plan(request, empty, Newness::New);
     plan.exists = false;
     plan.base = Some(Vec::new());
     let whole = plan.assessments.iter().all(|found| {
         found.migration.as_ref().is_some_and(|migration| migration.is_plain_schema())
             && matches!(found.action, Action::Statements(_))
     });
-    if whole && timeline.is_schema_alone() && plan.denials().next().is_none() {
+    if whole && replayed.timeline.is_schema_alone() && plan.denials().next().is_none() {
         plan.image = remains.image()?;
     }
     Ok(plan)
@@ -225,26 +226,43 @@ fn plan_open(request: &Request<'_>, connection: &Connection, new: Newness) -> Re
     {
         // Nothing is drift then, and nothing about what is there has to be derived again.
         if let Some(timeline) = replay_onward(done, &units, &live)? {
-            return plan_replayed(request, connection, Newness::Settled, &units, &timeline);
+            let replayed = Replayed::on(connection, request, units, timeline)?;
+            return Ok(replayed.plan(request, connection, Newness::Settled));
         }
     }
     let base = ledger::read_base(connection)
         .map_err(ledger::failed("read the ledger of", request.path))?;
     let (timeline, first) = replay_over(&units, &live, base.as_deref())?;
-    let mut plan = plan_replayed(request, connection, new, &units, &timeline)?;
+    let replayed = Replayed::on(connection, request, units, timeline)?;
+    let mut plan = replayed.plan(request, connection, new);
     plan.base = base.is_none().then_some(first);
     Ok(plan)
 }
 
-/// The plan of a database whose ledger and schema are as the last run left them: what is pending is
-/// replayed on its schema, and what ran is not replayed. None where that is not so, or where a
-/// pending statement does not work on the schema as it is: then the whole history is asked.
+/// The plan of a database whose ledger and schema are as the last run left them; none where
+/// [`replay_pending`] has none.
 fn plan_onward(
     request: &Request<'_>,
     connection: &Connection,
     brief: &[Entry],
     hash: &str,
 ) -> Result<Option<DatabasePlan>> {
+    let replayed = replay_pending(request, connection, brief, hash)?;
+    Ok(replayed.map(|replayed| replayed.plan(request, connection, Newness::Used)))
+}
+
+/// Replays what is pending on the schema of a database whose ledger and schema are as the last run left
+/// them, and not what ran. None where that is not so, or where a pending statement does not work on
+/// the schema as it is: then the whole history is asked.
+///
+/// # Errors
+/// SQLite's, with the database's path.
+pub(super) fn replay_pending(
+    request: &Request<'_>,
+    connection: &Connection,
+    brief: &[Entry],
+    hash: &str,
+) -> Result<Option<Replayed>> {
     let failed = |error| database::failed("read", request.path)(error);
     if left_by_the_last_run(brief) != Some(hash) || !is_complete(request, brief) {
         return Ok(None);
@@ -252,8 +270,8 @@ fn plan_onward(
     let units = units(request.migrations, brief)?;
     let done = units.iter().filter(|unit| unit.is_in_ledger()).count();
     let live = Introspector::default().read(connection).map_err(failed)?;
-    let Some(timeline) = replay_onward(done, &units, &live)? else { return Ok(None) };
-    plan_replayed(request, connection, Newness::Used, &units, &timeline).map(Some)
+    let timeline = replay_onward(done, &units, &live)?;
+    Ok(timeline.map(|timeline| Replayed { units, timeline, live, hash: hash.into() }))
 }
 
 /// Whether everything that ran is among the files, unchanged, and its effect was seen and not only
@@ -272,38 +290,59 @@ fn is_complete(request: &Request<'_>, entries: &[Entry]) -> bool {
     current.is_empty() && !entries.iter().any(Entry::is_baseline)
 }
 
-fn plan_replayed(
-    request: &Request<'_>,
-    connection: &Connection,
-    new: Newness,
-    units: &[Unit],
-    timeline: &Timeline,
-) -> Result<DatabasePlan> {
-    let failed = |error| database::failed("read", request.path)(error);
-    let live = &Introspector::default().read(connection).map_err(failed)?;
-    let hash = schema_hash(connection).map_err(failed)?;
-    let assessed = Witnesses {
-        units,
-        timeline,
-        live,
-        connection,
-        path: if new == Newness::New { Path::new("") } else { request.path },
-        trial: OnceCell::new(),
-        new,
+/// What follows from the files, the ledger and the schema alone: no row was asked for it.
+pub(super) struct Replayed {
+    units: Vec<Unit>,
+    timeline: Timeline,
+    live: Schema,
+    hash: String,
+}
+
+impl Replayed {
+    fn on(
+        connection: &Connection,
+        request: &Request<'_>,
+        units: Vec<Unit>,
+        timeline: Timeline,
+    ) -> Result<Self> {
+        let failed = |error| database::failed("read", request.path)(error);
+        let live = Introspector::default().read(connection).map_err(failed)?;
+        let hash = schema_hash(connection).map_err(failed)?;
+        Ok(Self { units, timeline, live, hash })
     }
-    .assess();
-    let mut draft = Draft { request, units, timeline, live, findings: Vec::new() };
-    let mut assessments = draft.assessments(&assessed, connection);
-    draft.general(&assessed, &assessments);
-    let mut findings = draft.findings;
-    if let Some(rules) = request.rules {
-        let rows = (new != Newness::New).then_some(connection);
-        findings.extend(analysis::of_plan(units, timeline, live, &assessments, rows, rules));
+
+    /// The plan of a database with this ledger and schema. All that depends on its rows is asked here,
+    /// so that databases that share a replay do not share an answer about rows.
+    pub(super) fn plan(
+        &self,
+        request: &Request<'_>,
+        connection: &Connection,
+        new: Newness,
+    ) -> DatabasePlan {
+        let Self { units, timeline, live, .. } = self;
+        let assessed = Witnesses {
+            units,
+            timeline,
+            live,
+            connection,
+            path: if new == Newness::New { Path::new("") } else { request.path },
+            trial: OnceCell::new(),
+            new,
+        }
+        .assess();
+        let mut draft = Draft { request, units, timeline, live, findings: Vec::new() };
+        let mut assessments = draft.assessments(&assessed, connection);
+        draft.general(&assessed, &assessments);
+        let mut findings = draft.findings;
+        if let Some(rules) = request.rules {
+            let rows = (new != Newness::New).then_some(connection);
+            findings.extend(analysis::of_plan(units, timeline, live, &assessments, rows, rules));
+        }
+        assessments.sort_by(|a, b| a.version.cmp(&b.version));
+        let position = position(&assessments, new);
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        plan(request, position, assessments, findings, self.hash.clone())
     }
-    assessments.sort_by(|a, b| a.version.cmp(&b.version));
-    let position = position(&assessments, new);
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    Ok(plan(request, position, assessments, findings, hash))
 }
 
 fn position(assessments: &[Assessment], new: Newness) -> Position {

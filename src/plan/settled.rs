@@ -1,11 +1,13 @@
 //! The way for many databases of one history: what is the same for all of them is planned once.
 //!
-//! With thousands of databases, no rows of their ledgers are kept and the results are shared. A
-//! plan is shared only where it follows from ledger and schema alone, which are the same then.
+//! With thousands of databases, no rows of their ledgers are kept and the results are shared. Only
+//! what follows from ledger and schema is shared. What depends on rows is asked in each database:
+//! states, actions and findings.
 
 use super::{
+    assess::Newness,
     model::{Action, Assessment, DatabasePlan, Position, State},
-    planner::{Request, plan_database},
+    planner::{Replayed, Request, replay_pending},
 };
 use crate::{
     Result, database,
@@ -25,13 +27,20 @@ use std::{
 pub struct Settled {
     assessments: OnceLock<Arc<[Assessment]>>,
     /// By the number of migrations that ran and the hash of the schema.
-    onward: Mutex<HashMap<(usize, String), DatabasePlan>>,
+    onward: Mutex<HashMap<(usize, String), Arc<Onward>>>,
+}
+
+/// What the databases share that have the same ledger and schema, and pending migrations.
+struct Onward {
+    replayed: Replayed,
+    /// What is to be done in the first of them, without the rows of its ledger.
+    assessments: Arc<[Assessment]>,
 }
 
 impl Settled {
     /// The plan of a database whose ledger has the first files or all of them, with their checksums,
     /// as run by piton in the order of the files, and whose schema's text is that which the last run
-    /// left; none where that is not so, or where the rest depends on rows.
+    /// left; none where that is not so, or where the whole history has to be asked.
     ///
     /// # Errors
     /// SQLite's, with the database's path.
@@ -48,13 +57,14 @@ impl Settled {
             return Ok(None);
         };
         let found = schema_hash(connection).map_err(failed)?;
-        transaction.finish().map_err(failed)?;
         if left != found {
             return Ok(None);
         }
         if done < request.migrations.len() {
+            // Still in the transaction: rows and schema are of the same moment.
             return self.onward(request, connection, done, found);
         }
+        transaction.finish().map_err(failed)?;
         let assessments = self.assessments.get_or_init(|| applied(request.migrations));
         Ok(Some(DatabasePlan {
             target: request.target.into(),
@@ -73,8 +83,8 @@ impl Settled {
         }))
     }
 
-    /// The plan of a database that has pending migrations, as that of another one with the same
-    /// ledger and schema.
+    /// The plan of a database that has pending migrations; their replay is that of another database
+    /// with the same ledger and schema.
     fn onward(
         &self,
         request: &Request<'_>,
@@ -82,38 +92,56 @@ impl Settled {
         done: usize,
         hash: String,
     ) -> Result<Option<DatabasePlan>> {
-        let pending = &request.migrations[done..];
-        // A declared query may ask about rows.
-        if pending.iter().any(|migration| migration.header.queries().next().is_some()) {
-            return Ok(None);
-        }
-        let plans = || self.onward.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = || self.onward.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (done, hash);
-        if let Some(plan) = plans().get(&key) {
-            return Ok(Some(DatabasePlan {
-                database: PathBuf::from(request.database),
-                path: PathBuf::from(request.path),
-                ..plan.clone()
-            }));
+        let known = all().get(&key).cloned();
+        if let Some(onward) = known {
+            return Ok(Some(onward.plan(request, connection)));
         }
-        let mut plan = plan_database(request, Some(connection))?;
-        let is_plain = plan.assessments.iter().enumerate().all(|(at, found)| match found.state {
-            State::Applied => at < done,
-            State::Pending => at >= done,
-            _ => false,
-        });
-        if !is_plain {
-            return Ok(Some(plan));
-        }
-        // The rows of this database's ledger are not those of the others.
-        plan.assessments = plan
-            .assessments
-            .iter()
-            .map(|found| Assessment { entry: None, ..found.clone() })
-            .collect();
-        plans().insert(key, plan.clone());
+        let brief = ledger::read_brief(connection)
+            .map_err(ledger::failed("read the ledger of", request.path))?;
+        let Some(replayed) = replay_pending(request, connection, &brief, &key.1)? else {
+            return Ok(None);
+        };
+        let mut plan = replayed.plan(request, connection, Newness::Used);
+        plan.assessments = without_entries(&plan.assessments);
+        let onward = Onward { replayed, assessments: plan.assessments.clone() };
+        all().insert(key, Arc::new(onward));
         Ok(Some(plan))
     }
+}
+
+impl Onward {
+    fn plan(&self, request: &Request<'_>, connection: &Connection) -> DatabasePlan {
+        let mut plan = self.replayed.plan(request, connection, Newness::Used);
+        let shared = &self.assessments;
+        let same = plan.assessments.len() == shared.len()
+            && plan.assessments.iter().zip(&**shared).all(|(one, other)| is_same(one, other));
+        plan.assessments = if same { shared.clone() } else { without_entries(&plan.assessments) };
+        plan
+    }
+}
+
+/// Whether the same is to be done about a migration, which is the same file.
+fn is_same(one: &Assessment, other: &Assessment) -> bool {
+    let action = match (&one.action, &other.action) {
+        (Action::None, Action::None) | (Action::Script, Action::Script) => true,
+        (Action::Record(one), Action::Record(other)) => one == other,
+        (Action::Statements(one), Action::Statements(other)) => {
+            let (one, other) = (one.iter(), other.iter());
+            one.map(|statement| statement.index).eq(other.map(|statement| statement.index))
+        }
+        _ => false,
+    };
+    action
+        && one.version == other.version
+        && one.state == other.state
+        && one.witness == other.witness
+}
+
+/// The rows of one database's ledger are not those of the others.
+fn without_entries(assessments: &[Assessment]) -> Arc<[Assessment]> {
+    assessments.iter().map(|found| Assessment { entry: None, ..found.clone() }).collect()
 }
 
 fn applied(migrations: &[Arc<Migration>]) -> Arc<[Assessment]> {

@@ -122,3 +122,79 @@ fn what_is_planned_once_is_right_for_each() {
     assert_eq!(sandbox.query("tenants/a.db", "SELECT count(*) FROM notes"), "1");
     assert_eq!(sandbox.query("tenants/c.db", "SELECT text FROM notes"), "x");
 }
+
+/// Databases of one schema and ledger, whose names sort before and after those with other rows.
+fn with_rows(pending: &str) -> Sandbox {
+    let sandbox = tenants();
+    let table =
+        "CREATE TABLE kept (id INTEGER PRIMARY KEY, a INT, b TEXT UNIQUE); CREATE TABLE gone (x);";
+    sandbox.write("migrations/tenants/002_kept.sql", table);
+    sandbox.run("up").success();
+    // In `b`, five rows have no value.
+    let rows = "WITH n (i) AS (VALUES (1), (2), (3), (4), (5)) INSERT INTO kept SELECT i, NULL, 'b' || i FROM n";
+    sandbox.execute("tenants/b.db", rows);
+    sandbox.execute("tenants/b.db", "INSERT INTO gone VALUES (1), (2), (3), (4), (5)");
+    sandbox.execute("tenants/c.db", "INSERT INTO kept VALUES (1, 7, 'c')");
+    sandbox.write("migrations/tenants/003_pending.sql", pending);
+    sandbox
+}
+
+/// The findings of one code, each as its database and its message.
+fn findings(sandbox: &Sandbox, command: &str, code: &str) -> Vec<(String, String)> {
+    let json = sandbox.run(&format!("{command} --json")).json();
+    let mut found = Vec::new();
+    for database in json["databases"].as_array().unwrap() {
+        for finding in database["findings"].as_array().unwrap() {
+            if finding["code"] == code {
+                let text = |value: &serde_json::Value| value.as_str().unwrap().to_string();
+                found.push((text(&database["database"]), text(&finding["message"])));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn rows_that_break_a_rule_are_those_of_each_database() {
+    let rebuild = "CREATE TABLE new (id INTEGER PRIMARY KEY, a INT NOT NULL, b TEXT UNIQUE);
+        INSERT INTO new SELECT id, a, b FROM kept; DROP TABLE kept; ALTER TABLE new RENAME TO kept;";
+    let sandbox = with_rows(rebuild);
+    let found = findings(&sandbox, "plan", "rows-break");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, "tenants/b.db");
+    assert!(found[0].1.contains('5'), "{found:?}");
+    let before = sandbox.dump("tenants/b.db");
+    sandbox.run("up").code(4).says("tenants/b.db").says("refused in part");
+    assert_eq!(sandbox.dump("tenants/b.db"), before);
+    for (name, rows) in [("a", "0"), ("c", "1")] {
+        let database = format!("tenants/{name}.db");
+        assert_eq!(sandbox.query(&database, "SELECT count(*) FROM kept"), rows);
+        let rule = "SELECT \"notnull\" FROM pragma_table_info('kept') WHERE name = 'a'";
+        assert_eq!(sandbox.query(&database, rule), "1");
+    }
+    sandbox.execute("tenants/b.db", "UPDATE kept SET a = 0");
+    sandbox.run("up").success().says("tenants/b.db: 003").never_says("tenants/a.db");
+    assert_eq!(sandbox.query("tenants/b.db", "SELECT count(*) FROM kept"), "5");
+}
+
+#[test]
+fn rows_that_go_are_counted_in_each_database() {
+    let sandbox = with_rows("DROP TABLE gone;");
+    for command in ["plan", "up --dry-run"] {
+        let found = findings(&sandbox, command, "destructive");
+        let five = |(name, text): &(String, String)| name == "tenants/b.db" && text.contains('5');
+        let about: Vec<_> = found.iter().filter(|one| one.1.contains("row")).collect();
+        assert!(about.len() == 1 && five(about[0]), "{command}: {found:?}");
+    }
+}
+
+#[test]
+fn what_a_file_requires_is_asked_in_each_database() {
+    let pending = "-- require: SELECT count(*) = 0 FROM gone\nCREATE TABLE more (x);";
+    let sandbox = with_rows(pending);
+    sandbox.run("up").code(4).says("refused [require] tenants/b.db").says("refused in part");
+    for (name, tables) in [("a", "1"), ("b", "0"), ("c", "1")] {
+        let count = "SELECT count(*) FROM sqlite_schema WHERE name = 'more'";
+        assert_eq!(sandbox.query(&format!("tenants/{name}.db"), count), tables, "{name}");
+    }
+}
