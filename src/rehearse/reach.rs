@@ -2,10 +2,9 @@
 
 use serde::Serialize;
 
-/// Programs that act outside of the namespace of their caller: by a daemon, or on another machine.
-const LEAVING: [&str; 18] = [
-    "at",
-    "batch",
+/// Programs that act outside of the namespace of their caller: by a daemon, or on another machine. A
+/// script is left out if it has such a word anywhere: to run it by mistake could change live data.
+const LEAVING: [&str; 16] = [
     "busctl",
     "crictl",
     "ctr",
@@ -23,6 +22,16 @@ const LEAVING: [&str; 18] = [
     "systemctl",
     "systemd-run",
 ];
+
+/// Programs that hand their work to a daemon and are English words too: they count only where a shell runs
+/// them, with what they take.
+const SCHEDULING: [&str; 2] = ["at", "batch"];
+
+/// After these words of a shell, a command follows.
+const BEFORE_A_COMMAND: [&str; 7] = ["do", "else", "exec", "nohup", "sudo", "then", "time"];
+
+/// How the time of `at` can start, apart from a number (its manual page, `at(1)`).
+const TIMES: [&str; 7] = ["midnight", "next", "noon", "now", "teatime", "today", "tomorrow"];
 
 /// By what a script shows that it works on the data directory that it is given.
 const NAMES: [&str; 4] = ["PITON_DATA_DIR", "PITON_DATABASE", "{data}", "{database}"];
@@ -66,16 +75,59 @@ pub fn reach(text: &str, refusal: Option<&str>) -> Reach {
     }
 }
 
-/// The first word outside of comments that is such a program.
+/// The first program outside of comments that leaves.
 fn leaving(text: &str) -> Option<&'static str> {
     let is_comment = |line: &&str| {
         let line = line.trim_start();
         line.starts_with('#') || line.starts_with("//") || line.starts_with("-- ")
     };
-    let lines = text.lines().filter(|line| !is_comment(line));
-    let is_part = |letter: char| letter.is_alphanumeric() || "-_.".contains(letter);
-    let mut words = lines.flat_map(|line| line.split(move |letter| !is_part(letter)));
-    words.find_map(|word| LEAVING.into_iter().find(|program| *program == word))
+    let mut lines = text.lines().filter(|line| !is_comment(line));
+    lines.find_map(|line| {
+        let mut words = line.split(|letter| !is_part(letter));
+        let named = words.find_map(|word| LEAVING.into_iter().find(|program| *program == word));
+        named.or_else(|| SCHEDULING.into_iter().find(|program| schedules(line, program)))
+    })
+}
+
+fn is_part(letter: char) -> bool {
+    letter.is_alphanumeric() || "-_.".contains(letter)
+}
+
+/// Whether a shell runs this program in a line.
+fn schedules(line: &str, program: &str) -> bool {
+    line.match_indices(program).any(|(start, _)| {
+        let (before, after) = (&line[..start], &line[start + program.len()..]);
+        is_command_position(before) && takes(program, after)
+    })
+}
+
+/// Whether what comes after this part of a line is a command, perhaps with its folder before it.
+fn is_command_position(before: &str) -> bool {
+    let folder = |letter: char| letter == '/' || is_part(letter);
+    let before = if before.ends_with('/') { before.trim_end_matches(folder) } else { before };
+    if before.ends_with(is_part) {
+        return false;
+    }
+    let before = before.trim_end();
+    let last = before.rsplit(char::is_whitespace).next().unwrap_or_default();
+    before.is_empty()
+        || before.ends_with(['|', '&', ';', '(', '{', '!', '`'])
+        || BEFORE_A_COMMAND.contains(&last)
+}
+
+/// Whether the program takes what comes after it.
+fn takes(program: &str, after: &str) -> bool {
+    if after.starts_with(|letter: char| !letter.is_whitespace() && !"<;&|)".contains(letter)) {
+        return false;
+    }
+    let after = after.trim_start();
+    if program == "batch" {
+        return after.is_empty() || after.starts_with(['-', '<', ';', '&', '|', ')']);
+    }
+    let next = after.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default();
+    after.starts_with(['-', '$', '"', '\''])
+        || after.starts_with(|letter: char| letter.is_ascii_digit())
+        || TIMES.contains(&next.to_ascii_lowercase().as_str())
 }
 
 #[cfg(test)]
@@ -102,6 +154,38 @@ mod tests {
         ] {
             assert_eq!(how(text, None), with, "{text}");
             assert_eq!(how(text, Some("no")), without, "{text}");
+        }
+    }
+
+    #[test]
+    fn english_words_are_programs_only_where_a_shell_runs_them() {
+        for (line, left_out) in [
+            ("echo ./move.sh | at now + 1 minute", true),
+            ("at -f move.sh 23:00", true),
+            ("/usr/bin/at midnight <<END", true),
+            ("true && at \"$when\" < job", true),
+            ("if true; then at noon < job; fi", true),
+            ("x=$(at now < job)", true),
+            ("sudo at 04:00 < job", true),
+            ("batch < job", true),
+            ("cat job | batch", true),
+            ("cd / ; batch -f job", true),
+            ("echo 'looks at the data, at least twice'", false),
+            ("print(\"at 5 rows\")", false),
+            ("echo \"stopped at 17 rows\"", false),
+            ("at = time.time()", false),
+            ("at=5", false),
+            ("batch = rows[at:at + 100]", false),
+            ("for batch in batches:", false),
+            ("batch(100)", false),
+            ("SELECT id, at FROM visits", false),
+            ("at the end, every row has one", false),
+            ("sqlite3 data/app.db 'UPDATE t SET at = 1, batch = 2'", false),
+            ("# at now", false),
+        ] {
+            let text = format!("#!/bin/sh\n{line}\n");
+            let is_left_out = matches!(reach(&text, None), Reach::LeftOut { .. });
+            assert_eq!(is_left_out, left_out, "{line}");
         }
     }
 }
