@@ -8,8 +8,8 @@
 use crate::{Result, disk, error::RecordsError};
 use sha2::{Digest, Sha256};
 use std::{
-    collections::HashMap,
-    ffi::OsStr,
+    collections::{BTreeSet, HashMap},
+    ffi::{OsStr, OsString},
     fs::{self, Metadata},
     io::{ErrorKind, Read},
     os::unix::{
@@ -24,6 +24,8 @@ use std::{
 pub const PRIVATE_FOLDER: &str = ".piton";
 /// The same for a user who cannot have that one: the user's number follows, or `root`.
 const OTHER_PRIVATE: &str = ".piton-";
+/// What follows there for root.
+const ROOT: &str = "root";
 /// The mark that a restore goes on whose records are not in the private folder of everybody.
 const MARK: &str = ".piton-restore";
 /// The folder in a backups directory that holds root's records.
@@ -49,6 +51,22 @@ pub fn keep_beside(data: &Path, backups: &Path) {
 pub fn is_private(name: &OsStr) -> bool {
     let name = name.as_bytes();
     name == PRIVATE_FOLDER.as_bytes() || name.starts_with(OTHER_PRIVATE.as_bytes())
+}
+
+/// What piton keeps in a data directory: the names that it gives, and those of that kind that are there.
+/// They are sorted, and none is followed.
+///
+/// # Errors
+/// The system's, with the path.
+pub fn private_paths(data: &Path) -> Result<Vec<PathBuf>> {
+    let own = [PRIVATE_FOLDER, MARK].map(OsString::from);
+    let of_users =
+        [ROOT.to_string(), user().to_string()].map(|user| OTHER_PRIVATE.to_string() + &user);
+    let mut names: BTreeSet<OsString> =
+        own.into_iter().chain(of_users.map(OsString::from)).collect();
+    let there = disk::entries(data)?.unwrap_or_default();
+    names.extend(there.into_iter().filter(|name| is_private(name)));
+    Ok(names.into_iter().map(|name| data.join(name)).collect())
 }
 
 /// The folder of the records. It need not exist, and nothing is created.
@@ -131,7 +149,7 @@ pub fn take_over(data: &Path) -> Result<()> {
 pub fn private(data: &Path) -> Result<PathBuf> {
     let common = data.join(PRIVATE_FOLDER);
     let own = match is_root() {
-        true => format!("{OTHER_PRIVATE}root"),
+        true => format!("{OTHER_PRIVATE}{ROOT}"),
         false => format!("{OTHER_PRIVATE}{}", user()),
     };
     let own = data.join(own);

@@ -12,7 +12,7 @@ use crate::{
     disk,
     error::ProjectError,
     offsite::Location,
-    records::{PRIVATE_FOLDER, is_private},
+    records::{is_private, private_paths},
 };
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -34,7 +34,8 @@ pub struct Paths {
     pub data: PathBuf,
     /// The backups directory.
     pub backups: PathBuf,
-    /// What piton keeps for itself.
+    /// What piton keeps for itself in the data directory: its folders and its mark. No link of such a
+    /// name is followed.
     pub private: Vec<PathBuf>,
     /// The databases that the configuration names, and those that its patterns match now.
     pub databases: Vec<PathBuf>,
@@ -66,20 +67,22 @@ impl Paths {
         let resolve = |path: &Path| Ok::<_, crate::Error>(walk(&folder, path)?.end);
         let optional = |path: Option<&Path>| path.map(resolve).transpose();
         let databases = databases(config)?;
-        let private = [config.data.join(PRIVATE_FOLDER)];
+        // They are in the data directory, which is left alone as a whole. What one that is a link leads to is
+        // looked for among all links there: the owner of the data can make any.
+        let data = walk(&folder, &config.data)?.end;
+        let private = private_paths(&data)?;
         let copies = match config.offsite.as_ref().map(|offsite| &offsite.location) {
             Some(Location::Folder(path)) => Some(path.as_path()),
             _ => None,
         };
         let mut own: Vec<PathBuf> = vec![config.data.clone(), config.backups.clone()];
-        own.extend(private.iter().cloned());
         own.extend(copies.map(Path::to_path_buf));
         own.extend(databases.iter().flat_map(|path| with_side_files(path)));
         let mut inside = BTreeSet::new();
         for path in own {
             inside.extend(names(&folder, &path)?);
         }
-        for link in links(&walk(&folder, &config.data)?.end)? {
+        for link in links(&data)? {
             // Of a link inside the data, what it leads to in the folder is data too.
             inside.extend(behind(&folder, &link)?);
         }
@@ -88,9 +91,9 @@ impl Paths {
         let releases = config.deploy.releases.as_ref();
         Ok(Self {
             config: optional(config.path.as_deref())?,
-            data: resolve(&config.data)?,
+            data,
             backups: resolve(&config.backups)?,
-            private: private.iter().map(|path| resolve(path)).collect::<Result<_>>()?,
+            private,
             databases: databases.iter().map(|path| resolve(path)).collect::<Result<_>>()?,
             migrations: migrations.map(resolve).collect::<Result<_>>()?,
             scripts: resolve(&config.scripts)?,

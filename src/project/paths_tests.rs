@@ -87,6 +87,34 @@ fn what_links_in_the_data_lead_to() {
 }
 
 #[test]
+fn private_names_are_all_that_piton_makes_and_no_link_of_theirs_is_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    write(&root.join("real/app.txt"), "");
+    write(&root.join("real/.piton-4711/staging/x"), "");
+    write(&root.join("real/deep/.piton-not/x"), "");
+    link("real", root.join("data"));
+    link("../elsewhere", root.join("real/.piton-root"));
+    link("..", root.join("real/.piton-1"));
+    link(".piton-2", root.join("real/.piton-2"));
+    let config = Config::load_names(&Overrides {
+        data: Some(root.join("data")),
+        backups: Some(root.join("b")),
+        ..Overrides::default()
+    });
+    let paths = Paths::of(&config.unwrap(), &root).unwrap();
+    let own = format!(".piton-{}", rustix::process::getuid().as_raw());
+    let mut names =
+        [".piton", ".piton-1", ".piton-2", ".piton-4711", ".piton-restore", ".piton-root", &own];
+    names.sort_unstable();
+    let wanted: Vec<_> = names.iter().map(|name| root.join("real").join(name)).collect();
+    assert_eq!(paths.private, wanted);
+    for name in ["elsewhere", "real", "data"] {
+        assert!(paths.inside.contains(&name.into()), "{name}: {:?}", paths.inside);
+    }
+}
+
+#[test]
 fn patterns_mean_themselves() {
     let rows = [
         ("live", "live"),

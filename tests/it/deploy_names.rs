@@ -303,3 +303,41 @@ fn a_dry_run_shows_the_release_that_comes() {
     deploy(&sandbox, "").code(4);
     assert!(!sandbox.exists("host/db/steps/002_u.sql"), "what the release no longer has goes");
 }
+
+#[test]
+fn private_folders_of_either_side_are_neither_copied_nor_removed() {
+    for (here, there) in [("data", "data"), ("live", "live"), ("mine", "theirs"), ("link", "link")]
+    {
+        let Some(sandbox) = small(&format!("data = '{here}'\n")) else { return };
+        sandbox.write("host/piton.toml", format!("data = '{there}'\n"));
+        if here == "link" {
+            for side in [sandbox.path("link"), sandbox.path("host/link")] {
+                symlink("store", side).unwrap();
+            }
+        }
+        let sides =
+            [(String::from(here), "of this machine"), (format!("host/{there}"), "of the host")];
+        let names = [".piton/service.log", ".piton-root/undo/x", ".piton-4711/staging/x"];
+        for (data, text) in &sides {
+            if here == "link" {
+                sandbox.write(&data.replace("link", "store/of"), "");
+            }
+            for name in names {
+                sandbox.write(&format!("{data}/{name}"), *text);
+            }
+            // What a restore that has ended may leave: its records have no journal.
+            let mark = format!("{}\n", sandbox.path("migrations").display());
+            sandbox.write(&format!("{data}/.piton-restore"), mark);
+        }
+        let mark = sandbox.read(&format!("host/{there}/.piton-restore"));
+        let ran = deploy(&sandbox, "").success();
+        for (data, text) in &sides {
+            for name in names {
+                assert_eq!(sandbox.read(&format!("{data}/{name}")), *text, "{data}: {}", all(&ran));
+            }
+        }
+        let left = sandbox.path("host").join(there).join(".piton-restore");
+        assert!(!left.exists() || std::fs::read_to_string(left).unwrap() == mark);
+        assert!(here == there || !sandbox.exists(&format!("host/{here}/.piton-4711")));
+    }
+}
