@@ -48,5 +48,7 @@ fn the_written_configuration_says_the_defaults() {
     let plain: Vec<&str> = keys.collect();
     sandbox.write("piton.toml", plain.join("\n"));
     std::fs::create_dir(sandbox.path("migrations/tenants")).unwrap();
+    // The one for which the example allows something.
+    sandbox.write("migrations/042_import.sql", "CREATE TABLE imported (a);");
     sandbox.run("status").success().stderr("");
 }
