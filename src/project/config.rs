@@ -30,6 +30,7 @@ use crate::{
     history::{FolderRules, duration},
     offsite,
     plan::{HouseRule, Level, Policy, Rules},
+    records,
     store::{Compression, Filter, Keys, RESERVE, Retention},
 };
 use serde::Deserialize;
@@ -253,6 +254,8 @@ impl Config {
         let reader = Reader { path: &path, text: &text, overrides, folders, located, deploy };
         let config = Self { path: there.then_some(path.clone()), ..reader.config(file)? };
         config.require_apart()?;
+        // Records are looked for before there is a project: which release a deploy went on with.
+        records::keep_beside(&config.data, &config.backups);
         Ok(config)
     }
 }

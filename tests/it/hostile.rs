@@ -153,6 +153,32 @@ fn an_ordinary_life_of_a_service_whose_deploys_are_roots() {
 }
 
 #[test]
+fn a_deploy_of_root_is_resumed_given_up_and_taken_back() {
+    let Some(place) = Place::new() else { return };
+    let sandbox = &place.sandbox;
+    place.run("deploy --yes").success();
+    place.run("deploy --yes --resume").code(4).says("has ended");
+    place.run("deploy --yes --abort").code(4).says("has ended");
+    for (number, verb, code) in [(2, "--resume", 0), (3, "--abort", 11)] {
+        let text = format!("CREATE TABLE t{number} (a);");
+        sandbox.write(&format!("migrations/00{number}_t.sql"), text);
+        sandbox.write("hooks/before-migrate", "#!/bin/sh\nrm -f \"$0\"\nkill -9 $PPID\n");
+        sandbox.run("deploy --yes").killed();
+        place.run("deploy --status --exit-code").code(14);
+        place.run(&format!("deploy --yes {verb}")).code(code);
+        place.run("deploy --status --exit-code").code(code);
+    }
+    let tables = "SELECT group_concat(name) FROM sqlite_schema WHERE name LIKE 't_'";
+    assert_eq!(sandbox.query("app.db", tables), "t2");
+    place.run("up --lift-hold --yes").success();
+    sandbox.write("migrations/004_t.sql", "CREATE TABLE t4 (a);");
+    place.run("deploy --yes").success();
+    place.run("deploy --yes --rollback").success();
+    assert_eq!(sandbox.query("app.db", tables), "t2,t3");
+    assert_eq!(fs::metadata(sandbox.path("data/app.db")).unwrap().uid(), NOBODY);
+}
+
+#[test]
 fn no_plant_is_believed_followed_or_waited_for() {
     let Some(place) = Place::new() else { return };
     place.run("up --yes").success();
