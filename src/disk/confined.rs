@@ -6,7 +6,7 @@
 //! way are root's alone nobody can do that, and links there are the administrator's own: paths
 //! mean what they always mean.
 
-use super::{Result, failed};
+use super::{Result, failed, inside::require_no_link};
 use rustix::{
     fs::{Mode, OFlags, ResolveFlags, fstat, open, openat, openat2},
     io::Errno,
@@ -97,7 +97,9 @@ impl Reached {
 /// # Errors
 /// The system's: `ELOOP` where a link is on the way.
 pub(super) fn reach(path: &Path) -> io::Result<Reached> {
-    let Some((root, below)) = way(path)? else { return Ok(Reached::plain(path)) };
+    let Some((root, below)) = way(path)? else {
+        return require_no_link(path).map(|()| Reached::plain(path));
+    };
     let name = below.file_name().ok_or(Errno::INVAL)?.to_os_string();
     let folder = below.parent().filter(|it| !it.as_os_str().is_empty());
     let flags = OFlags::PATH | OFlags::DIRECTORY;
@@ -111,7 +113,7 @@ pub(super) fn reach(path: &Path) -> io::Result<Reached> {
 /// The system's: `ELOOP` where a link is on the way, or has the name.
 pub(super) fn reach_itself(path: &Path) -> io::Result<Reached> {
     match way(path)? {
-        None => Ok(Reached::plain(path)),
+        None => require_no_link(path).map(|()| Reached::plain(path)),
         Some((root, below)) => {
             let opened = resolve(root.as_fd(), &below, OFlags::PATH | OFlags::NOFOLLOW)?;
             Ok(Reached::through(opened, None))
@@ -200,7 +202,7 @@ fn is_open(mode: u32, group: u32) -> bool {
 }
 
 /// Opens what is below a folder, through folders alone.
-fn resolve(root: BorrowedFd<'_>, below: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+pub(super) fn resolve(root: BorrowedFd<'_>, below: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     let flags = flags | OFlags::CLOEXEC;
     let rules = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     for _ in 0..ATTEMPTS {

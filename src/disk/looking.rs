@@ -53,12 +53,16 @@ pub fn is_file(path: &Path) -> Result<bool> {
     Ok(look(path, metadata(path))?.is_some_and(|found| found.is_file()))
 }
 
-/// What has this name, itself and not what it leads to; nothing where the name is not there.
+/// What has this name, itself and not what it leads to; nothing where the name is not there. Where no
+/// link on the way is followed, nothing is there below one.
 ///
 /// # Errors
 /// The system's, with the path.
 pub fn find(path: &Path) -> Result<Option<Metadata>> {
-    look(path, reach(path).and_then(fs::symlink_metadata))
+    match reach(path) {
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => Ok(None),
+        reached => look(path, reached.and_then(fs::symlink_metadata)),
+    }
 }
 
 /// The names in a folder; nothing where there is no folder of this name.

@@ -10,6 +10,7 @@ mod confined;
 mod copying;
 pub mod fault;
 mod freeing;
+mod inside;
 mod lease;
 mod looking;
 mod lost_pages;
@@ -23,6 +24,7 @@ pub use attributes::{
 pub use confined::{Named, Reached, confine, name_of};
 pub use copying::{copy_beginning, copy_file, copy_open_file, share_beginning};
 pub use freeing::Freeing;
+pub use inside::{Inside, stay_inside};
 pub use lease::{Lease, is_lease_called, lease};
 pub use looking::{
     entries, exists, find, free_space, is_file, is_folder, mount_of, reached, read_link,

@@ -130,6 +130,7 @@ pub(super) fn commit(
     observer: &dyn Observer,
     compare: impl FnOnce(&Hold) -> Result<Option<StoredPath>>,
 ) -> Result<PathBuf> {
+    let _inside = disk::stay_inside(&area.data)?;
     let clock = Instant::now();
     let grounded;
     let journal = match area.ground(journal)? {

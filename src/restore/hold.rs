@@ -66,6 +66,7 @@ impl Hold {
     /// # Errors
     /// [`RestoreError::HeldUnseen`] where a process works with one; the system's, with the path.
     pub(super) fn take(area: &Area, journal: &Journal) -> Result<Self> {
+        let _inside = disk::stay_inside(&area.data)?;
         let staged = area.staged(journal);
         let undo = area.undo_tree(&journal.id);
         let databases = || {

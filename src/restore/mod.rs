@@ -203,7 +203,8 @@ fn require_space(folder: &Path, bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// Where a parent is a file or missing, the path is as absent as where only its name is.
+/// Where a parent is a file, a link or missing, the path is as absent as where only its name is.
 fn is_absent(error: &DiskError) -> bool {
     matches!(error.source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        || error.source.raw_os_error() == Some(libc::ELOOP)
 }

@@ -33,6 +33,7 @@ use std::{
 /// # Errors
 /// The system's, with the path; [`crate::error::DatabaseError`] where the copy cannot be written.
 pub(super) fn fold_staged(area: &Area, journal: &Journal) -> Result<Vec<StoredPath>> {
+    let _inside = disk::stay_inside(&area.data)?;
     disk::remove_tree("folded-sweep", &area.folded())?;
     let staged = area.staged(journal);
     let mut folded = Vec::new();

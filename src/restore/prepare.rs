@@ -298,6 +298,7 @@ pub(super) fn fold_all<'a>(
     if disk::fault::is_left_out("fold", "logs") {
         return Ok(damaged);
     }
+    let _inside = disk::stay_inside(data)?;
     for path in databases {
         let live = path.below(data);
         let is_file = disk::find(&live)?.is_some_and(|found| found.is_file());

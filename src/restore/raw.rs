@@ -71,6 +71,7 @@ pub(super) fn is_to_play_back(journal: &Path) -> Result<bool> {
 /// # Errors
 /// The system's, with the path.
 pub(super) fn keep(area: &Area, path: &StoredPath) -> Result<Left> {
+    let _inside = disk::stay_inside(&area.data)?;
     let main = path.below(&area.data);
     let is_file = disk::find(&main)?.is_some_and(|found| found.is_file());
     if !is_file || !database::sniff(&main)? {

@@ -76,6 +76,7 @@ pub fn recover(data: &Path, observer: &dyn Observer) -> Result<Option<Recovered>
         remove_leftovers(&area)?;
         return Ok(None);
     };
+    let _inside = disk::stay_inside(data)?;
     require_idle(data, &journal)?;
     let mut direction = journal.direction;
     if direction == Direction::Forward {

@@ -180,6 +180,7 @@ pub fn undo(request: &Undo<'_>, observer: &dyn Observer) -> Result<Restored> {
 
 /// The record of the last restore, and the journal of its undo.
 fn reversed(area: &Area, now: DateTime<Utc>, random: [u8; 3]) -> Result<(Journal, Journal)> {
+    let _inside = disk::stay_inside(&area.data)?;
     let last = area.last_record()?;
     let last = last.ok_or_else(|| RestoreError::NothingToUndo { data: area.data.clone() })?;
     if !last.hot.is_empty() {

@@ -4,6 +4,7 @@
 mod changes;
 mod counting;
 mod engine;
+mod exchanged;
 mod findings;
 mod fixtures;
 mod generator;
