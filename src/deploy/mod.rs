@@ -89,7 +89,7 @@ impl Entrance {
             Self::Begin => "begin",
             Self::Resume => "resume",
             Self::Abort => "abort",
-            Self::RollBack => "rollback",
+            Self::RollBack => "roll back",
         }
     }
 }
@@ -127,7 +127,7 @@ impl Deploy<'_> {
                 record.phase = Phase::Preflight;
             }
             None => {}
-            Some(Ending::RollbackFailed | Ending::RolledBackUnhealthy) => record.ending = None,
+            Some(_) if record.failed_to_go_back() => record.ending = None,
             Some(_) => {
                 let reason = format!("{} has ended", record.id);
                 return Err(DeployError::NoDeploy { verb, reason }.into());
@@ -139,6 +139,9 @@ impl Deploy<'_> {
     /// Back to the old state, or to nothing where nothing was touched.
     fn abort(&self, record: &mut Record, observer: &dyn Observer) -> Result<Finished> {
         let verb = "abort";
+        if record.failed_to_go_back() {
+            return self.resume(record, observer);
+        }
         if !record.is_open() {
             let reason = format!("{} has ended", record.id);
             return Err(DeployError::NoDeploy { verb, reason }.into());
@@ -166,9 +169,16 @@ impl Deploy<'_> {
         Machine { deploy: self, record, observer, entry: Entry::Resumed }.run()
     }
 
-    /// The way back of a deploy that went well.
+    /// The way back of a deploy that went well, or the rest of it.
     fn roll_back(&self, record: &mut Record, observer: &dyn Observer) -> Result<Finished> {
-        let verb = "rollback";
+        let verb = "roll back";
+        if record.failed_to_go_back() || record.goes_back() {
+            return self.resume(record, observer);
+        }
+        if record.is_open() {
+            let (id, phase) = (record.id.to_string(), record.phase.word());
+            return Err(DeployError::Unfinished { id, phase }.into());
+        }
         if record.ending != Some(Ending::Deployed) {
             let reason = format!("{} has not gone well", record.id);
             return Err(DeployError::NoDeploy { verb, reason }.into());

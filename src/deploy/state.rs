@@ -146,6 +146,18 @@ impl Record {
         self.ending.is_none()
     }
 
+    /// Whether it is open and on its way back.
+    #[must_use]
+    pub fn goes_back(&self) -> bool {
+        self.is_open() && self.phase.reach(self.work) == Reach::Back
+    }
+
+    /// Whether its way back has ended and did not reach the old state or a healthy service.
+    #[must_use]
+    pub fn failed_to_go_back(&self) -> bool {
+        matches!(self.ending, Some(Ending::RollbackFailed | Ending::RolledBackUnhealthy))
+    }
+
     /// Whether it is open and has touched the service or the data.
     #[must_use]
     pub fn is_under_way(&self) -> bool {

@@ -74,9 +74,24 @@ fn a_release_is_deployed_and_taken_back() {
     assert!(!has_email(sandbox) && is_up(sandbox));
     // The new code must not migrate again by being restarted.
     sandbox.run("up").code(4).says("migrations are held");
-    sandbox.run("deploy --rollback --yes").code(4);
+    sandbox.run("deploy --rollback --yes").success().says("nothing to do");
     sandbox.run("deploy").success();
     assert!(has_email(sandbox));
+}
+
+#[test]
+fn a_way_back_that_failed_is_gone_on_with_whatever_is_typed() {
+    for (verb, code) in [("--rollback --yes", 0), ("--resume", 11), ("--abort", 11)] {
+        let served = served();
+        let sandbox = &served.0;
+        sandbox.run("deploy").success();
+        let mut failing = sandbox.program(PITON);
+        failing.args(["deploy", "--rollback", "--yes"]).env("PITON_FAULT", "publish-rename:1:5+");
+        sandbox.finish(failing).code(13).says("rollback FAILED");
+        sandbox.run("deploy").code(4).says("is not finished");
+        sandbox.run(&format!("deploy {verb}")).code(code);
+        assert!(!has_email(sandbox) && is_up(sandbox), "{verb}");
+    }
 }
 
 #[test]

@@ -147,6 +147,12 @@ fn roll_back(context: &Context, options: &Deploy) -> Result<Report> {
     let (record, _) = project.last_deploy()?;
     let mut human = String::new();
     if let Some(record) = &record
+        && record.ending == Some(Ending::RolledBack)
+    {
+        let human = format!("nothing to do: deploy {} is rolled back already\n", record.id);
+        return Ok(Report::new(Outcome::NothingToDo, json!({ "deploy": record }), human));
+    }
+    if let Some(record) = &record
         && record.work == Work::Migrate
         && let Some(backup) = &record.final_backup
     {
