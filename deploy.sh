@@ -308,15 +308,21 @@ host_plan() {
     return "$code"
 }
 
+# A folder that is not there yet, of an owner, with a mode.
+host_make() { [ -d "$1" ] || install -d -m "$2" -o "$3" -g "$3" -- "$1"; }
+
 # Folders, user and unit file; whatever is there stays as it is.
 host_setup() {
-    local place=$1 name=$2 user=$3 unit=$4 config=$5 file
+    local place=$1 name=$2 user=$3 unit=$4 config=$5 file program=./piton coming data
     [ "$(id -u)" -eq 0 ] || { echo "setup needs root: connect as root, or set DEPLOY_SUDO" >&2 && return 4; }
     id "$user" >/dev/null 2>&1 || useradd --system --user-group --home-dir "$place" --shell /usr/sbin/nologin "$user" || return
     mkdir -p "$place/releases" && cd "$place" || return
-    [ -d data ] || install -d -m 750 -o "$user" -g "$user" data || return
-    [ -d backups ] || install -d -m 700 backups || return
     [ -e piton.toml ] || printf '%s\n' "$config" >piton.toml
+    # As the host is configured, which need not be what is written here.
+    coming=$(host_ask --config piton.toml status --paths) || return
+    data=$(host_path data)
+    host_make "$data" 750 "$user" && host_make "$(host_path backups)" 700 root || return
+    unit=${unit//@DATA@/$data}
     file=/etc/systemd/system/$name.service
     if ! command -v systemctl >/dev/null; then
         echo "no systemd here: no unit file was written"
@@ -463,7 +469,10 @@ on_host() {
     scratch=$(mktemp -d) && trap 'rm -rf "$scratch"' EXIT
     case $verb in
     deploy | dry-run) know_own_names ;;
-    setup) find_piton ;;
+    setup)
+        find_piton
+        "$piton" status --paths --json=false --quiet=false --color=never >"$scratch/names" || finish 4 "piton cannot read what is configured here, nothing was touched: correct what is said above, then $me --setup"
+        ;;
     esac
     connect
     case $verb in
@@ -501,11 +510,22 @@ setup() {
     local name=${DEPLOY_NAME:-$(basename "$place")} code=0
     local user=${DEPLOY_USER:-$name}
     [ -n "${DEPLOY_COMMAND:-}" ] || finish 2 "DEPLOY_COMMAND is not set: the unit file needs to know what to start; nothing was touched"
-    there host_setup "$place" "$name" "$user" "$(unit_file "$name" "$user")" "$(host_config "$name")" || finish 4 "the setup stopped: see above, then $me --setup"
-    found=$(there host_look "$place") || code=$?
-    [ "$code" -eq 0 ] || finish 5 "the connection is lost: $me --setup goes on"
     install_piton
+    there host_setup "$place" "$name" "$user" "$(unit_file "$name" "$user")" "$(host_config "$name")" || code=$?
+    [ "$code" -ne 255 ] || finish 5 "the connection is lost: $me --setup goes on"
+    [ "$code" -eq 0 ] || finish 4 "the setup stopped: see above, then $me --setup"
     finish 0 "$host is prepared: look at $place/piton.toml there, then $me"
+}
+
+# Data and backups that have another name here have it there as well.
+own_folders() {
+    local name path folder
+    folder=$(sed -n 's/^folder\t//p' "$scratch/names")
+    for name in data backups; do
+        path=$(sed -n "s/^$name\t//p" "$scratch/names" | head -n 1)
+        path=${path#"$folder"/}
+        case $path in "$name" | /* | *[\'[:cntrl:]]*) ;; *) printf "%s = '%s'\n" "$name" "$path" ;; esac
+    done
 }
 
 # The host's own configuration, where it has none: releases, the unit, and the data beside them.
@@ -514,7 +534,7 @@ host_config() {
 # The configuration of this host. Every key: README.md of piton.
 migrations = "current/migrations"
 scripts = "current/scripts"
-
+$(own_folders)
 [deploy]
 releases = "releases"
 hooks = "current/hooks"
@@ -539,7 +559,7 @@ Description=$1
 After=network-online.target
 Wants=network-online.target
 # While a deploy works on the data, nothing may start the service.
-AssertPathExists=!$place/data/.piton/fence
+AssertPathExists=!@DATA@/.piton/fence
 
 [Service]
 User=$2
@@ -555,7 +575,7 @@ UMask=0027
 
 NoNewPrivileges=yes
 ProtectSystem=strict
-ReadWritePaths=$place/data
+ReadWritePaths=@DATA@
 ProtectHome=yes
 PrivateTmp=yes
 PrivateDevices=yes

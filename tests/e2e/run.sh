@@ -24,6 +24,9 @@ build() {
     fi
 }
 
+# The data directory of the project.
+data=data
+
 inside() { "$machine" run "$work/machine" "$@"; }
 
 # ---- One project on this side, one folder on the machine ----
@@ -43,13 +46,15 @@ fresh() {
     end_load
     inside systemctl stop app.service 2>/dev/null || true
     rm -rf "$work/app" "$work/machine/srv/app" "$work/machine/srv/full" "$work/machine/srv/signal" "$work/log"
+    inside rm -f /etc/systemd/system/app.service
     mkdir -p "$app/bin" "$app/hooks" "$work/machine/srv/signal"
+    [ "$data" = data ] || printf "data = '%s'\n" "$data" >"$app/piton.toml"
     cp -r "$root/examples/service/migrations" "$app/"
     cp "$service" "$app/bin/service" && cp "$root/deploy.sh" "$app/"
     cat >"$app/.deploy.env" <<TEXT
 DEPLOY_TARGET=root@machine:/srv/app
 DEPLOY_SSH='ssh -F $work/machine/ssh_config'
-DEPLOY_COMMAND='/srv/app/current/bin/service serve --data /srv/app/data --address $address'
+DEPLOY_COMMAND='/srv/app/current/bin/service serve --data /srv/app/$data --address $address'
 PITON=$PITON
 TEXT
     : >"$work/output"
@@ -67,14 +72,18 @@ TEXT
     since=$(date +%s)
     deploy
     [ "$code" -eq 0 ] || return 1
-    "$service" load --log "$work/log" --address "$address" &
-    load=$!
-    sleep 0.5
+    begin_load
     migration 002_note.sql "ALTER TABLE writes ADD COLUMN note TEXT;"
     release new
 }
 
 load=
+begin_load() {
+    "$service" load --log "$work/log" --address "$address" &
+    load=$!
+    sleep 0.5
+}
+
 end_load() {
     [ -z "$load" ] || { kill "$load" && wait "$load"; } 2>/dev/null || true
     load=
@@ -97,7 +106,7 @@ expect() {
     grep -qx "release $running" <<<"$answer" || { fail "not $running runs: $answer" && return; } || return 1
     sleep 0.3
     end_load
-    local words=(check --log "$work/log" --data "$work/machine/srv/app/data")
+    local words=(check --log "$work/log" --data "$work/machine/srv/app/$data")
     [ "$running" = new ] || words+=(--except new)
     "$service" "${words[@]}" >"$work/check" || { fail "$(<"$work/check")" && return; } || return 1
     if inside journalctl --quiet -u app.service --since "@$since" | grep SWAPPED; then
@@ -231,6 +240,60 @@ case_full_disk() {
     expect "4 5" old
 }
 
+# What belongs to root, and what nobody but root may read.
+of_root() {
+    # shellcheck disable=SC2016  # expanded on the machine
+    inside bash -c 'find /root /etc/passwd /etc/shadow /srv/app -path "/srv/app/$0" -prune -o \
+        -path /srv/app/.deploy -prune -o -path /srv/app/backups -prune -o -path /srv/app/releases -prune -o \
+        -type f -printf "%p %m %U %s\n" -exec sha256sum {} + | sort' "$data"
+}
+
+# The service's user exchanges folders for links, and plants what it likes, while root deploys and goes back.
+case_hostile() {
+    local before words
+    # What is written to a release that is taken back is given up knowingly.
+    end_load
+    inside bash -c 'printf "the secret of root\n" >/root/secret && chmod 600 /root/secret'
+    inside setpriv --reuid app --regid app --clear-groups bash -c \
+        "cd /srv/app/$data && mkdir -p uploads/a .piton && printf 'an upload\n' >uploads/a/b.txt"
+    cat >"$work/machine/srv/hostile.sh" <<'TEXT'
+cd "$1" || exit
+for path in /srv/app/piton.toml /srv/app/backups/x /srv/app/.deploy/x /srv/app/piton /root/x; do
+    if : >>"$path"; then printf 'could write %s\n' "$path"; fi
+done 2>/dev/null
+if ls /srv/app/backups >/dev/null 2>&1; then printf 'could read the backups\n'; fi
+while :; do
+    mv -T uploads aside && ln -s /root uploads && sleep "0.0$((RANDOM % 9))"
+    rm -f uploads && mv -T aside uploads
+    printf '%s\n' "$RANDOM" >uploads/a/b.txt
+    for name in staging tree undo fence.d; do ln -sfn /root ".piton/$name"; done
+    ln -sfn /root/secret .piton/restore.json
+    sleep "0.0$((RANDOM % 9))"
+    for name in staging tree undo fence.d restore.json; do rm -f ".piton/$name"; done
+    mv -T .piton-root was && mkdir .piton-root && sleep 0.01 && rm -rf .piton-root && mv -T was .piton-root
+done 2>/dev/null
+TEXT
+    before=$(of_root)
+    inside systemd-run --quiet --unit=hostile --uid=app --gid=app bash /srv/hostile.sh "/srv/app/$data"
+    for words in '' --rollback '' --rollback; do
+        # shellcheck disable=SC2086  # no word where there is none
+        deploy $words
+        [[ " 0 4 5 7 8 9 10 11 12 13 14 " == *" $code "* ]] || { fail "exit code $code" && return; } || return 1
+        [ "$code" -ne 14 ] || deploy --abort
+    done
+    ! inside journalctl --quiet -u hostile | grep 'could ' || { fail "it was let in" && return; } || return 1
+    inside systemctl stop hostile
+    [ "$(of_root)" = "$before" ] || { fail "what is root's has changed: $(diff <(printf '%s' "$before") <(of_root))" && return; } || return 1
+    # What the last round of the loop has left.
+    inside bash -c "cd /srv/app/$data && rm -f .piton/*.json && find -maxdepth 2 -type l -delete &&
+        rm -rf aside && { [ ! -d was ] || { rm -rf .piton-root && mv -T was .piton-root; }; }"
+    [ "$code" -ne 13 ] || deploy --resume
+    deploy --rollback
+    rm -f "$work/log" && begin_load
+    release new
+    deploy && expect 0 new
+}
+
 lost_connection() {
     hold_at "before-$1"
     deploy_to_hook && cut_connections && sleep 0.3 && go && deployed && expect 0 new
@@ -305,9 +368,12 @@ build
 trap 'end_load; "$machine" stop "$work/machine"; [ -n "${PITON_E2E_WORK:-}" ] || rm -rf "$work"' EXIT
 
 for case in good crash crash_soon broken slow too_slow empty hang_on_stop bad_sql bad_script bad_script_live \
-    lost_rows full_disk rollback dry_run sudo; do
+    lost_rows full_disk rollback dry_run sudo hostile; do
     try "$case" "case_$case"
 done
+# However the data is called, here or there.
+for data in live var/lib/app .data; do try "named-$data" case_good; done
+data=data
 for phase in $forward; do
     try "lost-connection-$phase" lost_connection "$phase"
     try "killed-$phase-resume" killed "$phase" resume
