@@ -16,9 +16,10 @@ use std::{
     sync::{Arc, LazyLock, PoisonError, RwLock},
 };
 
-/// The directories below which no link is followed, and by how many.
-static ROOTS: LazyLock<RwLock<HashMap<PathBuf, (Arc<OwnedFd>, usize)>>> =
-    LazyLock::new(RwLock::default);
+/// A directory below which no link is followed, and for how many.
+type Root = (Arc<OwnedFd>, usize);
+
+static ROOTS: LazyLock<RwLock<HashMap<PathBuf, Root>>> = LazyLock::new(RwLock::default);
 
 /// As long as it lives, no link on the way is followed below a directory.
 #[derive(Debug)]
@@ -97,6 +98,6 @@ mod tests {
         assert!(disk::remove_file("test", &below).is_err());
         drop(outer);
         assert!(disk::find(&below).unwrap().is_some());
-        stay_inside(&folder.path().join("missing")).unwrap();
+        drop(stay_inside(&folder.path().join("missing")).unwrap());
     }
 }
