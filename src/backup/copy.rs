@@ -3,7 +3,7 @@
 //! With a rollback journal the file is the database as long as a read transaction keeps writers out,
 //! so that it can be copied as a file; otherwise SQLite's backup puts its pages together.
 
-use super::cut::{Journal, Pinned};
+use super::cut::{Journal, Pinned, Source};
 use crate::{
     Error, Result,
     database::{self, Access, failed},
@@ -25,15 +25,18 @@ fn header() -> [(u64, u32); 4] {
 }
 
 /// Copies a database and lets go of it: writers of a rollback journal wait for that, and checkpoints of a
-/// log. Gives its path.
+/// log. A copy that was made already is moved there. Gives its path.
 ///
 /// # Errors
 /// [`crate::error::DatabaseError`], with the path of the database; the system's.
 pub(super) fn copy(pinned: Pinned, target: &Path) -> Result<StoredPath> {
-    let Pinned { path, absolute, connection, journal } = pinned;
-    match journal {
-        Journal::Rollback => copy_file(connection, &absolute, target)?,
-        Journal::Wal | Journal::Unlocked => copy_connection(&connection, &absolute, target)?,
+    let Pinned { path, absolute, journal, source } = pinned;
+    match (source, journal) {
+        (Source::Copy(copy), _) => disk::rename("copy-move", &copy, target)?,
+        (Source::Live(connection), Journal::Rollback) => copy_file(connection, &absolute, target)?,
+        (Source::Live(connection), Journal::Wal | Journal::Unlocked) => {
+            copy_connection(&connection, &absolute, target)?;
+        }
     }
     Ok(path)
 }
@@ -171,7 +174,7 @@ mod tests {
             drop(fs::remove_file(path));
         }
         let (mut pinned, _) =
-            cut(folder, &[StoredPath::new("app.db").unwrap()], Duration::ZERO).unwrap();
+            cut(folder, &[StoredPath::new("app.db").unwrap()], Duration::ZERO, folder).unwrap();
         copy(pinned.pop().unwrap(), &ours).unwrap();
         let live = folder.join("app.db");
         let source = database::open(&live, Access::Read, Duration::ZERO).unwrap();
@@ -209,8 +212,13 @@ mod tests {
         let writer = Connection::open(&live).unwrap();
         writer.execute_batch(FILL).unwrap();
         writer.busy_timeout(Duration::ZERO).unwrap();
-        let (mut pinned, _) =
-            cut(folder.path(), &[StoredPath::new("app.db").unwrap()], Duration::ZERO).unwrap();
+        let (mut pinned, _) = cut(
+            folder.path(),
+            &[StoredPath::new("app.db").unwrap()],
+            Duration::ZERO,
+            folder.path(),
+        )
+        .unwrap();
         let write = || writer.execute_batch("INSERT INTO t (b) VALUES (1)");
         write().unwrap_err();
         copy(pinned.pop().unwrap(), &folder.path().join("copy")).unwrap();

@@ -3,6 +3,7 @@
 //! Nothing is written. Writers wait for as long as it takes to begin one read transaction per
 //! database; readers never wait.
 
+use super::many;
 use crate::{
     Error, Result,
     database::{self, Access, failed},
@@ -20,12 +21,20 @@ use std::{
 /// Between two attempts; SQLite's own waiting grows to 100 ms, in which other writers would stand.
 const PAUSE: Duration = Duration::from_micros(200);
 
-/// A database with a read transaction that shows the instant of the cut.
+/// A database as of the instant of the cut.
 pub(crate) struct Pinned {
     pub(crate) path: StoredPath,
     pub(crate) absolute: PathBuf,
-    pub(crate) connection: Connection,
     pub(crate) journal: Journal,
+    pub(crate) source: Source,
+}
+
+/// From what a database is read.
+pub(crate) enum Source {
+    /// A read transaction that shows the instant.
+    Live(Connection),
+    /// A copy that was made already, and that equals the database at the instant.
+    Copy(PathBuf),
 }
 
 /// How a database keeps its transactions apart.
@@ -40,7 +49,8 @@ pub(crate) enum Journal {
     Unlocked,
 }
 
-/// Cuts all databases at one instant, or each on its own where that cannot be had in time.
+/// Cuts all databases at one instant, or each on its own where that cannot be had in time. Of very many,
+/// copies are made in `staging` before the instant (see [`many`]).
 ///
 /// `paths` are sorted, so that two runs can never wait for each other.
 ///
@@ -50,24 +60,50 @@ pub(crate) fn cut(
     data: &Path,
     paths: &[StoredPath],
     limit: Duration,
+    staging: &Path,
 ) -> Result<(Vec<Pinned>, Cut)> {
+    if paths.len() > many::MOST_HELD {
+        return many::cut((data, staging), paths, limit, many::MOST_HELD);
+    }
+    match hold_together(data, paths, limit, &|| Ok(true))? {
+        Some(found) => Ok(found),
+        None => Err(Error::Internal("nothing else can have changed".into())),
+    }
+}
+
+/// Cuts databases that can all be held open at one time. `are_still` is asked at the instant, and decides
+/// whether it is one for the others too; nothing is held where it is not.
+///
+/// # Errors
+/// As of [`cut`].
+pub(super) fn hold_together(
+    data: &Path,
+    paths: &[StoredPath],
+    limit: Duration,
+    are_still: &dyn Fn() -> Result<bool>,
+) -> Result<Option<(Vec<Pinned>, Cut)>> {
     // Two connections to each, with database, log and index.
     disk::allow_descriptors(paths.len() as u64 * 6);
-    let reason = match behind_barrier(data, paths, limit) {
-        Ok(pinned) => return Ok((pinned, Cut::All)),
+    let reason = match behind_barrier(data, paths, limit, are_still) {
+        Ok(pinned) => return Ok(Some((pinned, Cut::All))),
         Err(Obstacle::Other(error)) => return Err(error),
+        Err(Obstacle::Restless) => return Ok(None),
         Err(Obstacle::Barrier(reason)) => reason,
     };
     let deadline = Instant::now() + limit;
     let pinned = paths.iter().map(|path| pin(data, path, deadline)).collect::<Result<Vec<_>>>()?;
-    // One database is one instant whatever else happens.
-    let cut = if paths.len() < 2 { Cut::All } else { Cut::PerDatabase { reason } };
-    Ok((pinned, cut))
+    if paths.len() < 2 {
+        // One database is one instant whatever else happens.
+        return Ok(are_still()?.then_some((pinned, Cut::All)));
+    }
+    Ok(Some((pinned, Cut::PerDatabase { reason })))
 }
 
 enum Obstacle {
     /// The barrier cannot be put up, with the reason.
     Barrier(String),
+    /// The instant is none for the others.
+    Restless,
     Other(Error),
 }
 
@@ -81,6 +117,7 @@ fn behind_barrier(
     data: &Path,
     paths: &[StoredPath],
     limit: Duration,
+    are_still: &dyn Fn() -> Result<bool>,
 ) -> Result<Vec<Pinned>, Obstacle> {
     if paths.len() < 2 {
         return Err(Obstacle::Barrier("there is nothing to hold together".into()));
@@ -115,17 +152,21 @@ fn behind_barrier(
         .zip(paths)
         .map(|(reader, path)| begin(&path.below(data), reader, deadline))
         .collect();
+    let still = are_still();
     // They have written nothing. Closing them takes longer and keeps nobody waiting.
     for barrier in &barriers {
         drop(barrier.execute_batch("ROLLBACK"));
     }
     begun?;
+    if !still? {
+        return Err(Obstacle::Restless);
+    }
     let sources = readers.into_iter().zip(paths);
     Ok(sources.map(|(reader, path)| pinned(data, path, reader)).collect::<Result<_>>()?)
 }
 
 /// Pins one database on its own.
-fn pin(data: &Path, path: &StoredPath, deadline: Instant) -> Result<Pinned> {
+pub(super) fn pin(data: &Path, path: &StoredPath, deadline: Instant) -> Result<Pinned> {
     let absolute = path.below(data);
     let first = open_source(&absolute, Access::Write)
         .and_then(|connection| begin(&absolute, &connection, deadline).map(|()| connection))
@@ -149,7 +190,8 @@ fn pin(data: &Path, path: &StoredPath, deadline: Instant) -> Result<Pinned> {
     }
     let connection = open_source(&absolute, Access::Immutable)?;
     begin(&absolute, &connection, deadline)?;
-    Ok(Pinned { path: path.clone(), absolute, connection, journal: Journal::Unlocked })
+    let source = Source::Live(connection);
+    Ok(Pinned { path: path.clone(), absolute, journal: Journal::Unlocked, source })
 }
 
 fn open_source(path: &Path, access: Access) -> Result<Connection> {
@@ -183,7 +225,8 @@ fn pinned(data: &Path, path: &StoredPath, connection: Connection) -> Result<Pinn
         .pragma_query_value(None, "journal_mode", |row| row.get(0))
         .map_err(failed("read the journal mode of", &absolute))?;
     let journal = if mode == "wal" { Journal::Wal } else { Journal::Rollback };
-    Ok(Pinned { path: path.clone(), absolute, connection, journal })
+    let source = Source::Live(connection);
+    Ok(Pinned { path: path.clone(), absolute, journal, source })
 }
 
 fn patiently(

@@ -4,13 +4,13 @@ use super::{
     Pinned, Request, Tree,
     checking::archive_copy,
     copy,
-    cut::Journal,
+    cut::{Journal, Source},
     distinct, dressed,
     in_place::{self, Place},
 };
 use crate::{
     Error, Result,
-    disk::Freeing,
+    disk::{self, Freeing},
     store::{Attributes, DatabaseRecord, Draft, Session, StoredPath},
 };
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ pub(super) fn archive(
     if let Some((database, target)) = held {
         let attributes = attributes(database.path())?;
         records.push(in_place::archive(*database, request, attributes, draft)?);
-        if crate::disk::exists(&target)? {
+        if disk::exists(&target)? {
             freeing.remove("copy-remove", &target)?;
         }
     }
@@ -87,7 +87,10 @@ fn largest(
 ) -> Result<Option<StoredPath>> {
     let mut largest = (in_place::LARGE, None);
     for it in pinned.iter().filter(|it| it.journal == Journal::Rollback && is_single(&it.path)) {
-        let length = copy::length(&it.connection, &it.absolute)?;
+        let length = match &it.source {
+            Source::Live(connection) => copy::length(connection, &it.absolute)?,
+            Source::Copy(copy) => disk::find(copy)?.map_or(0, |found| found.len()),
+        };
         if length >= largest.0 {
             largest = (length, Some(it.path.clone()));
         }

@@ -4,7 +4,12 @@
 //! wait. So nothing is copied at first; once a writer comes, the file is copied, the writer goes on, and so
 //! does the backup, with the copy. A writer that comes waits for the copy, as it would for one made at once.
 
-use super::{Request, checking::Checking, copy, cut::Pinned};
+use super::{
+    Request,
+    checking::Checking,
+    copy,
+    cut::{Pinned, Source},
+};
 use crate::{
     Error, Result,
     database::Wanted,
@@ -64,15 +69,23 @@ pub(super) enum Place {
 /// # Errors
 /// [`crate::error::DatabaseError`], with the path of the database; the system's.
 pub(super) fn hold(pinned: Pinned, target: PathBuf) -> Result<Place> {
-    let file = disk::open_to_read(&pinned.absolute)?;
-    let Some(length) = copy::length_in(&pinned.connection, &pinned.absolute, &file)? else {
+    let Pinned { path, absolute, journal, source } = pinned;
+    let connection = match source {
+        Source::Live(connection) => connection,
+        source @ Source::Copy(_) => {
+            let made = Pinned { path, absolute, journal, source };
+            return Ok(Place::Copy(copy::copy(made, &target)?));
+        }
+    };
+    let file = disk::open_to_read(&absolute)?;
+    let Some(length) = copy::length_in(&connection, &absolute, &file)? else {
+        let pinned = Pinned { path, absolute, journal, source: Source::Live(connection) };
         return Ok(Place::Copy(copy::copy(pinned, &target)?));
     };
-    if copy::share((&file, &pinned.absolute), &target, length)? {
-        drop(pinned.connection);
-        return Ok(Place::Copy(pinned.path));
+    if copy::share((&file, &absolute), &target, length)? {
+        drop(connection);
+        return Ok(Place::Copy(path));
     }
-    let Pinned { path, absolute, connection, .. } = pinned;
     let wanted = Wanted::new(&absolute);
     let live = Live { file, length, absolute, wanted, target };
     Ok(Place::Live(Box::new(Held { connection, live, path })))

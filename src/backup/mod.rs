@@ -12,6 +12,7 @@ mod files;
 mod found;
 mod holes;
 mod in_place;
+mod many;
 mod opaque;
 mod outside;
 pub mod point;
@@ -124,10 +125,11 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
     let left_out = left_out(request, store);
     let scope = scope(request, &left_out);
     let first_look = scan::scan(scope)?;
-    store.require_space(needed(&first_look, store)?)?;
+    let copies = many::room(first_look.databases.values().map(scan::Found::len));
+    store.require_space(needed(&first_look, store)?.saturating_add(copies))?;
     let session = store.session()?;
     let notes = outside::notes(request.data, &first_look);
-    let (tree, pinned, cut) = cut_steadily(request, scope, first_look)?;
+    let (tree, pinned, cut) = cut_steadily(request, scope, first_look, session.staging())?;
     warn_of_cut(&cut, observer);
     let material = Material {
         root: request.data,
@@ -317,6 +319,7 @@ fn cut_steadily(
     request: &Request<'_>,
     scope: Scope<'_>,
     mut before: Tree,
+    staging: &Path,
 ) -> Result<(Tree, Vec<Pinned>, Cut)> {
     let mut newest = None;
     for _ in 0..ATTEMPTS {
@@ -324,7 +327,7 @@ fn cut_steadily(
         for path in &paths {
             database::require_first_page(&path.below(request.data))?;
         }
-        match cut::cut(request.data, &paths, request.barrier_limit) {
+        match cut::cut(request.data, &paths, request.barrier_limit, staging) {
             Ok((pinned, cut)) => {
                 // Files are listed after the cut, so that no row points to one that is missing.
                 let after = scan::scan_steadily(scope, &before)?;

@@ -116,8 +116,18 @@ pub fn position_of(connection: &Connection, migrations: &[Arc<Migration>]) -> Op
         settings: &Settings::default(),
         rules: None,
     };
+    if let Some(version) = settled_version(connection, migrations) {
+        return Some(version);
+    }
     let plan = plan_database(&request, Some(connection)).ok()?;
     plan.position.version.map(|version| version.to_string())
+}
+
+/// The same where ledger and schema are as a run of the first files left them: nothing is replayed for it.
+fn settled_version(connection: &Connection, migrations: &[Arc<Migration>]) -> Option<String> {
+    let (done, left) = ledger::settled_hash(connection, migrations).ok()??;
+    let last = migrations.get(done.checked_sub(1)?)?;
+    (schema_hash(connection).ok()? == left).then(|| last.version.to_string())
 }
 
 fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {

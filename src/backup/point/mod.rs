@@ -61,7 +61,8 @@ pub fn prepare(request: &Request<'_>, store: &Store, observer: &dyn Observer) ->
     disk::create_private_folder("point-folder", &folder(store))?;
     disk::create_private_folder("point-folder", &root)?;
     let replica = Replica { live: request.data, root: &root };
-    let copied = copy_beside(request, scope, first_look, (&replica, observer))?;
+    let places = (&replica, session.staging());
+    let copied = copy_beside(request, scope, first_look, places, observer)?;
     if let Some(path) = replica.first_unlike(&copied.tree)? {
         drop(session);
         discard(store)?;
@@ -151,10 +152,11 @@ fn copy_beside(
     request: &Request<'_>,
     scope: Scope<'_>,
     first_look: Tree,
-    (replica, observer): (&Replica<'_>, &dyn Observer),
+    (replica, staging): (&Replica<'_>, &Path),
+    observer: &dyn Observer,
 ) -> Result<Copied> {
     let mut notes = outside::notes(request.data, &first_look);
-    let (mut tree, mut pinned, cut) = cut_steadily(request, scope, first_look)?;
+    let (mut tree, mut pinned, cut) = cut_steadily(request, scope, first_look, staging)?;
     notes.append(&mut tree.notes);
     let names = distinct(&tree);
     // Those first whose writers wait for it.
