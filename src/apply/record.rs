@@ -13,25 +13,8 @@ pub const PITON: &str = env!("CARGO_PKG_VERSION");
 
 /// A row about a migration, before it is known how long it took.
 pub fn entry(migration: &Migration, started: DateTime<Utc>, backup: Option<&str>) -> Entry {
-    Entry {
-        id: 0,
-        version: migration.version.clone(),
-        name: migration.name.clone(),
-        kind: if migration.is_script() { EntryKind::Script } else { EntryKind::Sql },
-        state: EntryState::Applied,
-        witness: Witness::Run,
-        checksum: migration.checksum.exact.clone(),
-        forgiving: migration.checksum.forgiving.clone(),
-        text: migration.text.clone(),
-        started: started.to_rfc3339_opts(SecondsFormat::Millis, true),
-        milliseconds: 0,
-        statements: i64::try_from(migration.statements().len()).unwrap_or(i64::MAX),
-        schema_hash: String::new(),
-        objects: String::new(),
-        backup: backup.map(Into::into),
-        piton: PITON.into(),
-        output: None,
-    }
+    let started = started.to_rfc3339_opts(SecondsFormat::Millis, true);
+    Entry { backup: backup.map(Into::into), ..Entry::of(migration, started) }
 }
 
 /// A row that says that nothing of the history ran before piton came.

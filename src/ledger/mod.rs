@@ -5,12 +5,14 @@
 //! here deletes one. Every format that piton ever wrote is read; see `docs/formats.md`.
 
 mod base;
+mod current;
 mod foreign;
 mod format;
 mod row;
 mod table;
 
 pub use base::{BaseObject, read_base, write_base};
+pub use current::{current, places, rows_of};
 pub use foreign::{ForeignLedger, foreign};
 pub use format::{FORMAT, TABLE};
 pub use row::{BASELINE, Entry, EntryKind, EntryState, Witness};

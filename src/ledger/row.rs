@@ -1,6 +1,6 @@
 //! One row of the ledger.
 
-use crate::history::Version;
+use crate::history::{Migration, Version};
 use serde::Serialize;
 
 /// What kind of file a row is about.
@@ -41,6 +41,8 @@ pub enum Witness {
     Guard,
     /// A person said so with `adopt`.
     Adopted,
+    /// The same ran under another number, and a person said so with `adopt --renumbered`.
+    Renumbered,
 }
 
 macro_rules! words {
@@ -64,7 +66,7 @@ macro_rules! words {
 words!(EntryKind, Sql => "sql", Script => "script", Operation => "operation");
 words!(EntryState, Started => "started", Applied => "applied", Recorded => "recorded");
 words!(Witness, Run => "run", Schema => "schema", Later => "later", Guard => "guard",
-    Adopted => "adopted");
+    Adopted => "adopted", Renumbered => "renumbered");
 
 /// The name of the row that says that nothing of the history ran before piton came.
 pub const BASELINE: &str = "baseline";
@@ -99,7 +101,8 @@ pub struct Entry {
     pub statements: i64,
     /// The hash of the whole schema text after it.
     pub schema_hash: String,
-    /// Schema objects that a script made or changed, one per line, such as `table users`.
+    /// Schema objects that a script made or changed, one per line, such as `table users`. Of a file that
+    /// ran under other numbers, first the rows that this one replaces, such as `row 2`.
     pub objects: String,
     /// The backup that its run took before it.
     pub backup: Option<String>,
@@ -110,6 +113,30 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// A row about a migration, before it is known how it went.
+    #[must_use]
+    pub fn of(migration: &Migration, started: String) -> Self {
+        Self {
+            id: 0,
+            version: migration.version.clone(),
+            name: migration.name.clone(),
+            kind: if migration.is_script() { EntryKind::Script } else { EntryKind::Sql },
+            state: EntryState::Applied,
+            witness: Witness::Run,
+            checksum: migration.checksum.exact.clone(),
+            forgiving: migration.checksum.forgiving.clone(),
+            text: migration.text.clone(),
+            started,
+            milliseconds: 0,
+            statements: i64::try_from(migration.statements().len()).unwrap_or(i64::MAX),
+            schema_hash: String::new(),
+            objects: String::new(),
+            backup: None,
+            piton: env!("CARGO_PKG_VERSION").into(),
+            output: None,
+        }
+    }
+
     /// Whether it says that nothing of the history ran before piton came.
     #[must_use]
     pub fn is_baseline(&self) -> bool {

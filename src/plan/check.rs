@@ -65,7 +65,9 @@ enum Standing {
 
 fn standing(found: &Assessment) -> (Version, Standing) {
     let standing = match found.state {
-        State::Applied | State::Recorded | State::Divergent | State::Drift => Standing::Ran,
+        State::Applied | State::Recorded | State::Divergent | State::Renumbered | State::Drift => {
+            Standing::Ran
+        }
         _ if found.acts() => Standing::Pending,
         _ => Standing::Unclear,
     };

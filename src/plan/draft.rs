@@ -8,6 +8,7 @@ use super::{
     finding::{Finding, Severity},
     model::{Action, Assessment, PlannedStatement, State},
     order::Unit,
+    pieces,
     planner::{Healing, OutOfOrder, Request},
     timeline::{StepKind, Timeline},
 };
@@ -131,13 +132,25 @@ impl Draft<'_> {
             }
             return (State::Missing, witness, Action::None);
         }
+        if unit.is_divergent() && pieces::is_another(unit) {
+            self.deny(unit, "divergent", format!(
+                "`{}` did not run here: another file with its number did, `{}`, which is gone", unit.title, unit.ran_title()
+            ), &format!(
+                "give `{}` a number of its own, and put `{}` back (`piton history --text {}` prints it)",
+                unit.title, unit.ran_title(), unit.version
+            ));
+            return (State::Divergent, witness, Action::None);
+        }
         if unit.is_divergent() {
             let entry = unit.entry.as_ref();
             let before = entry.map_or("", |entry| entry.text.as_str());
             let after = unit.file.as_ref().map_or("", |file| file.text.as_str());
             self.deny(unit, "divergent", format!(
                 "`{}` was edited after it ran:\n{}", unit.title, edited::text_diff(before, after)
-            ), "put the old text back and write the change as a new migration, or accept the new text: `piton adopt --accept VERSION`");
+            ), &format!(
+                "put the old text back and write the change as a new migration, or accept the new text: `piton adopt --accept {}`",
+                unit.version
+            ));
             return (State::Divergent, witness, Action::None);
         }
         (State::Applied, witness, Action::None)

@@ -28,6 +28,8 @@ pub enum State {
     Conflict,
     /// Applied, and its file was edited since.
     Divergent,
+    /// The same ran under another number, or in other files.
+    Renumbered,
     /// Applied, and its file is gone.
     Missing,
     /// Pending, though a later one is applied.
@@ -50,6 +52,7 @@ impl State {
             Self::Drift => "drift",
             Self::Conflict => "conflict",
             Self::Divergent => "divergent",
+            Self::Renumbered => "renumbered",
             Self::Missing => "missing",
             Self::OutOfOrder => "out-of-order",
             Self::Dirty => "dirty",

@@ -5,9 +5,9 @@ use crate::{
     Result,
     error::HistoryError,
     history::{Body, Migration, Version},
-    ledger::{Entry, EntryKind, EntryState},
+    ledger::{self, Entry, EntryKind, EntryState},
 };
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 /// One migration as it takes part in a replay.
 #[derive(Clone, Debug)]
@@ -31,6 +31,12 @@ impl Unit {
         self.entry.as_ref().is_some_and(|entry| entry.state != EntryState::Started)
     }
 
+    /// The name of the file that ran.
+    #[must_use]
+    pub fn ran_title(&self) -> String {
+        self.entry.as_ref().map_or_else(|| self.title.clone(), missing_title)
+    }
+
     /// Whether the file differs from what ran, beyond line ends and trailing spaces.
     #[must_use]
     pub fn is_divergent(&self) -> bool {
@@ -41,35 +47,17 @@ impl Unit {
     }
 }
 
-/// The row that counts for each version: the newest one.
-pub fn current_entries(entries: &[Entry]) -> BTreeMap<Version, Entry> {
-    entries
-        .iter()
-        .filter(|entry| entry.kind != EntryKind::Operation)
-        .map(|entry| (entry.version.clone(), entry.clone()))
-        .collect()
-}
-
-/// The row of the first run of each version: what was accepted or healed since keeps its place.
-fn first_rows(entries: &[Entry]) -> BTreeMap<Version, i64> {
-    let mut first = BTreeMap::new();
-    for entry in entries.iter().filter(|entry| entry.kind != EntryKind::Operation) {
-        first.entry(entry.version.clone()).or_insert(entry.id);
-    }
-    first
-}
-
 /// The units of a history on one database.
 ///
 /// # Errors
 /// [`HistoryError`] where a text in the ledger has a wrong header, which piton never wrote.
 pub fn units(migrations: &[Arc<Migration>], entries: &[Entry]) -> Result<Vec<Unit>> {
-    let mut rows = current_entries(entries);
-    let first = first_rows(entries);
+    let mut rows = ledger::current(entries);
+    let places = ledger::places(entries);
     let mut done = Vec::new();
     let mut rest = Vec::new();
     for file in migrations {
-        let entry = rows.remove(&file.version);
+        let entry = rows.remove(&file.version).cloned();
         // Recorded now, it would count as edited as soon as somebody writes into it.
         if entry.is_none() && file.is_blank() {
             continue;
@@ -84,13 +72,13 @@ pub fn units(migrations: &[Arc<Migration>], entries: &[Entry]) -> Result<Vec<Uni
         if unit.is_in_ledger() { done.push(unit) } else { rest.push(unit) }
     }
     for (version, entry) in rows {
-        let title = missing_title(&entry);
+        let title = missing_title(entry);
         let path = PathBuf::from(&title);
         let text = if entry.kind == EntryKind::Sql { entry.text.clone() } else { String::new() };
         let replayed = Arc::new(Migration::from_sql(version.clone(), &entry.name, &path, text)?);
-        done.push(Unit { version, title, file: None, replayed, entry: Some(entry) });
+        done.push(Unit { version, title, file: None, replayed, entry: Some(entry.clone()) });
     }
-    done.sort_by_key(|unit| first.get(&unit.version).copied());
+    done.sort_by_key(|unit| (places.get(&unit.version).copied(), unit.version.clone()));
     rest.sort_by(|a, b| a.version.cmp(&b.version));
     done.append(&mut rest);
     Ok(done)

@@ -6,14 +6,15 @@ use super::{
     draft::Draft,
     finding::Finding,
     model::{Action, Assessment, DatabasePlan, Position, State},
-    order::{Unit, current_entries, units},
+    order::{Unit, units},
+    renumbered::{Renumbered, Scene},
     replay::{replay_keeping, replay_onward, replay_over},
     timeline::Timeline,
 };
 use crate::{
     Result, database,
     history::{Migration, Version},
-    ledger::{self, Entry, EntryKind, EntryState, Witness},
+    ledger::{self, BaseObject, Entry, EntryKind, EntryState, Witness},
     schema::{Introspector, Schema, schema_hash},
 };
 use rusqlite::Connection;
@@ -155,7 +156,7 @@ fn unchanged(request: &Request<'_>, entries: &[Entry], hash: &str) -> Option<Dat
     if left_by_the_last_run(entries)? != hash {
         return None;
     }
-    let mut current = current_entries(entries);
+    let mut current = ledger::current(entries);
     let mut assessments = Vec::with_capacity(request.migrations.len());
     for migration in request.migrations {
         let Some(entry) = current.remove(&migration.version) else {
@@ -176,7 +177,7 @@ fn unchanged(request: &Request<'_>, entries: &[Entry], hash: &str) -> Option<Dat
             state: State::Applied,
             witness: Some(entry.witness),
             action: Action::None,
-            entry: Some(entry),
+            entry: Some(entry.clone()),
         });
     }
     let position = Position {
@@ -227,22 +228,46 @@ fn plan_absent(request: &Request<'_>, empty: &Connection) -> Result<DatabasePlan
 
 fn plan_open(request: &Request<'_>, connection: &Connection, new: Newness) -> Result<DatabasePlan> {
     let failed = |error| database::failed("read", request.path)(error);
-    let entries =
+    let mut entries =
         ledger::read(connection).map_err(ledger::failed("read the ledger of", request.path))?;
+    let base = ledger::read_base(connection)
+        .map_err(ledger::failed("read the ledger of", request.path))?;
     let live = Introspector::default().read(connection).map_err(failed)?;
+    let renumbered = Renumbered::find(&Scene {
+        migrations: request.migrations,
+        entries: &entries,
+        live: &live,
+        base: base.as_deref(),
+        last: None,
+    })?;
+    // Planned is what would be left once a person has recorded it.
+    entries.extend(renumbered.rows(&entries, ""));
     let units = units(request.migrations, &entries)?;
+    let mut plan = plan_units(request, connection, new, (units, &entries), (&live, base))?;
+    let mut assessments = plan.assessments.to_vec();
+    plan.findings.splice(0..0, renumbered.tell(&mut assessments));
+    plan.assessments = assessments.into();
+    Ok(plan)
+}
+
+fn plan_units(
+    request: &Request<'_>,
+    connection: &Connection,
+    new: Newness,
+    (units, entries): (Vec<Unit>, &[Entry]),
+    (live, base): (&Schema, Option<Vec<BaseObject>>),
+) -> Result<DatabasePlan> {
+    let failed = |error| database::failed("read", request.path)(error);
     let done = units.iter().filter(|unit| unit.is_in_ledger()).count();
-    if done > 0 && left_by_the_last_run(&entries) == Some(&schema_hash(connection).map_err(failed)?)
+    if done > 0 && left_by_the_last_run(entries) == Some(&schema_hash(connection).map_err(failed)?)
     {
         // Nothing is drift then, and nothing about what is there has to be derived again.
-        if let Some(timeline) = replay_onward(done, &units, &live)? {
+        if let Some(timeline) = replay_onward(done, &units, live)? {
             let replayed = Replayed::on(connection, request, units, timeline)?;
             return Ok(replayed.plan(request, connection, Newness::Settled));
         }
     }
-    let base = ledger::read_base(connection)
-        .map_err(ledger::failed("read the ledger of", request.path))?;
-    let (timeline, first) = replay_over(&units, &live, base.as_deref())?;
+    let (timeline, first) = replay_over(&units, live, base.as_deref())?;
     let replayed = Replayed::on(connection, request, units, timeline)?;
     let mut plan = replayed.plan(request, connection, new);
     plan.base = base.is_none().then_some(first);
@@ -287,12 +312,13 @@ pub(super) fn replay_pending(
 /// Whether everything that ran is among the files, unchanged, and its effect was seen and not only
 /// said.
 fn is_complete(request: &Request<'_>, entries: &[Entry]) -> bool {
-    let mut current = current_entries(entries);
+    let mut current = ledger::current(entries);
     for migration in request.migrations {
         let Some(entry) = current.remove(&migration.version) else { continue };
         let same = entry.checksum == migration.checksum.exact
             || entry.forgiving == migration.checksum.forgiving;
-        let seen = !matches!(entry.witness, Witness::Adopted | Witness::Guard);
+        let seen =
+            !matches!(entry.witness, Witness::Adopted | Witness::Guard | Witness::Renumbered);
         if entry.state == EntryState::Started || !same || !seen {
             return false;
         }

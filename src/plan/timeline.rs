@@ -175,9 +175,8 @@ impl Timeline {
         }
     }
 
-    /// The facts that differ between the schema at a point and the live one.
-    pub fn differences(&self, point: usize, live: &Schema) -> Vec<Change> {
-        let live = self.restricted(live);
+    /// The facts at a point.
+    pub fn facts_at(&self, point: usize) -> BTreeMap<Key, Arc<str>> {
         let mut state = self.restricted(&self.first);
         for change in self.steps[..point].iter().flat_map(|step| &step.effect.changes) {
             let key = (change.object.clone(), change.part.clone());
@@ -186,6 +185,13 @@ impl Timeline {
                 None => state.remove(&key),
             };
         }
+        state
+    }
+
+    /// The facts that differ between the schema at a point and the live one.
+    pub fn differences(&self, point: usize, live: &Schema) -> Vec<Change> {
+        let live = self.restricted(live);
+        let state = self.facts_at(point);
         let keys: BTreeSet<&Key> = live.keys().chain(state.keys()).collect();
         keys.into_iter()
             .filter(|key| live.get(key) != state.get(key))

@@ -141,11 +141,8 @@ impl Project {
         ledger::create(&transaction).map_err(ledger::failed("write the ledger of", path))?;
         let entries =
             ledger::read(&transaction).map_err(ledger::failed("read the ledger of", path))?;
-        let current = |migration: &Arc<Migration>| {
-            entries.iter().rev().find(|entry| {
-                entry.version == migration.version && entry.kind != ledger::EntryKind::Operation
-            })
-        };
+        let rows = ledger::current(&entries);
+        let current = |migration: &Arc<Migration>| rows.get(&migration.version).copied();
         let hash = schema_hash(&transaction).map_err(failed())?;
         let mut titles = Vec::new();
         let chosen: Vec<&Arc<Migration>> = target

@@ -25,6 +25,7 @@ mod paths;
 mod point;
 mod prune;
 mod rehearsal;
+mod renumber;
 mod restores;
 pub mod retention;
 mod rollback;

@@ -77,6 +77,7 @@ mod plan;
 mod prune;
 mod recover;
 mod rehearsing;
+mod renumbered;
 mod restore;
 mod rollback;
 mod run;

@@ -169,13 +169,17 @@ pub enum Command {
         #[arg(
             long,
             value_name = "VERSION",
-            conflicts_with = "accept",
-            required_unless_present = "accept"
+            conflicts_with_all = ["accept", "renumbered"],
+            required_unless_present_any = ["accept", "renumbered"]
         )]
         at: Option<String>,
         /// Accept the text of this version, which was edited after it ran.
         #[arg(long, value_name = "VERSION")]
         accept: Option<String>,
+        /// Files ran here under other numbers, or in one file or in several; up to VERSION, where the
+        /// schema is the same after several of them.
+        #[arg(long, value_name = "VERSION", num_args = 0..=1, conflicts_with = "accept")]
+        renumbered: Option<Option<String>>,
         /// Record also what the schema lacks; it stays visible as drift, which `up --heal` makes.
         #[arg(long)]
         missing: bool,

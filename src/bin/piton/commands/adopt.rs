@@ -26,29 +26,39 @@ pub fn effect(missing: bool) -> MissingEffect {
     if missing { MissingEffect::Record } else { MissingEffect::Refuse }
 }
 
+/// What a person says.
+pub enum Word<'a> {
+    /// Everything up to a version, or up to a statement of it, is done.
+    At(&'a str),
+    /// The text of a version is right as it is now.
+    Accept(&'a str),
+    /// Files ran under other numbers, up to a version where one is named.
+    Renumbered(Option<&'a str>),
+}
+
 /// Writes it into the ledgers; runs nothing.
 pub fn run(
     context: &Context,
-    (at, accept): (Option<&str>, Option<&str>),
+    word: Word<'_>,
     effect: MissingEffect,
     targets: &[String],
     patience: Patience,
 ) -> Result<Report> {
     let selection = selection(targets, None, false, false)?;
-    let adopted = match (at, accept) {
-        (Some(at), _) => {
+    let (project, teller) = (&context.project, &context.teller);
+    let adopted = match word {
+        Word::At(at) => {
             let (at, statement) = statement(at)?;
             let last = (&version(at)?, statement);
-            context.project.adopt_at(last, &selection, effect, patience, &context.teller)?
+            project.adopt_at(last, &selection, effect, patience, teller)?
         }
-        (None, Some(accept)) => context.project.adopt_text(
-            &version(accept)?,
-            &selection,
-            effect,
-            patience,
-            &context.teller,
-        )?,
-        (None, None) => Vec::new(),
+        Word::Accept(accept) => {
+            project.adopt_text(&version(accept)?, &selection, effect, patience, teller)?
+        }
+        Word::Renumbered(last) => {
+            let last = last.map(version).transpose()?;
+            project.adopt_renumbered(last.as_ref(), &selection, patience, teller)?
+        }
     };
     let mut human = String::new();
     for database in &adopted {

@@ -5,6 +5,7 @@ use crate::render::{Report, text};
 use anyhow::Result;
 use piton::project::{HistoryRow, LogEntry, Outcome};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// So many things that happened are shown to a person.
 const SHOWN: usize = 20;
@@ -31,7 +32,7 @@ pub fn run(context: &Context, targets: &[String], text_of: Option<&str>) -> Resu
             ));
             database = Some(&row.database);
         }
-        human.push_str(&line(row));
+        human.push_str(&line(row, &rows));
     }
     let happened = context.project.logbook()?;
     if !happened.is_empty() {
@@ -66,11 +67,11 @@ pub fn happening(entry: &LogEntry) -> String {
     format!("{}\n", line.replace(char::is_control, " "))
 }
 
-fn line(row: &HistoryRow) -> String {
+fn line(row: &HistoryRow, all: &[HistoryRow]) -> String {
     let entry = &row.entry;
     let name = match entry.kind {
         piton::ledger::EntryKind::Operation => entry.name.clone(),
-        _ => format!("{} {}", entry.version, entry.name),
+        _ => format!("{} {}{}", entry.version, entry.name, ran_as(row, all)),
     };
     let backup = entry.backup.as_deref().unwrap_or("no backup");
     let time = u64::try_from(entry.milliseconds).unwrap_or(0);
@@ -81,4 +82,20 @@ fn line(row: &HistoryRow) -> String {
         entry.witness.word(),
         text::duration(time),
     )
+}
+
+/// What a row of `adopt --renumbered` ran as.
+fn ran_as(row: &HistoryRow, all: &[HistoryRow]) -> String {
+    let replaced: BTreeSet<i64> = row.entry.replaces().collect();
+    if replaced.is_empty() {
+        return String::new();
+    }
+    let is_replaced =
+        |it: &&HistoryRow| it.database == row.database && replaced.contains(&it.entry.id);
+    let names: BTreeSet<String> = all
+        .iter()
+        .filter(is_replaced)
+        .map(|it| format!("{} {}", it.entry.version, it.entry.name))
+        .collect();
+    format!(", ran as {}", names.into_iter().collect::<Vec<_>>().join(", "))
 }

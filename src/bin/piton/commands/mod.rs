@@ -119,15 +119,14 @@ pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result
         Command::Rollback(back) => restore::rollback(&context, back),
         Command::Recover { wait } => recover::run(&context, patience(*wait)),
         Command::Deploy(options) => deploy::run(&context, options),
-        Command::Adopt { at, accept, missing, target, wait } => {
+        Command::Adopt { at, accept, renumbered, missing, target, wait } => {
             let effect = adopt::effect(*missing);
-            adopt::run(
-                &context,
-                (at.as_deref(), accept.as_deref()),
-                effect,
-                target,
-                patience(*wait),
-            )
+            let word = match (at, accept, renumbered) {
+                (Some(at), ..) => adopt::Word::At(at),
+                (_, Some(version), _) => adopt::Word::Accept(version),
+                (.., last) => adopt::Word::Renumbered(last.as_ref().and_then(Option::as_deref)),
+            };
+            adopt::run(&context, word, effect, target, patience(*wait))
         }
         Command::Init { .. } | Command::Completions { .. } | Command::Man => Ok(nothing()),
     };

@@ -98,7 +98,12 @@ fn heading(plan: &DatabasePlan) -> String {
         .filter(|found| {
             matches!(
                 found.state,
-                State::Applied | State::Divergent | State::Missing | State::Recorded | State::Drift
+                State::Applied
+                    | State::Divergent
+                    | State::Renumbered
+                    | State::Missing
+                    | State::Recorded
+                    | State::Drift
             )
         })
         .count();
