@@ -64,7 +64,7 @@ impl Judge {
         if matches!(scenario.kind, Kind::Restore | Kind::Undo | Kind::Recover) {
             whole_files(scenario, &State::read(&place.data(), &self.scratch))?;
         }
-        place.run("recover").map_err(text)?.expect(0, "`recover`")?;
+        self.type_again(scenario, place, ended, choice)?;
         let found = State::read(&place.data(), &self.scratch);
         let outcome = outcome(scenario, &found)?;
         let acknowledged = ended.code == Some(0) && scenario.kind != Kind::Recover;
@@ -86,6 +86,44 @@ impl Judge {
         Ok(outcome)
     }
 
+    /// What is typed next: the same command or `recover`. A killed deploy is first looked at as it is.
+    fn type_again(
+        &self,
+        scenario: &Scenario,
+        place: &Project,
+        ended: &Ended,
+        choice: u64,
+    ) -> Judged<()> {
+        let is_same = ended.code.is_none() && (choice / 4).is_multiple_of(2);
+        match scenario.kind {
+            Kind::Deploy => self.enter_deploy(scenario, place, choice),
+            Kind::Restore | Kind::Undo if is_same => {
+                place.run(&scenario.words).map_err(text)?.expect(0, "the same command again")?;
+                self.require(&scenario.new, place, "the same command again")
+            }
+            _ => place.run("recover").map_err(text)?.expect(0, "`recover`").map(drop),
+        }
+    }
+
+    /// The same deploy again, and what its refusal names.
+    fn enter_deploy(&self, scenario: &Scenario, place: &Project, choice: u64) -> Judged<()> {
+        outcome(scenario, &State::read(&place.data(), &self.scratch))?;
+        let run = |words: &str| place.run(words).map_err(text);
+        let again = run(&scenario.words)?;
+        if again.code != Some(4) || !again.output.contains("piton deploy --resume") {
+            again.expect(0, "the deploy again")?;
+            return self.require(&scenario.new, place, "the deploy again");
+        }
+        if choice.is_multiple_of(2) {
+            run("deploy --yes --resume")?.expect(0, "the deploy resumed")?;
+            return self.require(&scenario.new, place, "the deploy resumed");
+        }
+        run("deploy --yes --abort")?.expect(11, "the deploy given up")?;
+        self.require(&scenario.old, place, "the deploy given up")?;
+        run(&scenario.words)?.expect(0, "the deploy after one that was given up")?;
+        self.require(&scenario.new, place, "the deploy after one that was given up")
+    }
+
     /// Holds the state that a command left to the code with which it ended, before anything else
     /// is done about it.
     pub fn code(&self, scenario: &Scenario, place: &Project, ended: &Ended) -> Judged<()> {
@@ -95,7 +133,8 @@ impl Judge {
             // The state before a recovery is half a restore, and so is what a failed one leaves.
             Some(5 | 7) if scenario.kind == Kind::Recover => says_why(ended),
             Some(7) => says_why(ended),
-            Some(2 | 4 | 5 | 6 | 9 | 10) => {
+            Some(12..=14) if scenario.kind == Kind::Deploy => says_why(ended),
+            Some(2 | 4 | 5 | 6 | 9 | 10 | 11) => {
                 says_why(ended)?;
                 match found.difference(&scenario.old) {
                     None => Ok(()),
@@ -146,6 +185,10 @@ impl Judge {
                 again()?.expect(0, "the recovery run again")?;
                 let state = if outcome == Outcome::New { &scenario.new } else { &scenario.old };
                 self.require(state, place, "the recovery run again")
+            }
+            Kind::Deploy => {
+                again()?.expect(0, "the deploy run again")?;
+                self.require(&scenario.new, place, "the deploy run again")
             }
             Kind::Up => self.go_on_with_run(scenario, place, outcome, choice),
         }
@@ -279,7 +322,7 @@ fn is_known(scenario: &Scenario, contents: &BTreeMap<String, String>) -> bool {
         || same(contents, &scenario.old)
         || same(contents, &scenario.new);
     known
-        || (scenario.kind == Kind::Up
+        || (matches!(scenario.kind, Kind::Up | Kind::Deploy)
             && contents.iter().all(|(path, content)| {
                 let is_of =
                     |state: &State| state.contents().get(path.as_str()) == Some(&content.as_str());
@@ -312,7 +355,7 @@ fn outcome(scenario: &Scenario, found: &State) -> Judged<Outcome> {
     if *found == scenario.old {
         return Ok(Outcome::Old);
     }
-    if scenario.kind != Kind::Up {
+    if !matches!(scenario.kind, Kind::Up | Kind::Deploy) {
         let (old, new) = (found.difference(&scenario.old), found.difference(&scenario.new));
         let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
         return Err(format!("neither old nor new: {old}; {new}"));
@@ -355,13 +398,13 @@ fn whole_files(scenario: &Scenario, found: &State) -> Judged<()> {
 fn leftovers(place: &Project) -> Judged<()> {
     for name in names(&place.backups()) {
         let backup = [".tar.gz", ".json"].iter().any(|end| name.ends_with(end));
-        if !backup && ![".lock", ".logbook.jsonl"].contains(&name.as_str()) {
+        if !backup && ![".lock", ".logbook.jsonl", "deploys"].contains(&name.as_str()) {
             return Err(format!("`backups/{name}` is left over"));
         }
     }
     let private = place.data().join(".piton");
     for name in names(&private) {
-        if !["last-run.json", "undo"].contains(&name.as_str()) {
+        if !["last-run.json", "undo", "deploy.json", "deploy.lock"].contains(&name.as_str()) {
             return Err(format!("`.piton/{name}` is left over"));
         }
     }

@@ -111,10 +111,11 @@ fn one(
     let choice = chance(seed, trial, 2);
     let mut again = 0;
     if ended.code.is_none() && !choice.is_multiple_of(4) {
-        // A run or a backup is recovered from by running it again, a restore by any command.
+        // Most people type the same again; a restore is recovered from by any command.
         let words = match scenario.kind {
-            Kind::Up | Kind::Backup | Kind::Prune => scenario.words.as_str(),
-            _ => "recover",
+            Kind::Recover => "recover",
+            Kind::Restore | Kind::Undo if choice.is_multiple_of(8) => "recover",
+            _ => scenario.words.as_str(),
         };
         again = 1 + (chance(seed, trial, 3) % 60) as u32;
         kill_at(&project, words, None, (Counted::Changing, again))?;

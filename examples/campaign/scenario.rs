@@ -27,6 +27,8 @@ pub enum Kind {
     Prune,
     /// Every database stands between two migrations, with just their ledger rows.
     Up,
+    /// The same; once the service was stopped, it is resumed or given up.
+    Deploy,
     /// All old or all new; run again it is new.
     Restore,
     /// All old or all new; run again it would be another restore.
@@ -81,6 +83,8 @@ pub fn all(piton: &Project, folder: &Path) -> Made<Vec<Scenario>> {
         let project = with(name, &|project| setup::pending(project, pending))?;
         all.push(make(name, "up", Kind::Up, project)?);
     }
+    let deploy = with("deploy", &|project| setup::pending(project, Pending::Two))?;
+    all.push(make("deploy", "deploy --yes", Kind::Deploy, deploy)?);
     all.push(make("restore", &restore, Kind::Restore, first.clone())?);
     let undo = with("undo", &|project| {
         project.run(&restore)?.expect(0, "the restore before an undo")?;
@@ -189,7 +193,7 @@ fn make(name: &'static str, words: &str, kind: Kind, template: Project) -> Made<
     let place = template.at(&scratch.path().join("place"));
     copy_folder(&template.folder, &place.folder)?;
     let mut between = Vec::new();
-    if kind == Kind::Up {
+    if matches!(kind, Kind::Up | Kind::Deploy) {
         for version in ["1", "2", "3", "4"] {
             let words = format!("up --to {version}");
             if place.run(&words)?.code == Some(0) {

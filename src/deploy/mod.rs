@@ -106,11 +106,22 @@ impl Deploy<'_> {
         record: &mut Record,
         observer: &dyn Observer,
     ) -> Result<Finished> {
-        match entrance {
+        let finished = match entrance {
             Entrance::Begin => self.run(record, observer),
             Entrance::Resume => self.resume(record, observer),
             Entrance::Abort => self.abort(record, observer),
             Entrance::RollBack => self.roll_back(record, observer),
+        };
+        match finished {
+            // What stands on the disk counts, also where it could not be written any more.
+            Err(error) if !is_refusal(&error) => match state::read(self.data)? {
+                Some(written) if written.is_under_way() => {
+                    *record = written;
+                    Ok(Finished { ending: None, error: Some(error) })
+                }
+                _ => Err(error),
+            },
+            finished => finished,
         }
     }
 
@@ -189,6 +200,11 @@ impl Deploy<'_> {
         record.asked_back = true;
         Machine { deploy: self, record, observer, entry: Entry::Fresh }.run()
     }
+}
+
+/// Whether it was refused before anything began: then another deploy may be under way.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::Deploy(DeployError::NoDeploy { .. } | DeployError::Unfinished { .. }))
 }
 
 /// Whether a hook of this name is ever run.

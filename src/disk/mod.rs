@@ -30,7 +30,7 @@ pub use looking::{
     entries, exists, find, free_space, is_file, is_folder, mount_of, reached, read_link,
     size_of_tree,
 };
-pub use lost_pages::explain_lost_pages;
+pub use lost_pages::{Changing, explain_lost_pages};
 pub use opening::{
     begin_log, create_private_file, open_folder, open_lock_file, open_log_file, open_to_change,
     open_to_lock, open_to_read, open_to_sniff,

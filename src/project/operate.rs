@@ -194,6 +194,7 @@ impl Project {
         report: &mut OperationReport,
         observer: &dyn Observer,
     ) {
+        let _changing = disk::Changing::begin();
         let backup = report.backup.as_ref().map(ToString::to_string);
         let environment = self.script_environment(report.backup.as_ref());
         let run = apply::Run {

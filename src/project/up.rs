@@ -237,6 +237,7 @@ impl Project {
     /// Carries the plans out: named databases one after another, since the first failure ends the
     /// run; then those of patterns, on all processors.
     fn carry_out(&self, targets: &Targets, report: &mut UpReport, observer: &dyn Observer) {
+        let _changing = disk::Changing::begin();
         let plans = std::mem::take(&mut report.plans);
         let backup = report.backup.as_ref().map(ToString::to_string);
         let environment = self.script_environment(report.backup.as_ref());

@@ -131,6 +131,7 @@ pub(super) fn commit(
     compare: impl FnOnce(&Hold) -> Result<Option<StoredPath>>,
 ) -> Result<PathBuf> {
     let _inside = disk::stay_inside(&area.data)?;
+    let _changing = disk::Changing::begin();
     let clock = Instant::now();
     let grounded;
     let journal = match area.ground(journal)? {

@@ -61,6 +61,7 @@ pub(super) fn restore_all(
     if journal.hot.is_empty() {
         return Ok(());
     }
+    let _changing = disk::Changing::begin();
     let open = |path: &StoredPath| open(request, area, path);
     let mut targets = journal.hot.iter().map(open).collect::<Result<Vec<Target<'_>>>>()?;
     if let Some(contents) = contents {

@@ -77,6 +77,7 @@ pub fn recover(data: &Path, observer: &dyn Observer) -> Result<Option<Recovered>
         return Ok(None);
     };
     let _inside = disk::stay_inside(data)?;
+    let _changing = disk::Changing::begin();
     require_idle(data, &journal)?;
     let mut direction = journal.direction;
     if direction == Direction::Forward {

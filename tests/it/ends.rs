@@ -116,6 +116,6 @@ fn a_file_that_lost_its_pages_ends_in_a_sentence() {
     wait_for(&sandbox, "begun");
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-BUS", &pid]).status().unwrap().success());
-    sandbox.ended(child).code(5).says("has lost its pages").says("piton recover");
+    sandbox.ended(child).code(7).says("has lost its pages").says("piton recover");
     sandbox.run("status").says("was cut off");
 }
