@@ -82,17 +82,31 @@ pub(super) fn archive_copy(
     draft: &mut Draft<'_>,
 ) -> Result<DatabaseRecord> {
     let shown = path.below(request.data);
+    thread::scope(|scope| {
+        let checking = Checking::begin(scope, store::open_copy(copy)?, &shown)?;
+        archive_checked(copy, checking, request, (path, attributes), draft)
+    })
+}
+
+/// Archives a copy whose check has begun.
+///
+/// # Errors
+/// As of [`archive_copy`].
+pub(super) fn archive_checked(
+    copy: &Path,
+    checking: Checking<'_>,
+    request: &Request<'_>,
+    (path, attributes): (StoredPath, Attributes),
+    draft: &mut Draft<'_>,
+) -> Result<DatabaseRecord> {
     let mut file = disk::open_to_read(copy)?;
     let size = file.metadata().map_err(disk::failed("read", copy))?.len();
-    let (checked, sha256) = thread::scope(|scope| {
-        let checking = Checking::begin(scope, store::open_copy(copy)?, &shown)?;
-        let digest = draft.add_database(&path, &attributes, size, (copy, &mut file));
-        if digest.is_err() {
-            checking.stop();
-        }
-        Ok::<_, Error>((checking.end()?, digest?))
-    })?;
-    let (connection, facts) = checked;
+    let digest = draft.add_database(&path, &attributes, size, (copy, &mut file));
+    if digest.is_err() {
+        checking.stop();
+    }
+    let (connection, facts) = checking.end()?;
+    let sha256 = digest?;
     let position = (request.inspect)(&connection, path.as_path());
     Ok(DatabaseRecord { path, attributes, size, sha256, facts: facts?, position })
 }

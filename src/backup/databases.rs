@@ -2,7 +2,7 @@
 
 use super::{
     Pinned, Request, Tree,
-    checking::archive_copy,
+    checking::{Checking, archive_checked, archive_copy},
     copy,
     cut::{Journal, Source},
     distinct, dressed,
@@ -11,9 +11,13 @@ use super::{
 use crate::{
     Error, Result,
     disk::{self, Freeing},
-    store::{Attributes, DatabaseRecord, Draft, Session, StoredPath},
+    store::{self, Attributes, DatabaseRecord, Draft, Session, StoredPath},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    thread,
+};
 
 /// Archives databases as of the instant of the cut.
 ///
@@ -39,18 +43,24 @@ pub(super) fn archive(
     // An order that the content alone determines, however each comes to be read.
     pinned.sort_by_cached_key(|it| (it.journal, is_other(&it.path), it.path.clone()));
     let staging = session.staging();
-    let (mut held, mut copied, mut waiting) = (None, Vec::new(), Vec::new());
-    for (number, source) in pinned.into_iter().enumerate() {
+    let (mut held, mut tasks) = (None, Vec::new());
+    for (number, pinned) in pinned.into_iter().enumerate() {
         let target = staging.join(format!("copy-{number}.db"));
-        match source.journal {
-            Journal::Wal | Journal::Unlocked => waiting.push((source, target)),
-            Journal::Rollback if !is_other(&source.path) => {
-                match in_place::hold(source, target.clone())? {
+        let is_live = matches!(pinned.source, Source::Live(_));
+        match pinned.journal {
+            Journal::Wal | Journal::Unlocked if is_live => {
+                tasks.push(Task { path: pinned.path.clone(), copy: target, source: Some(pinned) });
+            }
+            Journal::Rollback if !is_other(&pinned.path) => {
+                match in_place::hold(pinned, target.clone())? {
                     Place::Live(database) => held = Some((database, target)),
-                    Place::Copy(path) => copied.push((path, target)),
+                    Place::Copy(path) => tasks.push(Task { path, copy: target, source: None }),
                 }
             }
-            Journal::Rollback => copied.push((copy::copy(source, &target)?, target)),
+            _ => {
+                let path = copy::copy(pinned, &target)?;
+                tasks.push(Task { path, copy: target, source: None });
+            }
         }
     }
     let mut records = Vec::new();
@@ -62,21 +72,73 @@ pub(super) fn archive(
             freeing.remove("copy-remove", &target)?;
         }
     }
-    let mut archive = |path: StoredPath, copy: PathBuf, freeing: &mut Freeing| -> Result<()> {
-        let others = others(&path);
-        for path in [path].into_iter().chain(others) {
+    let mut one = |task: &Task, checking: Checking<'_>, freeing: &mut Freeing| -> Result<()> {
+        let first = attributes(&task.path)?;
+        records.push(archive_checked(
+            &task.copy,
+            checking,
+            request,
+            (task.path.clone(), first),
+            draft,
+        )?);
+        for path in others(&task.path) {
             let attributes = attributes(&path)?;
-            records.push(archive_copy(&copy, request, (path, attributes), draft)?);
+            records.push(archive_copy(&task.copy, request, (path, attributes), draft)?);
         }
-        Ok(freeing.remove("copy-remove", &copy)?)
+        Ok(freeing.remove("copy-remove", &task.copy)?)
     };
-    copied.into_iter().try_for_each(|(path, copy)| archive(path, copy, &mut freeing))?;
-    for (source, target) in waiting {
-        // Only one of these copies takes room at a time.
-        freeing.wait();
-        archive(copy::copy(source, &target)?, target, &mut freeing)?;
-    }
+    each_checked(request, tasks, &mut freeing, &mut one)?;
     Ok(records)
+}
+
+/// A database that is to be archived from a copy.
+struct Task {
+    path: StoredPath,
+    copy: PathBuf,
+    /// From what the copy is made; nothing where it is there already.
+    source: Option<Pinned>,
+}
+
+/// How many small copies are checked before their turn, so that many of them keep all cores busy.
+const AHEAD: usize = 3;
+/// What is small: the check of one that is large has all the memory that a check may take.
+const SMALL: u64 = 4 << 20;
+
+/// Does something with each copy in turn, while it is checked.
+fn each_checked(
+    request: &Request<'_>,
+    mut tasks: Vec<Task>,
+    freeing: &mut Freeing,
+    act: &mut dyn FnMut(&Task, Checking<'_>, &mut Freeing) -> Result<()>,
+) -> Result<()> {
+    let shown: Vec<PathBuf> = tasks.iter().map(|task| task.path.below(request.data)).collect();
+    let is_ready = |task: &Task| -> Result<bool> {
+        let small = || disk::find(&task.copy).map(|it| it.is_some_and(|it| it.len() <= SMALL));
+        Ok(task.source.is_none() && small()?)
+    };
+    thread::scope(|scope| {
+        let mut checks = VecDeque::new();
+        for at in 0..tasks.len() {
+            if let Some(source) = tasks[at].source.take() {
+                // Only one of these copies takes room at a time.
+                freeing.wait();
+                copy::copy(source, &tasks[at].copy)?;
+            }
+            loop {
+                let next = at + checks.len();
+                let starts = checks.is_empty()
+                    || next < tasks.len() && checks.len() <= AHEAD && is_ready(&tasks[next])?;
+                if !starts {
+                    break;
+                }
+                let connection = store::open_copy(&tasks[next].copy)?;
+                checks.push_back(Checking::begin(scope, connection, &shown[next])?);
+            }
+            let Some(checking) = checks.pop_front() else { continue };
+            act(&tasks[at], checking, freeing)?;
+        }
+        Ok(())
+    })
 }
 
 /// The largest database that may be archived where it lies: one that is large, of which a writer would be

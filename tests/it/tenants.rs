@@ -1,6 +1,6 @@
 //! One history for every database that a pattern matches.
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{PITON, Sandbox};
 
 const CONFIG: &str = "[targets.tenants]\ndatabases = \"tenants/*.db\"\n";
 
@@ -196,5 +196,37 @@ fn what_a_file_requires_is_asked_in_each_database() {
     for (name, tables) in [("a", "1"), ("b", "0"), ("c", "1")] {
         let count = "SELECT count(*) FROM sqlite_schema WHERE name = 'more'";
         assert_eq!(sandbox.query(&format!("tenants/{name}.db"), count), tables, "{name}");
+    }
+}
+
+#[test]
+fn more_of_them_than_files_may_be_open() {
+    let sandbox = tenants();
+    let count = 600;
+    for number in 0..count {
+        let path = sandbox.path(&format!("data/tenants/{number}.db"));
+        std::fs::copy(sandbox.path("data/tenants/a.db"), path).unwrap();
+    }
+    // One of them has a log that nobody has folded.
+    let open = sandbox.database("tenants/7.db");
+    open.pragma_update(None, "journal_mode", "wal").unwrap();
+    open.execute("INSERT INTO notes (text) VALUES ('in the log')", []).unwrap();
+    sandbox.write("migrations/tenants/002_more.sql", "ALTER TABLE notes ADD COLUMN more;");
+    let mut limited = sandbox.program("bash");
+    limited.args(["-c", "ulimit -n 1024 && exec \"$0\" up --yes", PITON]);
+    sandbox.finish(limited).success().says("done: 603 migrations").never_says("not of one instant");
+    drop(open);
+    let all = "SELECT count(*) FROM pragma_table_info('notes') WHERE name = 'more'";
+    for number in 0..count {
+        assert_eq!(sandbox.query(&format!("tenants/{number}.db"), all), "1", "{number}");
+    }
+    // The backup has them as they were before.
+    sandbox.run("restore latest --yes --to old").success();
+    for name in ["a", "7", "599"] {
+        let old =
+            rusqlite::Connection::open(sandbox.path(&format!("old/tenants/{name}.db"))).unwrap();
+        let count = |sql| old.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(count(all), 0, "{name}");
+        assert_eq!(count("SELECT count(*) FROM notes"), i64::from(name == "7"), "{name}");
     }
 }
