@@ -2,6 +2,7 @@
 //! its time, and whoever has it open.
 
 use super::{
+    holders,
     prepare::Contents,
     seen::{Stamp, TICK, ticks},
 };
@@ -15,7 +16,7 @@ use crate::{
     store::{self, Attributes, Bare, Digest, FileKind, FileRecord, Item, StoredPath},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     thread,
 };
@@ -85,6 +86,8 @@ pub(super) fn files(data: &Path, live: &Tree, items: &[Item<'_>]) -> Result<Same
     if candidates.is_empty() {
         return Ok(Same::default());
     }
+    let held = held(data, live)?;
+    candidates.retain(|(record, _)| !held.contains(&record.path));
     // Whatever is written to one of them from now on gives it another time.
     thread::sleep(candidates.iter().map(|(_, stamp)| ticks(stamp)).max().unwrap_or(TICK));
     let mut same = Same::default();
@@ -98,6 +101,17 @@ pub(super) fn files(data: &Path, live: &Tree, items: &[Item<'_>]) -> Result<Same
         }
     }
     Ok(same)
+}
+
+/// The databases that cannot be read and that a process has open: what it has written or is about to
+/// write nobody else can see.
+fn held(data: &Path, live: &Tree) -> Result<BTreeSet<StoredPath>> {
+    if live.opaque.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let found = holders::holders(&holders::wanted(data, live.opaque.iter())?, &[]);
+    let is_held = |path: &&StoredPath| found.holders.iter().any(|it| it.database == path.as_path());
+    Ok(live.opaque.iter().filter(is_held).cloned().collect())
 }
 
 fn has_content(record: &FileRecord, path: &Path) -> bool {

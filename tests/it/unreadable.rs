@@ -43,6 +43,17 @@ fn a_database_that_cannot_be_read_is_not_replaced_under_a_process() {
 }
 
 #[test]
+fn while_a_process_has_one_open_nobody_knows_whether_it_is_the_same() {
+    let (sandbox, _) = with_encrypted();
+    let id = sandbox.back_up();
+    let held = fs::File::open(sandbox.path("data/named.db")).unwrap();
+    let named = format!("`named.db` by pid {}", std::process::id());
+    sandbox.run(&format!("restore {id} --yes")).code(9).says(&named);
+    drop(held);
+    sandbox.run(&format!("restore {id} --yes")).success().says("nothing to do");
+}
+
+#[test]
 fn a_database_that_cannot_be_read_is_not_read_while_it_is_written_to() {
     let (sandbox, _) = with_encrypted();
     let path = sandbox.path("data/secret.bin");
