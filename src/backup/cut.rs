@@ -62,8 +62,9 @@ pub(crate) fn cut(
     limit: Duration,
     staging: &Path,
 ) -> Result<(Vec<Pinned>, Cut)> {
-    if paths.len() > many::MOST_HELD {
-        return many::cut((data, staging), paths, limit, many::MOST_HELD);
+    let most = many::most_held();
+    if paths.len() > most {
+        return many::cut((data, staging), paths, limit, most);
     }
     match hold_together(data, paths, limit, &|| Ok(true))? {
         Some(found) => Ok(found),
@@ -82,8 +83,6 @@ pub(super) fn hold_together(
     limit: Duration,
     are_still: &dyn Fn() -> Result<bool>,
 ) -> Result<Option<(Vec<Pinned>, Cut)>> {
-    // Two connections to each, with database, log and index.
-    disk::allow_descriptors(paths.len() as u64 * 6);
     let reason = match behind_barrier(data, paths, limit, are_still) {
         Ok(pinned) => return Ok(Some((pinned, Cut::All))),
         Err(Obstacle::Other(error)) => return Err(error),

@@ -26,8 +26,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many databases are held open at a time: each takes up to six files and a third of a MiB.
-pub(super) const MOST_HELD: usize = 128;
+/// How many databases are held open at a time at most: each takes a third of a MiB.
+const MOST_HELD: usize = 128;
+/// Files of one that is held: two connections, each with database, log and index.
+const FILES: u64 = 6;
 /// How often what changed is copied again.
 const ROUNDS: u32 = 10;
 /// How often a database is looked at that changes all the time.
@@ -35,14 +37,20 @@ const LOOKS: u32 = 5;
 /// The clock of files stands still for up to this long.
 const TICK: Duration = Duration::from_millis(20);
 
+/// How many databases are held open at a time, as far as the system lets this process open files.
+pub(super) fn most_held() -> usize {
+    let files = disk::allow_descriptors(MOST_HELD as u64 * FILES);
+    usize::try_from(files / FILES).unwrap_or(MOST_HELD).clamp(2, MOST_HELD)
+}
+
 /// Bytes of the copies that are made of so many databases before the instant.
-pub(super) fn room(lengths: impl Iterator<Item = u64>) -> u64 {
+pub(super) fn room(lengths: impl Iterator<Item = u64>, most: usize) -> u64 {
     let mut lengths: Vec<u64> = lengths.collect();
-    if lengths.len() <= MOST_HELD {
+    if lengths.len() <= most {
         return 0;
     }
     lengths.sort_unstable();
-    let copied = lengths.len() - MOST_HELD / 2;
+    let copied = lengths.len() - most / 2;
     lengths[..copied].iter().sum()
 }
 

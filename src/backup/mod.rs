@@ -125,7 +125,7 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
     let left_out = left_out(request, store);
     let scope = scope(request, &left_out);
     let first_look = scan::scan(scope)?;
-    let copies = many::room(first_look.databases.values().map(scan::Found::len));
+    let copies = many::room(first_look.databases.values().map(scan::Found::len), many::most_held());
     store.require_space(needed(&first_look, store)?.saturating_add(copies))?;
     let session = store.session()?;
     let notes = outside::notes(request.data, &first_look);

@@ -288,17 +288,18 @@ pub fn write_at(point: &'static str, path: &Path, offset: u64, bytes: &[u8]) -> 
     })
 }
 
-/// Raises the soft limit of open files where this many more need it. The hard limit, which is the
-/// administrator's, stays as it is.
-pub fn allow_descriptors(more: u64) {
+/// Raises the soft limit of open files where this many more need it, and returns how many more there can be.
+/// The hard limit, which is the administrator's, stays as it is.
+pub fn allow_descriptors(more: u64) -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let needed = more.saturating_add(64);
+    const OTHERS: u64 = 64;
+    let needed = more.saturating_add(OTHERS);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_some_and(|current| current < needed) {
-        let raised = maximum.map_or(needed, |maximum| maximum.min(needed));
-        // Where it is refused, opening the files says what is missing.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum });
-    }
+    let Some(current) = current.filter(|current| *current < needed) else { return more };
+    let raised = maximum.map_or(needed, |maximum| maximum.min(needed));
+    // Where it is refused, opening the files says what is missing.
+    let done = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum });
+    if done.is_ok() { raised } else { current }.saturating_sub(OTHERS)
 }
 
 /// One private folder.

@@ -27,6 +27,13 @@ impl DiskError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let path = self.path.display();
+        if let Some(libc::EMFILE | libc::ENFILE) = self.source.raw_os_error() {
+            return Some(
+                "let piton open more files, three for each database (`ulimit -n`, or `LimitNOFILE=` of a unit), \
+                 and type the same again"
+                    .into(),
+            );
+        }
         match self.source.kind() {
             io::ErrorKind::PermissionDenied => Some(format!(
                 "run piton as the user that owns `{path}`, or give that user the right to it"

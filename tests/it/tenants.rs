@@ -230,3 +230,28 @@ fn more_of_them_than_files_may_be_open() {
         assert_eq!(count("SELECT count(*) FROM notes"), i64::from(name == "7"), "{name}");
     }
 }
+
+#[test]
+fn a_restore_that_may_not_open_enough_files_changes_nothing_and_says_so() {
+    let sandbox = tenants();
+    for number in 0..40 {
+        let path = sandbox.path(&format!("data/tenants/{number}.db"));
+        std::fs::copy(sandbox.path("data/tenants/a.db"), path).unwrap();
+    }
+    sandbox.write("migrations/tenants/002_more.sql", "ALTER TABLE notes ADD COLUMN more;");
+    sandbox.run("up").success();
+    let restore = |files: u32| {
+        let mut limited = sandbox.program("bash");
+        limited.args([
+            "-c",
+            &format!("ulimit -n {files} && exec \"$0\" restore latest --yes"),
+            PITON,
+        ]);
+        sandbox.finish(limited)
+    };
+    restore(60).code(5).says("Too many open files").says("`ulimit -n`");
+    let all = "SELECT count(*) FROM pragma_table_info('notes') WHERE name = 'more'";
+    assert_eq!(sandbox.query("tenants/a.db", all), "1");
+    restore(400).success();
+    assert_eq!(sandbox.query("tenants/a.db", all), "0");
+}
