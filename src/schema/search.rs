@@ -11,7 +11,7 @@ use crate::{
         token::{Token, TokenKind, scan},
     },
 };
-use rusqlite::{Connection, OptionalExtension, Result};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Result};
 
 /// What a check has found.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,7 +28,8 @@ pub(crate) struct Found {
 /// # Errors
 /// SQLite's, if the check itself cannot run.
 pub(crate) fn check(connection: &Connection, pragma: &str, most: usize) -> Result<Found> {
-    let mut damage = lines(connection, pragma, &most.to_string())?;
+    let whole = lines(connection, pragma, &most.to_string());
+    let mut damage = whole.or_else(|error| one_by_one(connection, pragma, most).ok_or(error))?;
     let mut found = Found { damage: Vec::new(), stale: Vec::new() };
     if is_sound(&damage) {
         return Ok(found);
@@ -46,12 +47,34 @@ pub(crate) fn check(connection: &Connection, pragma: &str, most: usize) -> Resul
     if !about_indexes.is_empty() && damage.len() >= most {
         // The list was full, perhaps of lines about search indexes: ask for as many lines more.
         let longer = (most + about_indexes.len()).to_string();
-        damage = lines(connection, pragma, &longer)?;
+        damage = lines(connection, pragma, &longer).unwrap_or(damage);
     }
     damage.retain(|line| !about_indexes.contains(line));
     damage.truncate(most);
     found.damage = damage;
     Ok(found)
+}
+
+/// What is wrong with the tables, each checked alone; none where nothing is found. One table that needs what
+/// is not here, such as a collation or a part of a search index, keeps SQLite from checking all.
+fn one_by_one(connection: &Connection, pragma: &str, most: usize) -> Option<Vec<String>> {
+    let tables =
+        "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name";
+    let mut statement = connection.prepare(tables).ok()?;
+    let names = statement.query_map([], |row| row.get::<_, String>(0)).ok()?;
+    let mut damage: Vec<String> = Vec::new();
+    for name in names.flatten().filter(|name| is_checked_alone(name)) {
+        match lines(connection, pragma, &quote(&name)) {
+            Ok(found) => damage.extend(found.into_iter().filter(|line| line != "ok")),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                damage.push(format!("`{name}`: {error}"));
+            }
+            // It needs what is not here.
+            Err(_) => {}
+        }
+    }
+    damage.truncate(most);
+    (!damage.is_empty()).then_some(damage)
 }
 
 /// What to say about an index that is out of step.
@@ -86,7 +109,14 @@ fn indexes(connection: &Connection) -> Result<Vec<Index>> {
     let tables =
         statement.query_map([], |row| Ok(Index { name: row.get(0)?, sql: row.get(1)? }))?;
     let tables: Vec<Index> = tables.collect::<Result<_>>()?;
-    Ok(tables.into_iter().filter(Index::is_search).filter(Index::is_checked_alone).collect())
+    let asked = |index: &Index| index.is_search() && is_checked_alone(&index.name);
+    Ok(tables.into_iter().filter(asked).collect())
+}
+
+/// Whether a table of this name can be checked alone. SQLite takes a name that starts like a number for the
+/// number of lines that it should return, and then checks all tables.
+fn is_checked_alone(name: &str) -> bool {
+    name.starts_with(|first: char| first != '-' && first != '+' && !first.is_ascii_digit())
 }
 
 impl Index {
@@ -95,12 +125,6 @@ impl Index {
         let using = tokens.iter().position(|token| token.is_word(&self.sql, "using"));
         let module = using.and_then(|at| tokens.get(at + 1)?.name(&self.sql));
         module.is_some_and(|name| ["fts3", "fts4", "fts5"].contains(&&*fold(&name)))
-    }
-
-    /// SQLite takes a name that starts like a number for the number of lines that it should return, and
-    /// then checks all tables.
-    fn is_checked_alone(&self) -> bool {
-        self.name.starts_with(|first: char| first != '-' && first != '+' && !first.is_ascii_digit())
     }
 
     /// Whether everything is there that a `rebuild` needs: the tables of the index, and its text.

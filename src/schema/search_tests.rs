@@ -118,3 +118,35 @@ fn a_name_like_a_number_hides_no_damage() {
         assert!(findings(&connection).damage.len() > 1, "{name}");
     }
 }
+
+#[test]
+fn a_table_that_cannot_be_checked_hides_no_damage_of_another() {
+    for (made, broken) in [
+        (OWN5, "DROP TABLE f_config"),
+        ("CREATE TABLE f (b COLLATE NOCASE); CREATE INDEX x ON f (b)", COLLATION),
+        ("CREATE TABLE f (b); CREATE INDEX x ON f (lower(b))", FUNCTION),
+    ] {
+        for (index, is_damaged) in [("d (b)", true), ("d (a)", false)] {
+            let folder = tempfile::tempdir().unwrap();
+            let open = || Connection::open(folder.path().join("a.db")).unwrap();
+            let table =
+                "CREATE TABLE d (a, b); INSERT INTO d VALUES (1, 2); CREATE INDEX i ON d (a)";
+            open().execute_batch(&format!("{made}; {table}")).unwrap();
+            let text = format!(
+                "{broken}; PRAGMA writable_schema = ON;
+                 UPDATE sqlite_schema SET sql = 'CREATE INDEX i ON {index}' WHERE name = 'i'"
+            );
+            open().execute_batch(&text).unwrap();
+            let connection = open();
+            assert!(connection.execute_batch("PRAGMA integrity_check").is_err(), "{text}");
+            let found = check(&connection, "integrity_check", 5);
+            assert_eq!(found.is_ok_and(|found| !found.damage.is_empty()), is_damaged, "{text}");
+        }
+    }
+}
+
+/// What an application has registered, and this connection has not.
+const COLLATION: &str = "PRAGMA writable_schema = ON;
+    UPDATE sqlite_schema SET sql = replace(sql, 'NOCASE', 'of_the_application') WHERE name = 'f'";
+const FUNCTION: &str = "PRAGMA writable_schema = ON;
+    UPDATE sqlite_schema SET sql = replace(sql, 'lower', 'of_the_application') WHERE name = 'x'";

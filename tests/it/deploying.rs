@@ -63,6 +63,28 @@ fn has_email(sandbox: &Sandbox) -> bool {
 }
 
 #[test]
+fn with_more_databases_than_files_may_be_open() {
+    let served = served();
+    let sandbox = &served.0;
+    for number in 0..30 {
+        let name = format!("more/{number}.db");
+        sandbox.execute(&name, "CREATE TABLE t (a); INSERT INTO t VALUES (1)");
+    }
+    let mut limited = sandbox.program("bash");
+    limited.args(["-c", "ulimit -n 90 && exec \"$0\" deploy", PITON]);
+    sandbox
+        .finish(limited)
+        .success()
+        .says("1 migration, down for")
+        .never_says("not of one instant");
+    assert!(has_email(sandbox) && is_up(sandbox));
+    sandbox.execute("more/7.db", "DELETE FROM t");
+    sandbox.run("deploy --rollback --yes").success().says("taken back");
+    assert!(!has_email(sandbox) && is_up(sandbox));
+    assert_eq!(sandbox.query("more/7.db", "SELECT count(*) FROM t"), "1");
+}
+
+#[test]
 fn a_release_is_deployed_and_taken_back() {
     let served = served();
     let sandbox = &served.0;
