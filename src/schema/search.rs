@@ -28,8 +28,10 @@ pub(crate) struct Found {
 /// # Errors
 /// SQLite's, if the check itself cannot run.
 pub(crate) fn check(connection: &Connection, pragma: &str, most: usize) -> Result<Found> {
-    let whole = lines(connection, pragma, &most.to_string());
-    let mut damage = whole.or_else(|error| one_by_one(connection, pragma, most).ok_or(error))?;
+    let mut damage = match lines(connection, pragma, &most.to_string()) {
+        Err(error) if is_plain(&error) => one_by_one(connection, pragma, most).ok_or(error)?,
+        whole => whole?,
+    };
     let mut found = Found { damage: Vec::new(), stale: Vec::new() };
     if is_sound(&damage) {
         return Ok(found);
@@ -75,6 +77,15 @@ fn one_by_one(connection: &Connection, pragma: &str, most: usize) -> Option<Vec<
     }
     damage.truncate(most);
     (!damage.is_empty()).then_some(damage)
+}
+
+/// Whether an error is about the statement: only such a one can mean a missing function or collation.
+pub(crate) fn is_plain(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::SqliteFailure(cause, _) => cause.extended_code & 0xFF == 1,
+        rusqlite::Error::SqlInputError { error: cause, .. } => cause.extended_code & 0xFF == 1,
+        _ => false,
+    }
 }
 
 /// What to say about an index that is out of step.

@@ -84,7 +84,7 @@ fn check(copy: &Connection, shown: &Path) -> Result<(Check, Vec<String>)> {
     }
     match reason {
         // Only a plain SQL error can mean a missing function or collation.
-        Some(error) if !is_plain(&error) => Err(failed("check", shown)(error).into()),
+        Some(error) if !search::is_plain(&error) => Err(failed("check", shown)(error).into()),
         _ => Ok((Check::Impossible, Vec::new())),
     }
 }
@@ -101,16 +101,8 @@ pub(crate) fn check_quickly(connection: &Connection, shown: &Path) -> Result<()>
             Err(DatabaseError::Damaged { path: shown.into(), findings }.into())
         }
         // It needs a function or collation that is not here.
-        Err(error) if is_plain(&error) => Ok(()),
+        Err(error) if search::is_plain(&error) => Ok(()),
         Err(error) => Err(failed("check", shown)(error).into()),
-    }
-}
-
-fn is_plain(error: &rusqlite::Error) -> bool {
-    match error {
-        rusqlite::Error::SqliteFailure(cause, _) => cause.extended_code & 0xFF == 1,
-        rusqlite::Error::SqlInputError { error: cause, .. } => cause.extended_code & 0xFF == 1,
-        _ => false,
     }
 }
 
