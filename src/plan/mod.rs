@@ -10,6 +10,7 @@ mod assess;
 mod base;
 mod chain;
 mod check;
+mod column_order;
 mod data;
 mod draft;
 mod edited;

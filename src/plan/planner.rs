@@ -3,6 +3,7 @@
 use super::{
     analysis::{self, Rules},
     assess::{Newness, Witnesses},
+    column_order,
     draft::Draft,
     finding::Finding,
     model::{Action, Assessment, DatabasePlan, Position, State},
@@ -271,6 +272,7 @@ fn plan_units(
     let replayed = Replayed::on(connection, request, units, timeline)?;
     let mut plan = replayed.plan(request, connection, new);
     plan.base = base.is_none().then_some(first);
+    plan.findings.splice(0..0, replayed.other_orders(&plan.assessments)?);
     Ok(plan)
 }
 
@@ -345,6 +347,11 @@ impl Replayed {
         let live = Introspector::default().read(connection).map_err(failed)?;
         let hash = schema_hash(connection).map_err(failed)?;
         Ok(Self { units, timeline, live, hash })
+    }
+
+    /// What would be exchanged because columns are in another order than in the history.
+    fn other_orders(&self, assessments: &[Assessment]) -> Result<Vec<Finding>> {
+        column_order::findings(&self.units, &self.timeline, &self.live, assessments)
     }
 
     /// The plan of a database with this ledger and schema. All that depends on its rows is asked here,

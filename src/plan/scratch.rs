@@ -4,6 +4,7 @@
 //! not stop a replay; their names are kept, because the real run has no stand-ins.
 
 use super::{
+    column_order::Orders,
     model::Image,
     trace::{Recorder, Trace, quoted_text},
     trial::Trial,
@@ -12,7 +13,7 @@ use crate::{
     Result, database,
     guard::Effect,
     schema::{self, Introspector, ObjectKind, Part, Schema},
-    sql::{Class, class, classify},
+    sql::{Class, class, classify, rows},
 };
 use rusqlite::{Connection, functions::FunctionFlags, types::Null};
 use std::{
@@ -183,6 +184,9 @@ impl Scratch {
             false => Trace::default(),
         };
         trace.quoted = quoted;
+        if *class == Class::Data {
+            trace.positions = self.positions(text, &trace);
+        }
         let rereads = matches!(class, Class::Data) && self.writable;
         let effect = if matches!(class, Class::Definition) || rereads {
             self.observe(rereads)?
@@ -194,6 +198,17 @@ impl Scratch {
             trace.with_a_row = self.trial.with_a_row(&table, &effect, text);
         }
         Ok(Ok(Shown { class: class.clone(), effect, legacy, realm, trace }))
+    }
+
+    /// The tables of which a statement gives or takes values by position, with their columns.
+    fn positions(&self, text: &str, trace: &Trace) -> Orders {
+        let filled = trace.inserts.iter().filter(|_| rows::is_by_position(text));
+        let read = trace.reads.iter().map(|(table, _)| table);
+        let tables: BTreeSet<&String> =
+            filled.chain(read.filter(|_| rows::takes_all_columns(text))).collect();
+        let columns =
+            |table: &String| Some(self.schema.get(ObjectKind::Table, table)?.columns.clone());
+        tables.into_iter().filter_map(|it| Some((it.clone(), columns(it)?))).collect()
     }
 
     /// Undoes the settings that a file may make, so that each file begins with the same ones.

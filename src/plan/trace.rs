@@ -4,7 +4,7 @@
 //! SQLite calls an authorizer for each of them while it prepares a statement, with quoted words
 //! and views resolved; the words of the statement say less. The recorder never denies anything.
 
-use super::scratch::Problem;
+use super::{column_order::Orders, scratch::Problem};
 use crate::sql::{
     Class,
     copy::{self, Copy, Item},
@@ -47,6 +47,8 @@ pub struct Trace {
     pub quoted: Option<Problem>,
     /// What SQLite says of it as soon as the table has a row.
     pub with_a_row: Option<Problem>,
+    /// The tables of which a data statement gives or takes values by position, as they were then.
+    pub positions: Orders,
 }
 
 /// A table with its stored columns.

@@ -133,6 +133,17 @@ pub fn is_by_position(text: &str) -> bool {
             .is_some_and(|token| token.kind != TokenKind::Open && !token.is_word(text, "default"))
 }
 
+/// Whether a statement takes the columns of a table in their order: `SELECT *` or `t.*`, in a query at any
+/// depth. What it gives back (`RETURNING *`) and `count(*)` do not count.
+#[must_use]
+pub fn takes_all_columns(text: &str) -> bool {
+    meaningful(text).windows(2).any(|pair| {
+        let is_item = matches!(pair[0].kind, TokenKind::Comma | TokenKind::Dot)
+            || any_word(&pair[0], text, &["select", "distinct", "all"]);
+        is_item && &text[pair[1].span.clone()] == "*"
+    })
+}
+
 fn any_word(token: &Token, text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| token.is_word(text, word))
 }
@@ -175,6 +186,21 @@ mod tests {
             "INSERT INTO n SELECT a FROM t JOIN u ON u.id = t.id",
         ] {
             assert!(!resolves_conflicts(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn all_columns() {
+        for (text, expected) in [
+            ("INSERT INTO n SELECT * FROM t", true),
+            ("INSERT INTO n SELECT 1, * FROM t", true),
+            ("INSERT INTO n SELECT DISTINCT t.* FROM t", true),
+            ("WITH x AS (SELECT * FROM t) INSERT INTO n SELECT a FROM x", true),
+            ("INSERT INTO n SELECT count(*), a * 2, (a) * b FROM t", false),
+            ("INSERT INTO n (a) VALUES (1) RETURNING *", false),
+            ("INSERT INTO n SELECT '*', \"select\" FROM t -- *", false),
+        ] {
+            assert_eq!(takes_all_columns(text), expected, "{text}");
         }
     }
 
