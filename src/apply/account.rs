@@ -195,7 +195,10 @@ impl Account {
     fn note_objects(&mut self, ran: &Ran<'_>) {
         let text = ran.text();
         let known = ran.before.iter().flat_map(|before| before.objects.keys());
-        for name in known.filter(|name| !ran.after.objects.contains_key(*name)) {
+        let is_gone = |name: &&ObjectName| {
+            name.kind != ObjectKind::Pragma && !ran.after.objects.contains_key(*name)
+        };
+        for name in known.filter(is_gone) {
             self.lost.insert(name.clone(), (ran.place(), ran.migration.title()));
         }
         self.lost.retain(|name, _| !ran.after.objects.contains_key(name));

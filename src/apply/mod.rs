@@ -7,6 +7,7 @@ mod account;
 mod alone;
 mod diagnose;
 mod foreign_keys;
+mod form;
 mod image;
 pub mod operation;
 pub(crate) mod record;

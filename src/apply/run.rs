@@ -182,6 +182,7 @@ impl Runner<'_> {
                 self.tally.watch(&mut connection).map_err(self.failed("prepare"))?;
             }
             if first {
+                self.set_form(&connection, stage)?;
                 self.refuse_changed(&connection)?;
             }
             first = false;

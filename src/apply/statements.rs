@@ -127,7 +127,7 @@ impl<'a> Live<'a> {
 
     /// Whether a statement may have changed the schema.
     fn rereads(&self, class: &Class) -> bool {
-        *class == Class::Definition || *class == Class::Data && self.writable
+        *class == Class::Definition || *class == Class::Data && self.writable || class.sets_number()
     }
 
     /// Whether a statement runs at all: the run has its own transaction and foreign key setting.
@@ -181,7 +181,7 @@ impl<'a> Live<'a> {
     fn refresh(&mut self, class: &Class) -> Result<()> {
         let failed = database::failed("read the schema of", &self.database);
         let read = match class {
-            Class::Definition => self.introspector.read(self.connection),
+            Class::Definition | Class::Pragma { .. } => self.introspector.read(self.connection),
             Class::Data if self.writable => {
                 self.edited = true;
                 // SQLite keeps the old schema in memory until it is told to read it again.

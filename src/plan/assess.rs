@@ -351,6 +351,7 @@ impl Witnesses<'_> {
         // The settings of the connection are gone too, and they are set again.
         let settings = (start..next).filter(|step| {
             matches!(self.timeline.steps[*step].class, Class::Pragma { .. })
+                && !self.timeline.steps[*step].class.sets_number()
                 && !missing.contains(step)
         });
         Verdict::Resumed(settings.chain(missing.iter().copied()).collect())

@@ -38,7 +38,8 @@ impl Base {
         let mut base = Self::default();
         let (made, mentioned) = names(migrations);
         for (name, object) in &live.objects {
-            if mentioned.contains(&*name.name) && !made.contains(&*name.name) {
+            let is_used = mentioned.contains(&*name.name) && !made.contains(&*name.name);
+            if is_used && name.kind != ObjectKind::Pragma {
                 base.take_with_table(name, object, live);
             }
         }
@@ -70,6 +71,7 @@ impl Base {
             ObjectKind::Index => 1,
             ObjectKind::View => 2,
             ObjectKind::Trigger => 3,
+            ObjectKind::Pragma => 4,
         };
         let mut taken: Vec<_> = self.taken.iter().collect();
         taken.sort_by_key(|(kind, ..)| rank(kind));
@@ -109,7 +111,7 @@ impl Base {
             let belongs = match name.kind {
                 ObjectKind::Index | ObjectKind::Trigger => self.has(&object.table),
                 ObjectKind::View => class::mentions(&object.sql).iter().any(|word| self.has(word)),
-                ObjectKind::Table => false,
+                ObjectKind::Table | ObjectKind::Pragma => false,
             };
             if belongs && !self.made_later.contains(&*name.name) {
                 self.take_object(name.kind, &name.name, &object.sql);
@@ -212,10 +214,10 @@ impl Base {
         timeline: &Timeline,
         live: &Schema,
     ) -> bool {
+        let mut taken = self.take_numbers(timeline, live);
         if !self.adopts {
-            return false;
+            return taken;
         }
-        let mut taken = false;
         for (name, object) in &live.objects {
             if !timeline.mentioned.contains(name) || self.has(&name.name) {
                 continue;
@@ -241,6 +243,19 @@ impl Base {
             }
         }
         taken
+    }
+
+    /// Takes a number of the header that the history sets, where the live value is none of the history's.
+    fn take_numbers(&mut self, timeline: &Timeline, live: &Schema) -> bool {
+        let before = self.taken.len();
+        for (name, object) in &live.objects {
+            let is_foreign = || timeline.states(name).iter().all(|facts| *facts != object.facts);
+            if name.kind == ObjectKind::Pragma && timeline.mentioned.contains(name) && is_foreign()
+            {
+                self.take_object(name.kind, &name.name, &object.sql);
+            }
+        }
+        self.taken.len() > before
     }
 
     fn rewind_column(&mut self, table: &str, column: &str, place: (usize, usize)) -> bool {

@@ -196,6 +196,9 @@ impl Net {
                 .collect();
             let whole = changes.iter().find(|change| change.part == Part::Whole);
             match whole.map(|change| (&change.before, &change.after)) {
+                _ if object.kind == ObjectKind::Pragma => {
+                    lines.extend(changes.iter().map(ToString::to_string));
+                }
                 Some((None, _)) => lines.push(format!("+ {object}")),
                 Some((_, None)) => last.push(format!("- {object} (dropped)")),
                 Some(_) if object.kind != ObjectKind::Table => lines.push(format!("~ {object}")),

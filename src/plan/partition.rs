@@ -159,6 +159,7 @@ impl Apart {
             ObjectKind::Index => 1,
             ObjectKind::View => 2,
             ObjectKind::Trigger => 3,
+            ObjectKind::Pragma => 4,
         };
         let mut objects: Vec<_> =
             self.scratches.iter().flat_map(|scratch| &scratch.schema().objects).collect();

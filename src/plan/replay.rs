@@ -16,7 +16,7 @@ use crate::{
     guard::Effect,
     history::Migration,
     ledger::BaseObject,
-    schema::{ObjectName, Schema},
+    schema::{ObjectKind, ObjectName, Schema},
     sql::Class,
 };
 use std::{
@@ -82,7 +82,8 @@ fn from(units: &[Unit]) -> usize {
 /// What no migration made: the first schema of the timeline, and what the history never touches.
 fn base_objects(timeline: &Timeline, live: &Schema) -> Vec<BaseObject> {
     let untouched = live.objects.iter().filter(|(name, _)| !timeline.mentioned.contains(*name));
-    let mut all: Vec<_> = timeline.first.objects.iter().chain(untouched).collect();
+    let all = timeline.first.objects.iter().chain(untouched);
+    let mut all: Vec<_> = all.filter(|(name, _)| name.kind != ObjectKind::Pragma).collect();
     all.sort_by_key(|(name, _)| name.kind);
     all.into_iter()
         .map(|(name, object)| BaseObject {

@@ -163,6 +163,7 @@ impl Scratch {
                 }
                 match name.as_str() {
                     "legacy_alter_table" | "writable_schema" => self.execute(text),
+                    _ if class.sets_number() => self.execute(text),
                     _ => Ok(()),
                 }
             }
@@ -188,7 +189,7 @@ impl Scratch {
             trace.positions = self.positions(text, &trace);
         }
         let rereads = matches!(class, Class::Data) && self.writable;
-        let effect = if matches!(class, Class::Definition) || rereads {
+        let effect = if matches!(class, Class::Definition) || rereads || class.sets_number() {
             self.observe(rereads)?
         } else {
             self.nothing.clone()

@@ -27,8 +27,6 @@ struct Fingerprint {
     schema: Schema,
     /// All of `sqlite_schema`, piton's own tables as well.
     text: Vec<String>,
-    user_version: i64,
-    application_id: i64,
     ledger: Vec<ledger::Entry>,
     files: [Option<Stamp>; 3],
 }
@@ -79,13 +77,9 @@ impl Fingerprint {
         let failed = || database::failed("compare", path);
         let connection = database::open(path, Access::Read, busy)?;
         let transaction = connection.unchecked_transaction().map_err(failed())?;
-        let number =
-            |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
         let print = Self {
             schema: Introspector::default().read(&connection).map_err(failed())?,
             text: schema_text(&connection).map_err(failed())?,
-            user_version: number("user_version").map_err(failed())?,
-            application_id: number("application_id").map_err(failed())?,
             // One that cannot be read is refused before a rehearsal.
             ledger: ledger::read_brief(&connection).unwrap_or_default(),
             files: ["", "-wal", "-journal"].map(|suffix| stamp(&side_file(path, suffix))),
@@ -99,14 +93,6 @@ impl Fingerprint {
             diff(&self.schema, &now.schema).iter().map(ToString::to_string).collect();
         if changes.is_empty() && self.text != now.text {
             changes.push("the text of its schema is another".into());
-        }
-        for (what, before, after) in [
-            ("user_version", self.user_version, now.user_version),
-            ("application_id", self.application_id, now.application_id),
-        ] {
-            if before != after {
-                changes.push(format!("{what} is {after}, it was {before}"));
-            }
         }
         if self.ledger != now.ledger {
             changes.push("its ledger is another".into());
@@ -160,8 +146,8 @@ mod tests {
         assert_eq!(changes("INSERT INTO t VALUES (1)"), ["app.db: rows were written to it", ""]);
         for (sql, part) in [
             ("ALTER TABLE t ADD COLUMN b", "column `b`"),
-            ("PRAGMA user_version = 7", "user_version is 7, it was 0"),
-            ("PRAGMA application_id = 7", "application_id is 7, it was 0"),
+            ("PRAGMA user_version = 7", "+ pragma `user_version`: 7"),
+            ("PRAGMA application_id = 7", "+ pragma `application_id`: 7"),
             ("CREATE TABLE _piton_more (a)", "the text of its schema"),
         ] {
             for found in changes(sql) {

@@ -1,6 +1,6 @@
 //! The difference between two schemas, fact by fact.
 
-use super::facts::{Object, ObjectName, Part, Schema};
+use super::facts::{Object, ObjectKind, ObjectName, Part, Schema};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -30,11 +30,12 @@ impl Change {
         }
     }
 
-    /// Whether its definition says more than its name: that of a column or a key does, while what
+    /// Whether its definition says more than its name: that of a column, a key or a number does, while what
     /// comes or goes as a whole has its text in the file.
     #[must_use]
     pub fn has_definition(&self) -> bool {
-        matches!(self.part, Part::Column(_) | Part::PrimaryKey)
+        self.object.kind == ObjectKind::Pragma
+            || matches!(self.part, Part::Column(_) | Part::PrimaryKey)
     }
 }
 

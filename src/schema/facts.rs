@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-/// The four kinds of schema objects.
+/// The kinds of schema objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ObjectKind {
     /// A table, ordinary or virtual.
@@ -16,6 +16,9 @@ pub enum ObjectKind {
     Trigger,
     /// A view.
     View,
+    /// A number in the header of the database that is the application's: `user_version` and
+    /// `application_id`, where it is not 0.
+    Pragma,
 }
 
 impl ObjectKind {
@@ -27,6 +30,7 @@ impl ObjectKind {
             Self::Index => "index",
             Self::Trigger => "trigger",
             Self::View => "view",
+            Self::Pragma => "pragma",
         }
     }
 
@@ -136,9 +140,11 @@ impl Schema {
             .any(|kind| self.objects.contains_key(&ObjectName { kind, name: name.clone() }))
     }
 
-    /// The object with this folded name, whatever its kind.
+    /// The object with this folded name, whatever its kind; numbers of the header are none.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<(&ObjectName, &Arc<Object>)> {
-        self.objects.iter().find(|(object, _)| &*object.name == name)
+        self.objects
+            .iter()
+            .find(|(object, _)| object.kind != ObjectKind::Pragma && &*object.name == name)
     }
 }

@@ -1,7 +1,7 @@
 //! Reads a schema through PRAGMA introspection; unchanged objects are not read again.
 
 use super::{
-    facts::{Object, ObjectKind, ObjectName, Schema},
+    facts::{Object, ObjectKind, ObjectName, Part, Schema},
     is_internal, object,
 };
 use crate::sql::fold;
@@ -53,7 +53,7 @@ impl Introspector {
         if let Some((known, schema)) = &self.latest
             && *known == version
         {
-            return Ok(schema.clone());
+            return with_numbers(connection, schema.clone());
         }
         self.read_anew(connection)
     }
@@ -84,7 +84,7 @@ impl Introspector {
             self.learn(connection, &row, &is_name, &mut schema)?;
         }
         self.latest = Some((version, schema.clone()));
-        Ok(schema)
+        with_numbers(connection, schema)
     }
 
     /// The rows of `sqlite_schema` that are not as they were; the others are marked as seen.
@@ -160,6 +160,27 @@ impl Introspector {
         self.known.insert(row.id, Known { name, object, asked: asked.into_inner(), seen });
         Ok(())
     }
+}
+
+/// Adds the numbers of the header that are the application's; they change without the schema's version.
+fn with_numbers(connection: &Connection, mut schema: Schema) -> Result<Schema> {
+    for pragma in ["user_version", "application_id"] {
+        let value: i64 = connection
+            .prepare_cached(&format!("PRAGMA main.{pragma}"))?
+            .query_row([], |row| row.get(0))?;
+        if value == 0 {
+            continue;
+        }
+        let object = Object {
+            name: pragma.into(),
+            table: pragma.into(),
+            sql: format!("PRAGMA {pragma} = {value}"),
+            facts: BTreeMap::from([(Part::Whole, value.to_string().into())]),
+            columns: Vec::new(),
+        };
+        schema.objects.insert(ObjectName::new(ObjectKind::Pragma, pragma), Arc::new(object));
+    }
+    Ok(schema)
 }
 
 /// A hash over the text of every object, in hexadecimal: equal hashes mean the same schema text.

@@ -31,7 +31,7 @@ pub(super) fn read(
         }
         ObjectKind::Table => table_facts(connection, row, names, &mut object)?,
         ObjectKind::Index => index_facts(connection, row, names, &mut object)?,
-        ObjectKind::Trigger | ObjectKind::View => {
+        ObjectKind::Trigger | ObjectKind::View | ObjectKind::Pragma => {
             let canonical = without_condition(&normalise(&row.sql, names));
             object.facts.insert(Part::Whole, canonical.into());
         }

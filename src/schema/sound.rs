@@ -29,7 +29,7 @@ pub(crate) fn broken(connection: &Connection, schema: &Schema) -> BTreeMap<Strin
             ObjectKind::Trigger => {
                 fired.extend(event(object).map(|event| (object.table.to_string(), event)));
             }
-            ObjectKind::Table | ObjectKind::Index => {}
+            ObjectKind::Table | ObjectKind::Index | ObjectKind::Pragma => {}
         }
     }
     for (table, event) in fired {

@@ -41,6 +41,30 @@ pub enum Class {
     Other,
 }
 
+impl Class {
+    /// Whether it sets one of the numbers in the header of a database that are the application's.
+    #[must_use]
+    pub fn sets_number(&self) -> bool {
+        match self {
+            Self::Pragma { name, argument: Some(_) } => {
+                name == "user_version" || name == "application_id"
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it sets what a database is as a file, which works only while the file is empty.
+    #[must_use]
+    pub fn sets_form(&self) -> bool {
+        match self {
+            Self::Pragma { name, argument: Some(_) } => {
+                ["encoding", "page_size", "auto_vacuum"].contains(&name.as_str())
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Tells what a statement is.
 #[must_use]
 pub fn classify(text: &str) -> Class {

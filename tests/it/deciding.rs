@@ -5,25 +5,25 @@
 use crate::sandbox::Sandbox;
 
 /// A database with a history, and what became of it.
-struct Row<'a> {
+pub struct Row<'a> {
     /// Its row in the specification.
-    name: &'a str,
+    pub name: &'a str,
     /// Files, of which those before `applied` are run by piton first.
-    files: &'a [&'a str],
-    applied: usize,
+    pub files: &'a [&'a str],
+    pub applied: usize,
     /// What is done by hand before `up`.
-    by_hand: &'a str,
+    pub by_hand: &'a str,
     /// The exit code of `up`.
-    code: i32,
+    pub code: i32,
     /// A query, and its result afterwards.
-    query: &'a str,
-    wanted: &'a str,
+    pub query: &'a str,
+    pub wanted: &'a str,
 }
 
-const ROW: Row<'static> =
+pub const ROW: Row<'static> =
     Row { name: "", files: &[], applied: 0, by_hand: "", code: 0, query: "SELECT 1", wanted: "1" };
 
-fn hold(rows: &[Row<'_>]) {
+pub fn hold(rows: &[Row<'_>]) {
     for row in rows {
         let mut sandbox = Sandbox::new();
         for (at, text) in row.files[..row.applied].iter().enumerate() {
@@ -417,71 +417,4 @@ fn order() {
         by_hand: "CREATE TABLE t (a)",
         ..ROW
     }]);
-}
-
-/// Columns that are in another order here than in the history are never exchanged.
-#[test]
-fn the_order_of_columns() {
-    const TABLE: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT);";
-    const ADD: &str = "ALTER TABLE t ADD COLUMN mail TEXT; ALTER TABLE t ADD COLUMN phone TEXT;";
-    const HAND: &str = "ALTER TABLE t ADD COLUMN phone TEXT; ALTER TABLE t ADD COLUMN mail TEXT; \
-                        INSERT INTO t VALUES (1, 'ada', '0123', 'ada@x')";
-    const MADE: &str =
-        "CREATE TABLE n (id INTEGER PRIMARY KEY, n TEXT NOT NULL, mail TEXT, phone TEXT);";
-    const MAIL: &str = "SELECT mail FROM t WHERE id = 1";
-    let cases: [(&str, &str, i32, &str); 9] = [
-        (
-            "INSERT INTO n SELECT * FROM t; DROP TABLE t; ALTER TABLE n RENAME TO t;",
-            MAIL,
-            4,
-            "ada@x",
-        ),
-        ("INSERT INTO n (id, n, mail, phone) SELECT * FROM t;", MAIL, 4, "ada@x"),
-        ("INSERT INTO n SELECT t.* FROM t WHERE id > 0;", MAIL, 4, "ada@x"),
-        ("CREATE VIEW v AS SELECT * FROM t; INSERT INTO n SELECT * FROM v;", MAIL, 4, "ada@x"),
-        (
-            "ALTER TABLE t RENAME TO old; INSERT INTO n SELECT * FROM old; DROP TABLE old; ALTER TABLE n RENAME TO t;",
-            MAIL,
-            4,
-            "ada@x",
-        ),
-        ("INSERT INTO t VALUES (2, 'bob', 'bob@x', '0456');", "SELECT count(*) FROM t", 4, "1"),
-        // The columns are named, so the order does not matter.
-        (
-            "INSERT INTO n SELECT id, n, mail, phone FROM t; DROP TABLE t; ALTER TABLE n RENAME TO t;",
-            MAIL,
-            0,
-            "ada@x",
-        ),
-        (
-            "INSERT INTO t (id, n, mail) VALUES (2, 'bob', 'bob@x');",
-            "SELECT mail FROM t WHERE id = 2",
-            0,
-            "bob@x",
-        ),
-        // Only other tables are filled by position.
-        ("INSERT INTO n VALUES (7, 'x', 'y', 'z');", "SELECT mail FROM n", 0, "y"),
-    ];
-    for (text, query, code, wanted) in cases {
-        let last = format!("{MADE}\n{text}");
-        hold(&[Row {
-            name: text,
-            files: &[TABLE, ADD, &last],
-            applied: 1,
-            by_hand: HAND,
-            code,
-            query,
-            wanted,
-        }]);
-    }
-    let sandbox = Sandbox::new().migration("1_m.sql", &format!("{TABLE}\n{ADD}"));
-    sandbox.execute("app.db", &format!("{TABLE} {HAND}"));
-    let sandbox = sandbox.migration("2_m.sql", &format!("{MADE}\nINSERT INTO n SELECT * FROM t;"));
-    sandbox.run("up").code(4).says("[column-order]").says("2_m.sql:2").says("name the columns");
-    sandbox.write(
-        "migrations/2_m.sql",
-        format!("{MADE}\nINSERT INTO n SELECT id, n, mail, phone FROM t;"),
-    );
-    sandbox.run("up").success();
-    assert_eq!(sandbox.query("app.db", "SELECT mail FROM n"), "ada@x");
 }

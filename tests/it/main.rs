@@ -24,6 +24,7 @@ mod bad_config;
 mod bad_data;
 mod bad_disk;
 mod bad_files;
+mod beyond_schema;
 mod cells;
 mod chinook;
 mod completions;

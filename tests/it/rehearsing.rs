@@ -55,7 +55,7 @@ fn a_script_with_settings_of_its_own_sees_the_copy_at_the_live_path() {
 fn a_rehearsal_that_reached_the_live_data_has_failed_and_says_what_changed() {
     for (sql, said) in [
         ("ALTER TABLE t ADD COLUMN b", "column `b`"),
-        ("PRAGMA user_version = 5", "user_version is 5, it was 0"),
+        ("PRAGMA user_version = 5", "+ pragma `user_version`: 5"),
         ("DELETE FROM _piton_ledger", "its ledger is another"),
     ] {
         let sandbox = with_script(&format!("#!/bin/sh\nsqlite3 second.db '{sql}'\n"));
