@@ -26,7 +26,7 @@ pub(crate) fn copy_databases(
     let scope = scope(request, &left_out);
     let first_look = scan::scan(scope)?;
     store.require_space(first_look.bytes().saturating_add(store.reserve()))?;
-    let (tree, mut pinned, _) = cut_steadily(request, scope, first_look, folder)?;
+    let (tree, mut pinned, _) = cut_steadily(request, scope, first_look, Some(folder))?;
     // Those first whose writers wait for it.
     pinned.sort_by_key(|pinned| pinned.journal);
     let names = distinct(&tree);

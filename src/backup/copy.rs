@@ -174,7 +174,7 @@ mod tests {
             drop(fs::remove_file(path));
         }
         let (mut pinned, _) =
-            cut(folder, &[StoredPath::new("app.db").unwrap()], Duration::ZERO, folder).unwrap();
+            cut(folder, &[StoredPath::new("app.db").unwrap()], Duration::ZERO, None).unwrap();
         copy(pinned.pop().unwrap(), &ours).unwrap();
         let live = folder.join("app.db");
         let source = database::open(&live, Access::Read, Duration::ZERO).unwrap();
@@ -212,13 +212,9 @@ mod tests {
         let writer = Connection::open(&live).unwrap();
         writer.execute_batch(FILL).unwrap();
         writer.busy_timeout(Duration::ZERO).unwrap();
-        let (mut pinned, _) = cut(
-            folder.path(),
-            &[StoredPath::new("app.db").unwrap()],
-            Duration::ZERO,
-            folder.path(),
-        )
-        .unwrap();
+        let (mut pinned, _) =
+            cut(folder.path(), &[StoredPath::new("app.db").unwrap()], Duration::ZERO, None)
+                .unwrap();
         let write = || writer.execute_batch("INSERT INTO t (b) VALUES (1)");
         write().unwrap_err();
         copy(pinned.pop().unwrap(), &folder.path().join("copy")).unwrap();

@@ -50,7 +50,7 @@ pub(crate) enum Journal {
 }
 
 /// Cuts all databases at one instant, or each on its own where that cannot be had in time. Of very many,
-/// copies are made in `staging` before the instant (see [`many`]).
+/// copies are made in `staging` before the instant (see [`many`]); without it all of them are held.
 ///
 /// `paths` are sorted, so that two runs can never wait for each other.
 ///
@@ -60,11 +60,11 @@ pub(crate) fn cut(
     data: &Path,
     paths: &[StoredPath],
     limit: Duration,
-    staging: &Path,
+    staging: Option<&Path>,
 ) -> Result<(Vec<Pinned>, Cut)> {
-    let most = many::most_held();
-    if paths.len() > most {
-        return many::cut((data, staging), paths, limit, most);
+    let bounds = many::Bounds::of_system();
+    if let Some(staging) = staging.filter(|_| paths.len() > bounds.most) {
+        return many::cut((data, staging), paths, limit, bounds);
     }
     match hold_together(data, paths, limit, &|| Ok(true))? {
         Some(found) => Ok(found),

@@ -30,17 +30,33 @@ use std::{
 const MOST_HELD: usize = 128;
 /// Files of one that is held: two connections, each with database, log and index.
 const FILES: u64 = 6;
-/// How often what changed is copied again.
-const ROUNDS: u32 = 10;
 /// How often a database is looked at that changes all the time.
 const LOOKS: u32 = 5;
 /// The clock of files stands still for up to this long.
 const TICK: Duration = Duration::from_millis(20);
 
-/// How many databases are held open at a time, as far as the system lets this process open files.
-pub(super) fn most_held() -> usize {
-    let files = disk::allow_descriptors(MOST_HELD as u64 * FILES);
-    usize::try_from(files / FILES).unwrap_or(MOST_HELD).clamp(2, MOST_HELD)
+/// How far it goes for one instant.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// How many databases are held open at a time.
+    pub(super) most: usize,
+    /// How often what changed is copied again.
+    pub(super) rounds: u32,
+}
+
+impl Bounds {
+    /// As far as the system lets this process open files.
+    pub(super) fn of_system() -> Self {
+        let files = disk::allow_descriptors(MOST_HELD as u64 * FILES);
+        let most = usize::try_from(files / FILES).unwrap_or(MOST_HELD).clamp(2, MOST_HELD);
+        Self { most, rounds: 10 }
+    }
+}
+
+/// Whether the system lets this process hold so many databases open at a time.
+pub(super) fn can_hold(count: usize) -> bool {
+    let files = count as u64 * FILES;
+    disk::allow_descriptors(files) >= files
 }
 
 /// Bytes of the copies that are made of so many databases before the instant.
@@ -54,7 +70,7 @@ pub(super) fn room(lengths: impl Iterator<Item = u64>, most: usize) -> u64 {
     lengths[..copied].iter().sum()
 }
 
-/// Cuts databases of which at most `most` are held open at a time; the copies of the others are made in
+/// Cuts databases of which not all can be held open at a time; the copies of the others are made in
 /// a folder of the staging area.
 ///
 /// # Errors
@@ -63,11 +79,11 @@ pub(super) fn cut(
     (data, staging): (&Path, &Path),
     paths: &[StoredPath],
     limit: Duration,
-    most: usize,
+    Bounds { most, rounds }: Bounds,
 ) -> Result<(Vec<Pinned>, Cut)> {
     let mut copies = Copies::new(data, staging, limit)?;
     let mut left = smaller(data, paths, paths.len().saturating_sub(most / 2))?;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for path in std::mem::take(&mut left) {
             copies.take(path)?;
         }
@@ -132,16 +148,16 @@ impl Look {
     }
 
     /// Whether a change that is made from now on differs from it; `passed` is a time of the clock of
-    /// files that has passed.
+    /// files that has passed. A time that is to come, after the clock was set back, is not met again
+    /// so soon.
     fn is_settled(&self, passed: (i64, u32)) -> bool {
-        let nanoseconds =
-            |(seconds, rest): (i64, u32)| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-        let times =
-            self.files.iter().flatten().flat_map(|(_, (_, modified, changed))| [modified, changed]);
-        times.copied().all(|time| {
+        let nanoseconds = |(seconds, rest): (i64, u32)| {
+            u128::try_from(i128::from(seconds) * 1_000_000_000 + i128::from(rest)).unwrap_or(0)
+        };
+        self.files.iter().flatten().all(|(_, (_, _, changed))| {
             // Of some file systems the clock goes on by whole seconds.
-            let tick = if time.1 == 0 { 3_000_000_000 } else { TICK.as_nanos() as i128 };
-            nanoseconds(time) + tick < nanoseconds(passed)
+            let tick = if changed.1 == 0 { Duration::from_secs(3) } else { TICK };
+            nanoseconds(*changed).abs_diff(nanoseconds(passed)) > tick.as_nanos()
         })
     }
 }

@@ -125,11 +125,11 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
     let left_out = left_out(request, store);
     let scope = scope(request, &left_out);
     let first_look = scan::scan(scope)?;
-    let copies = many::room(first_look.databases.values().map(scan::Found::len), many::most_held());
-    store.require_space(needed(&first_look, store)?.saturating_add(copies))?;
+    let is_copied = make_room(store, &first_look)?;
     let session = store.session()?;
     let notes = outside::notes(request.data, &first_look);
-    let (tree, pinned, cut) = cut_steadily(request, scope, first_look, session.staging())?;
+    let staging = is_copied.then(|| session.staging());
+    let (tree, pinned, cut) = cut_steadily(request, scope, first_look, staging)?;
     warn_of_cut(&cut, observer);
     let material = Material {
         root: request.data,
@@ -143,6 +143,20 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
         twins: Twins::Refer,
     };
     archive(request, store, &session, material, observer)
+}
+
+/// Asks for the room of a backup, and says whether there is room for copies of very many databases too. Without
+/// it all of them are held open, if the system lets this process.
+fn make_room(store: &Store, first_look: &Tree) -> Result<bool> {
+    let archive = needed(first_look, store)?;
+    let lengths = first_look.databases.values().map(scan::Found::len);
+    let copies = many::room(lengths, many::Bounds::of_system().most);
+    match store.require_space(archive.saturating_add(copies)) {
+        Err(_) if copies > 0 && many::can_hold(first_look.databases.len()) => {
+            store.require_space(archive).map(|()| false)
+        }
+        other => other.map(|()| true),
+    }
 }
 
 /// What goes into an archive.
@@ -319,7 +333,7 @@ fn cut_steadily(
     request: &Request<'_>,
     scope: Scope<'_>,
     mut before: Tree,
-    staging: &Path,
+    staging: Option<&Path>,
 ) -> Result<(Tree, Vec<Pinned>, Cut)> {
     let mut newest = None;
     for _ in 0..ATTEMPTS {

@@ -46,9 +46,9 @@ impl Place {
         connection
     }
 
-    fn cut(&self, most: usize) -> (Vec<Pinned>, Cut) {
-        let staging = self.folder.path().join("staging");
-        cut((&self.data(), &staging), &self.paths, Duration::from_secs(2), most).unwrap()
+    fn cut(&self, most: usize, rounds: u32) -> (Vec<Pinned>, Cut) {
+        let (staging, bounds) = (self.folder.path().join("staging"), Bounds { most, rounds });
+        cut((&self.data(), &staging), &self.paths, Duration::from_secs(2), bounds).unwrap()
     }
 
     /// The number in each database of a cut, and how many of them were copied beforehand.
@@ -76,7 +76,7 @@ fn what_nobody_writes_to_is_copied_once() {
     for (mode, journal) in [("delete", Journal::Rollback), ("wal", Journal::Wal)] {
         let place = Place::new(mode);
         write(&place.open(3), 7);
-        let (pinned, cut) = place.cut(4);
+        let (pinned, cut) = place.cut(4, 1);
         assert_eq!(cut, Cut::All);
         assert!(pinned.iter().all(|it| it.journal == journal));
         let (numbers, copies) = place.numbers(pinned);
@@ -154,7 +154,7 @@ fn every_cut_shows_one_instant() {
         let writer = Writer::start(&place, "15 30 1");
         let mut together = 0;
         for _ in 0..8 {
-            let (pinned, cut) = place.cut(8);
+            let (pinned, cut) = place.cut(8, 10);
             let (numbers, _) = place.numbers(pinned);
             if cut != Cut::All {
                 continue;
@@ -172,14 +172,29 @@ fn every_cut_shows_one_instant() {
 }
 
 #[test]
-fn where_too_many_change_each_is_consistent_and_that_is_said() {
+fn where_they_never_stand_still_each_is_consistent_and_that_is_said() {
     let place = Place::new("wal");
-    let writer = Writer::start(&place, "0");
-    let (pinned, cut) = place.cut(2);
-    let Cut::PerDatabase { reason } = cut else { panic!("it cannot have stood still") };
+    let writer = Writer::start(&place, "1");
+    let (pinned, cut) = place.cut(2, 0);
+    let Cut::PerDatabase { reason } = cut else { panic!("nothing was tried") };
     assert!(reason.contains("more than 2"), "{reason}");
     assert_eq!(place.numbers(pinned).0.len(), COUNT);
     drop(writer);
+}
+
+#[test]
+fn only_a_look_that_any_change_will_differ_from_counts() {
+    let place = Place::new("delete");
+    let look = Look::of(&place.paths[0].below(&place.data())).unwrap();
+    let (_, (_, _, (seconds, rest))) = look.files[0].unwrap();
+    for (passed, settled) in [
+        ((seconds, rest), false),
+        ((seconds + 5, rest), true),
+        // The clock was set back.
+        ((seconds - 5, rest), true),
+    ] {
+        assert_eq!(look.is_settled(passed), settled);
+    }
 }
 
 #[test]
@@ -195,6 +210,23 @@ fn an_instant_in_the_middle_of_a_commit_is_none() {
     head[8] ^= 1;
     disk::write_at("test", &index, 0, &head[..16]).unwrap();
     assert!(Look::of(&place.paths[0].below(&place.data())).unwrap() != before);
+}
+
+#[test]
+fn without_room_for_copies_all_are_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let count = MOST_HELD + 5;
+    assert!(can_hold(count));
+    let name = |at: usize| StoredPath::new(format!("{at:03}.db")).unwrap();
+    let paths: Vec<StoredPath> = (0..count).map(name).collect();
+    for path in &paths {
+        let made = Connection::open(path.below(folder.path())).unwrap();
+        made.execute_batch("CREATE TABLE t (n)").unwrap();
+    }
+    let limit = Duration::from_secs(5);
+    let (pinned, cut) = crate::backup::cut::cut(folder.path(), &paths, limit, None).unwrap();
+    assert_eq!((pinned.len(), cut), (count, Cut::All));
+    assert!(pinned.iter().all(|it| matches!(it.source, Source::Live(_))));
 }
 
 #[test]

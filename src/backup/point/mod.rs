@@ -156,7 +156,7 @@ fn copy_beside(
     observer: &dyn Observer,
 ) -> Result<Copied> {
     let mut notes = outside::notes(request.data, &first_look);
-    let (mut tree, mut pinned, cut) = cut_steadily(request, scope, first_look, staging)?;
+    let (mut tree, mut pinned, cut) = cut_steadily(request, scope, first_look, Some(staging))?;
     notes.append(&mut tree.notes);
     let names = distinct(&tree);
     // Those first whose writers wait for it.
