@@ -10,6 +10,7 @@ use super::{
     live_rows::Trial,
     order::Unit,
     own::removals,
+    text_only::is_without_effect,
     timeline::{Key, StepKind, Timeline},
 };
 use crate::{
@@ -89,6 +90,7 @@ impl Witnesses<'_> {
     pub fn assess(&self) -> Assessed {
         let mut assessed = self.placed();
         self.settle_empty(&mut assessed.verdicts);
+        self.settle_texts(&mut assessed.verdicts);
         self.protect(&mut assessed.verdicts);
         assessed
     }
@@ -104,8 +106,7 @@ impl Witnesses<'_> {
         let Some(last) = self.newest(verdicts, done) else { return };
         for (at, verdict) in verdicts.iter_mut().enumerate() {
             let steps = self.timeline.of_unit(at);
-            let is_empty =
-                steps.iter().all(|step| step.kind == StepKind::Neutral && step.problem.is_none());
+            let is_empty = steps.iter().all(is_without_effect);
             let earlier = self.units[at].version < self.units[last].version;
             if is_empty && earlier && matches!(verdict, Verdict::Pending) {
                 *verdict = Verdict::Recorded(Witness::Later);

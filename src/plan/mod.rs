@@ -31,6 +31,7 @@ mod replay;
 mod scatter;
 mod scratch;
 mod settled;
+mod text_only;
 mod timeline;
 mod trace;
 mod trial;

@@ -6,13 +6,14 @@
 use super::{
     column_order::Orders,
     model::Image,
+    text_only::TextChange,
     trace::{Recorder, Trace, quoted_text},
     trial::Trial,
 };
 use crate::{
     Result, database,
     guard::Effect,
-    schema::{self, Introspector, ObjectKind, Part, Schema},
+    schema::{self, Introspector, Object, ObjectKind, Part, Schema},
     sql::{Class, class, classify, rows},
 };
 use rusqlite::{Connection, functions::FunctionFlags, types::Null};
@@ -196,9 +197,16 @@ impl Scratch {
         };
         let realm = self.realm(text, class);
         if let Some(table) = changed {
+            trace.text = self.text_change(&table, &effect);
             trace.with_a_row = self.trial.with_a_row(&table, &effect, text);
         }
         Ok(Ok(Shown { class: class.clone(), effect, legacy, realm, trace }))
+    }
+
+    /// What a statement without another effect did to the stored text of its table.
+    fn text_change(&self, table: &Object, effect: &Effect) -> Option<TextChange> {
+        let after = self.schema.get(ObjectKind::Table, &table.name)?;
+        if effect.is_empty() { TextChange::between(table, after) } else { None }
     }
 
     /// The tables of which a statement gives or takes values by position, with their columns.

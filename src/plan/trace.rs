@@ -4,7 +4,7 @@
 //! SQLite calls an authorizer for each of them while it prepares a statement, with quoted words
 //! and views resolved; the words of the statement say less. The recorder never denies anything.
 
-use super::{column_order::Orders, scratch::Problem};
+use super::{column_order::Orders, scratch::Problem, text_only::TextChange};
 use crate::sql::{
     Class,
     copy::{self, Copy, Item},
@@ -49,6 +49,8 @@ pub struct Trace {
     pub with_a_row: Option<Problem>,
     /// The tables of which a data statement gives or takes values by position, as they were then.
     pub positions: Orders,
+    /// What it changes of the stored text of its table, where that is all that it changes.
+    pub text: Option<TextChange>,
 }
 
 /// A table with its stored columns.

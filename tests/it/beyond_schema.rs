@@ -159,3 +159,55 @@ fn the_form_of_a_new_database() {
     assert_eq!(sandbox.query("app.db", query), "UTF-16le|8192|1");
     sandbox.run("up").success().says("nothing to do");
 }
+
+/// A statement whose only effect is in the stored text is known by the text, without a ledger.
+#[test]
+fn what_only_the_text_shows() {
+    const T: &str = "CREATE TABLE t1 (a, b, c CONSTRAINT abc AS (b + 1));";
+    const DROP: &str = "ALTER TABLE t1 DROP CONSTRAINT abc;";
+    const NAMED: &str = "SELECT count(*) FROM sqlite_schema WHERE sql LIKE '%abc%'";
+    let dropped = format!("{T} {DROP}");
+    let with_data = format!("UPDATE t1 SET a = a + 1;\n{DROP}");
+    let with_table = format!("{DROP}\nCREATE TABLE z (x);");
+    hold(&[
+        Row {
+            name: "dropped",
+            files: &[T, DROP],
+            by_hand: &dropped,
+            query: NAMED,
+            wanted: "0",
+            ..ROW
+        },
+        Row {
+            name: "not dropped yet",
+            files: &[T, DROP],
+            by_hand: T,
+            query: NAMED,
+            wanted: "0",
+            ..ROW
+        },
+        Row {
+            name: "dropped, and more is missing",
+            files: &[T, &with_table],
+            by_hand: &dropped,
+            query: "SELECT count(*) FROM sqlite_schema WHERE name = 'z'",
+            ..ROW
+        },
+        Row {
+            name: "dropped, behind a data statement",
+            files: &[T, &with_data],
+            by_hand: &format!("{dropped} INSERT INTO t1 (a) VALUES (1)"),
+            code: 4,
+            query: "SELECT a FROM t1",
+            ..ROW
+        },
+        Row {
+            name: "the case of a name",
+            files: &["CREATE TABLE items (a);", "ALTER TABLE items RENAME COLUMN a TO A;"],
+            by_hand: "CREATE TABLE items (a)",
+            query: "SELECT name FROM pragma_table_info('items')",
+            wanted: "A",
+            ..ROW
+        },
+    ]);
+}
