@@ -57,7 +57,7 @@ fn look(request: &Request<'_>) -> Result<Same> {
     if request.undoes.is_none() {
         require_match(request.backup, request.only, &live)?;
     }
-    same::files(request.data, &live, &selected(request, &excluded))
+    same::unchanged(request, &live, &selected(request, &excluded))
 }
 
 /// Restores everything but what is the same.

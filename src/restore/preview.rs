@@ -140,7 +140,7 @@ pub fn plan(
     }
     let items = selected(request, &excluded);
     let concerned = |path: &StoredPath| request.only.is_empty() || request.only.matches(path);
-    let same = same::files(request.data, &live, &items)?;
+    let same = same::unchanged(request, &live, &items)?;
     let choice = Choice { data: request.data, concerned: &concerned, same: &same };
     // The same arrangement that a restore carries out.
     let actions = arrange::arrange(&live, &items, &request.backup.manifest, &choice);

@@ -2,7 +2,7 @@
 //! its time, and whoever has it open.
 
 use super::{
-    holders,
+    Gate, Request, holders,
     prepare::Contents,
     seen::{Stamp, TICK, ticks},
 };
@@ -57,12 +57,32 @@ impl Same {
     }
 }
 
+/// The files and links among these entries that are live as the backup has them, but those of a
+/// database that cannot be read and that a process has open: what that process wrote, or is about to
+/// write, may be in no file yet, so nothing can say that it is the same. The gate refuses it then.
+///
+/// # Errors
+/// The system's, with the path; a file that cannot be read is not the same.
+pub(super) fn unchanged(request: &Request<'_>, live: &Tree, items: &[Item<'_>]) -> Result<Same> {
+    let mut same = files(request.data, live, items)?;
+    // A restore into open databases writes into those that differ only.
+    if request.gate == Gate::Refuse && !live.opaque.is_empty() {
+        let found = holders::holders(&holders::wanted(request.data, live.opaque.iter())?, &[]);
+        let held: BTreeSet<PathBuf> = found.holders.into_iter().map(|it| it.database).collect();
+        let is_held = |path: &StoredPath| {
+            live.opaque_base(path).is_some_and(|base| held.contains(base.as_path()))
+        };
+        same.files.retain(|path, _| !is_held(path));
+    }
+    Ok(same)
+}
+
 /// The files and links among these entries that are live as they are listed. Content is compared byte
 /// for byte, by its digest: size and time may be those of another content.
 ///
 /// # Errors
 /// The system's, with the path; a file that cannot be read is not the same.
-pub(super) fn files(data: &Path, live: &Tree, items: &[Item<'_>]) -> Result<Same> {
+fn files(data: &Path, live: &Tree, items: &[Item<'_>]) -> Result<Same> {
     let mut candidates = Vec::new();
     for item in items {
         let Item::File(record) = item else { continue };
@@ -86,8 +106,6 @@ pub(super) fn files(data: &Path, live: &Tree, items: &[Item<'_>]) -> Result<Same
     if candidates.is_empty() {
         return Ok(Same::default());
     }
-    let held = held(data, live)?;
-    candidates.retain(|(record, _)| !held.contains(&record.path));
     // Whatever is written to one of them from now on gives it another time.
     thread::sleep(candidates.iter().map(|(_, stamp)| ticks(stamp)).max().unwrap_or(TICK));
     let mut same = Same::default();
@@ -101,17 +119,6 @@ pub(super) fn files(data: &Path, live: &Tree, items: &[Item<'_>]) -> Result<Same
         }
     }
     Ok(same)
-}
-
-/// The databases that cannot be read and that a process has open: what it has written or is about to
-/// write nobody else can see.
-fn held(data: &Path, live: &Tree) -> Result<BTreeSet<StoredPath>> {
-    if live.opaque.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let found = holders::holders(&holders::wanted(data, live.opaque.iter())?, &[]);
-    let is_held = |path: &&StoredPath| found.holders.iter().any(|it| it.database == path.as_path());
-    Ok(live.opaque.iter().filter(is_held).cloned().collect())
 }
 
 fn has_content(record: &FileRecord, path: &Path) -> bool {

@@ -64,3 +64,39 @@ fn a_database_that_cannot_be_read_is_not_read_while_it_is_written_to() {
     drop(writer);
     sandbox.run("backup").success();
 }
+
+#[test]
+fn one_that_a_process_has_open_is_never_called_unchanged() {
+    for name in ["secret.bin", "secret.bin-wal", "named.db"] {
+        let sandbox = Sandbox::with_users();
+        sandbox.write("data/secret.bin", [7; 4096]);
+        sandbox.write("data/secret.bin-wal", [8; 512]);
+        sandbox.write("data/named.db", [9; 4096]);
+        let id = sandbox.back_up();
+        let before = sandbox.data();
+        // Free, and equal byte for byte.
+        sandbox.run(&format!("restore {id} --yes")).success().says("nothing to do");
+        let held = fs::File::open(sandbox.path("data").join(name)).unwrap();
+        let named = format!("`{}` by pid {}", name.trim_end_matches("-wal"), std::process::id());
+        sandbox.run(&format!("restore {id} --dry-run")).success().says(&named);
+        sandbox.run(&format!("restore {id} --yes")).code(9).says(&named);
+        // What is not concerned holds nothing up.
+        sandbox.run(&format!("restore {id} --yes --only /app.db")).success();
+        // Nothing would be written into it.
+        sandbox.run(&format!("restore {id} --yes --hot")).success().says("nothing to do");
+        drop(held);
+        sandbox.run(&format!("restore {id} --yes")).success().says("nothing to do");
+        assert_eq!(sandbox.data(), before);
+    }
+}
+
+#[test]
+fn an_open_one_does_not_stop_a_run_from_going_back() {
+    let (sandbox, _) = with_encrypted();
+    sandbox.write("migrations/002_a.sql", "ALTER TABLE users ADD COLUMN a;\n");
+    sandbox.write("migrations/003_b.sh", "#!/bin/sh\nexit 1\n");
+    let held = fs::File::open(sandbox.path("data/secret.bin")).unwrap();
+    sandbox.run("up --yes").code(6);
+    assert!(!sandbox.query("app.db", "SELECT sql FROM sqlite_schema").contains("a)"));
+    drop(held);
+}
