@@ -27,12 +27,13 @@ pub(crate) use copy::copy_connection;
 use crate::{
     Error, Result,
     database::{self, SIDE_SUFFIXES},
+    disk,
     error::{BackupError, DatabaseError},
     event::{Event, Observer, Work},
     schema::search,
     store::{
-        Attributes, Backup, BackupId, Cut, FORMAT, Filter, Manifest, Reason, Session, Store,
-        StoredPath,
+        Access, Attributes, Backup, BackupId, Cut, FORMAT, Filter, Manifest, Reason, Session,
+        Store, StoredPath,
     },
 };
 use chrono::{DateTime, Utc};
@@ -234,10 +235,11 @@ fn archive(
     // Of many files it takes much memory, and the records have all that is needed.
     drop(tree);
     let content = Manifest::content_of(&databases, &files);
+    let own = directory_access(request.data)?;
     let survey = store.survey()?;
     if twins == Twins::Refer
         && let Some(backup) =
-            store.find_identical(&content, request.reason, request.excluded, &survey)
+            store.find_identical(&content, request.reason, (request.excluded, Some(&own)), &survey)
     {
         return Ok(Taken { backup, origin: Origin::Earlier });
     }
@@ -256,6 +258,7 @@ fn archive(
         cut,
         excluded: request.excluded.texts(),
         included: request.excluded.included_texts(),
+        data_directory: Some(own),
         databases,
         files,
         content,
@@ -278,6 +281,16 @@ fn archive(
     let (id, archive_bytes) = (backup.id().to_string(), backup.archive_bytes);
     observer.event(Event::BackupTaken { id, archive_bytes });
     Ok(Taken { backup, origin: Origin::New })
+}
+
+/// Mode and owner of a data directory itself, which may be reached through a link.
+///
+/// # Errors
+/// The system's, with the path.
+pub(crate) fn directory_access(data: &Path) -> Result<Access> {
+    let found = std::fs::metadata(data).map_err(disk::failed("read", data))?;
+    let Attributes { mode, user, group, .. } = scan::Found::from(&found).attributes();
+    Ok(Access { mode, user, group })
 }
 
 fn warn_of_cut(cut: &Cut, observer: &dyn Observer) {

@@ -1,7 +1,7 @@
 //! Carrying out a restore, step by step in the order that makes it safe.
 
 use super::{
-    Request, Restored, excluded,
+    Request, Restored, directory, excluded,
     hold::Hold,
     hot_note,
     journal::{Action, Area, Direction, Journal},
@@ -92,7 +92,8 @@ fn attempt(request: &Request<'_>, same: &Same, observer: &dyn Observer) -> Resul
     })?;
     hot_note::remove(&area)?;
     remove_older(&area, &journal.id, observer);
-    Ok(Restored { saved, ..restored(&journal, kept, damaged, timings) })
+    let not_owned = directory::not_owned(request, &journal, &items)?;
+    Ok(Restored { saved, not_owned, ..restored(&journal, kept, damaged, timings) })
 }
 
 /// What is reported of a journal that was carried out.
@@ -116,6 +117,7 @@ pub(super) fn restored(
         damaged,
         hot: journal.hot.clone(),
         saved: None,
+        not_owned: Vec::new(),
         timings,
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     Result, disk,
     error::{RecordsError, RestoreError},
     format, records,
-    store::{Attributes, BackupId, StoredPath},
+    store::{Access, Attributes, BackupId, StoredPath},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,18 @@ pub(crate) struct Journal {
     /// Databases that were restored while open; there are no old files of them.
     pub(crate) hot: Vec<StoredPath>,
     pub(crate) actions: Vec<Action>,
+    /// Mode and owner of the data directory itself, where they change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) data_directory: Option<AccessChange>,
+}
+
+/// What a folder had, and what it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessChange {
+    /// What it has now.
+    pub before: Access,
+    /// What it gets.
+    pub after: Access,
 }
 
 /// Where the new files of a restore wait: one of two places in the private folder, whatever a journal
@@ -226,6 +238,7 @@ impl Journal {
             undoes: None,
             hot: Vec::new(),
             actions: Vec::new(),
+            data_directory: None,
         }
     }
 
@@ -391,7 +404,12 @@ impl Area {
         disk::rename("journal-end", &self.journal(), &self.record(&journal.id))?;
         disk::sync_folder("record-sync", &self.record_folder(&journal.id))?;
         disk::sync_folder("journal-end-sync", &self.records)?;
-        records::unmark_restore(&self.data)
+        records::unmark_restore(&self.data)?;
+        // By its new owner, the records may belong elsewhere.
+        match journal.data_directory {
+            Some(_) => records::take_over(&self.data),
+            None => Ok(()),
+        }
     }
 
     /// Ends a restore that went back.

@@ -7,6 +7,7 @@
 
 mod arrange;
 mod carry;
+mod directory;
 mod fold;
 mod hold;
 mod holders;
@@ -34,7 +35,7 @@ mod undo;
 pub use carry::carry_out;
 pub use holders::{View, holders_of, open_databases};
 pub use hot_note::require_whole;
-pub use journal::Direction;
+pub use journal::{AccessChange, Direction};
 pub use losses::count_losses;
 pub use lost::{Saved, SavedRows};
 pub use preview::{Change, DatabaseChange, Preview, Rows, plan};
@@ -116,6 +117,9 @@ pub struct Restored {
     pub damaged: Vec<StoredPath>,
     /// Databases that were written to while a process had them open.
     pub hot: Vec<StoredPath>,
+    /// What belongs to another user or group than in the backup, because only root can set that;
+    /// `.` is the data directory itself.
+    pub not_owned: Vec<PathBuf>,
     /// How long its parts took.
     pub timings: Timings,
 }

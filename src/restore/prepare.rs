@@ -3,7 +3,7 @@
 use super::{
     Gate, Request,
     arrange::{self, Choice},
-    fold,
+    directory, fold,
     hold::Hold,
     holders, hot, hot_note,
     journal::{Action, Area, Journal, Staged, What},
@@ -102,6 +102,7 @@ pub(super) fn prepare(
     };
     let (live, _) = arranged(&[])?;
     journal.only = request.only.texts();
+    journal.data_directory = directory::change(request)?;
     journal.undoes = request.undoes.cloned();
     if request.gate == Gate::Hot {
         journal.hot = both_have(items, &live);

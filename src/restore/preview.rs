@@ -3,8 +3,8 @@
 use super::{
     Request, Seen, View,
     arrange::{self, Choice},
-    holders,
-    journal::{Action, What},
+    directory, holders,
+    journal::{AccessChange, Action, What},
     raw::{self, Left},
     same, selected,
 };
@@ -41,6 +41,8 @@ pub struct Preview {
     pub folders_restored: Vec<StoredPath>,
     /// Folders that the backup does not have: they would go.
     pub folders_displaced: Vec<StoredPath>,
+    /// The data directory itself, where it would get another owner or mode.
+    pub data_directory: Option<AccessChange>,
     /// Who holds a database that would be replaced.
     pub holders: Vec<FileHolder>,
     /// Whether every process could be looked into.
@@ -64,7 +66,9 @@ impl Preview {
             &self.folders_restored,
             &self.folders_displaced,
         ];
-        self.databases.is_empty() && paths.iter().all(|it| it.is_empty())
+        self.databases.is_empty()
+            && self.data_directory.is_none()
+            && paths.iter().all(|it| it.is_empty())
     }
 }
 
@@ -182,6 +186,7 @@ pub fn plan(
         files_displaced: displaced(What::File).cloned().collect(),
         folders_restored: folders_restored(&actions),
         folders_displaced: folders_displaced(&actions),
+        data_directory: directory::change(request)?,
         view: found.view(),
         limits: found.limits,
         holders: found.holders,

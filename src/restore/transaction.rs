@@ -5,6 +5,7 @@
 //! second name in the undo area, then the new one is renamed over it.
 
 use super::{
+    directory,
     hold::Hold,
     is_absent,
     journal::{Action, Area, Journal, What},
@@ -126,6 +127,9 @@ impl Transaction<'_> {
                 dress_folder(&path.below(&self.area.data), after)?;
             }
         }
+        if let Some(change) = self.journal.data_directory {
+            directory::set(&self.area.data, change.after)?;
+        }
         let mixed = clock.elapsed();
         // Before the syncs: the sooner whoever waits gets his file back, the better.
         self.hold.require_old_unheld()?;
@@ -190,6 +194,9 @@ impl Transaction<'_> {
             {
                 dress_folder(&path.below(&self.area.data), before)?;
             }
+        }
+        if let Some(change) = self.journal.data_directory {
+            directory::set(&self.area.data, change.before)?;
         }
         self.sync_parents("back-sync")
     }

@@ -6,7 +6,7 @@ use super::{
     carry::{commit, restored},
     hold::Hold,
     holders, hot_note,
-    journal::{Action, Area, Direction, Journal, Staged, What},
+    journal::{AccessChange, Action, Area, Direction, Journal, Staged, What},
     pair,
     prepare::{fold_all, require_idle, take_safety},
     recovery::sweep,
@@ -136,6 +136,7 @@ pub fn plan_undo(data: &Path, now: DateTime<Utc>) -> Result<Preview> {
         files_displaced: names(gone).collect(),
         folders_restored: folders(|action| matches!(action, Action::MakeFolder { .. })),
         folders_displaced: folders(|action| matches!(action, Action::RemoveFolder { .. })),
+        data_directory: journal.data_directory,
         view: if found.limits.is_empty() { View::Whole } else { View::Partial },
         limits: found.limits,
         holders: found.holders,
@@ -203,6 +204,9 @@ fn reversed(area: &Area, now: DateTime<Utc>, random: [u8; 3]) -> Result<(Journal
     journal.only.clone_from(&last.only);
     journal.undoes = Some(last.backup.clone());
     journal.opaque.clone_from(&last.opaque);
+    journal.data_directory = last
+        .data_directory
+        .map(|AccessChange { before, after }| AccessChange { before: after, after: before });
     Ok((last, journal))
 }
 

@@ -3,8 +3,8 @@
 //! What does not belong there or cannot be trusted is reported and never deleted.
 
 use super::{
-    Backup, BackupId, Damage, Digest, Filter, Form, Reason, Secrecy, Selector, Store, Substance,
-    Summary, digest, reader,
+    Access, Backup, BackupId, Damage, Digest, Filter, Form, Reason, Secrecy, Selector, Store,
+    Substance, Summary, digest, reader,
 };
 use crate::{Result, disk, error::StoreError, event::Silent};
 use std::{
@@ -209,7 +209,7 @@ impl Store {
         &self,
         content: &Digest,
         reason: Reason,
-        left_out: &Filter,
+        (left_out, data_directory): (&Filter, Option<&Access>),
         survey: &[(BackupId, Summary)],
     ) -> Option<Backup> {
         let regular = survey.iter().filter(|(_, it)| it.reason != Reason::Safety);
@@ -218,7 +218,8 @@ impl Store {
         // What is surely other content is never loaded, and what is damaged is none.
         let candidates = survey.iter().filter(|(id, it)| it.may_have(content) && is_current(id));
         let (excluded, included) = (left_out.texts(), left_out.included_texts());
-        let substance = Substance { content: *content, excluded: &excluded, included: &included };
+        let (excluded, included) = (&*excluded, &*included);
+        let substance = Substance { content: *content, data_directory, excluded, included };
         let mut standing = candidates
             .filter_map(|(id, _)| self.load(id).ok())
             .filter(|backup| backup.damage.is_none())

@@ -54,6 +54,9 @@ pub struct Manifest {
     /// Where not everything was taken, patterns of what was; a restore leaves the rest alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub included: Vec<String>,
+    /// Mode and owner of the data directory itself; older pitons wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_directory: Option<Access>,
     /// The databases, in the order in which they lie in the archive.
     pub databases: Vec<DatabaseRecord>,
     /// Folders, ordinary files and symbolic links, sorted by path; they follow the databases.
@@ -69,6 +72,8 @@ pub struct Manifest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Substance<'a> {
     pub(crate) content: Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) data_directory: Option<&'a Access>,
     pub(crate) excluded: &'a [String],
     pub(crate) included: &'a [String],
 }
@@ -116,6 +121,18 @@ pub struct Attributes {
     /// Extended attributes, such as access control lists.
     #[serde(default, skip_serializing_if = "Extended::is_empty")]
     pub extended: Extended,
+}
+
+/// Who may do what with a folder. Its time is none of it: that of the data directory changes whenever
+/// something in it does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// Permission bits, as `chmod` takes them.
+    pub mode: u32,
+    /// Number of the owning user.
+    pub user: u32,
+    /// Number of the owning group.
+    pub group: u32,
 }
 
 /// One database.
@@ -213,8 +230,9 @@ impl Manifest {
 
     /// What another backup must have too in order to stand for this one.
     pub(crate) fn substance(&self) -> Substance<'_> {
-        let Self { content, excluded, included, .. } = self;
-        Substance { content: *content, excluded, included }
+        let Self { content, data_directory, excluded, included, .. } = self;
+        let data_directory = data_directory.as_ref();
+        Substance { content: *content, data_directory, excluded, included }
     }
 
     /// The oldest format that holds what is in it, whatever [`Manifest::format`] says.

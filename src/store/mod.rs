@@ -49,8 +49,8 @@ pub use filter::Filter;
 pub use form::Compression;
 pub use id::BackupId;
 pub use manifest::{
-    Attributes, Check, Cut, DatabaseFacts, DatabaseRecord, FORMAT, FileKind, FileRecord, Manifest,
-    Reason,
+    Access, Attributes, Check, Cut, DatabaseFacts, DatabaseRecord, FORMAT, FileKind, FileRecord,
+    Manifest, Reason,
 };
 pub use order::Order;
 pub use path::{LinkTarget, StoredPath};

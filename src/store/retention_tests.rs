@@ -27,6 +27,7 @@ fn backup(when: &str) -> Backup {
         cut: Cut::All,
         excluded: Vec::new(),
         included: Vec::new(),
+        data_directory: None,
         databases: Vec::new(),
         files: Vec::new(),
         content: Digest::of(b""),

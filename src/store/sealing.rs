@@ -30,6 +30,7 @@ fn outside(manifest: &Manifest) -> Manifest {
         },
         excluded: Vec::new(),
         included: Vec::new(),
+        data_directory: None,
         databases: Vec::new(),
         files: Vec::new(),
         content: Digest::of(b""),

@@ -48,6 +48,7 @@ fn publish(store: &Store, number: u8) -> Backup {
         cut: Cut::PerDatabase { reason: "a reason".into() },
         excluded: vec!["cache".into()],
         included: vec!["uploads".into()],
+        data_directory: None,
         content: Manifest::content_of(&[], &files),
         databases: Vec::new(),
         files,
@@ -165,7 +166,7 @@ fn equal_content_under_other_lists_is_another_backup() {
         for store in [&store, &other] {
             let content = &published.manifest.content;
             let survey = store.survey().unwrap();
-            let found = store.find_identical(content, Reason::Manual, &lists, &survey);
+            let found = store.find_identical(content, Reason::Manual, (&lists, None), &survey);
             assert_eq!(found.is_some(), stands, "{excluded:?} {included:?}");
         }
     }

@@ -32,6 +32,7 @@ mod compression;
 mod counters;
 mod crash;
 mod damaged;
+mod data_directory;
 mod deciding;
 mod deploy;
 mod deploy_names;

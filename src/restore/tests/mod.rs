@@ -66,8 +66,10 @@ fn changed() -> (Place, Backup) {
     write(&data.join("was-folder/x"), "x");
     std::os::unix::fs::symlink("kept.txt", data.join("link")).unwrap();
     fs::set_permissions(data.join("sub"), fs::Permissions::from_mode(0o750)).unwrap();
+    fs::set_permissions(data, fs::Permissions::from_mode(0o2750)).unwrap();
     let backup = snapshot(&place);
 
+    fs::set_permissions(data, fs::Permissions::from_mode(0o755)).unwrap();
     drop(database(&data.join("app.db"), "wal", 4));
     drop(database(&data.join("sub/legacy.db"), "delete", 5));
     drop(database(&data.join("new/new.db"), "wal", 1));
@@ -139,6 +141,8 @@ fn restore(place: &Place, backup: &Backup) -> crate::Result<Restored> {
 /// Everything under the data directory that is not private: kind, mode and content.
 fn state(data: &Path) -> BTreeMap<String, String> {
     let mut state = BTreeMap::new();
+    let own = fs::metadata(data).unwrap().mode() & 0o7777;
+    state.insert(".".into(), format!("{own:o} folder"));
     for entry in walkdir::WalkDir::new(data).min_depth(1) {
         let entry = entry.unwrap();
         let name = entry.path().strip_prefix(data).unwrap().display().to_string();

@@ -99,6 +99,7 @@ fn craft() -> Crafted {
         cut: Cut::All,
         excluded: Vec::new(),
         included: Vec::new(),
+        data_directory: None,
         content: Manifest::content_of(&databases, &files),
         databases,
         files,

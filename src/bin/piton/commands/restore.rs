@@ -10,10 +10,13 @@ use anyhow::Result;
 use piton::{
     error::ProjectError,
     project::{Outcome, RestoreOptions, RestoreReport, RolledBack, Source, UndoReport},
-    restore::{Change, DatabaseChange, Gate, Preview, Restored, Rows, Saved, SavedRows},
+    restore::{
+        AccessChange, Change, DatabaseChange, Gate, Preview, Restored, Rows, Saved, SavedRows,
+    },
     store::{Selector, StoredPath},
 };
 use serde_json::json;
+use std::path::PathBuf;
 
 /// Puts a named backup back, or undoes the last restore.
 pub fn run(context: &Context, restore: &Restore) -> Result<Report> {
@@ -294,6 +297,12 @@ pub fn preview(preview: &Preview) -> String {
         "folders that come or get another owner or mode:",
         &preview.folders_restored,
     ));
+    if let Some(AccessChange { before, after }) = &preview.data_directory {
+        human.push_str(&format!(
+            "  the data directory itself: {}:{} {:o} becomes {}:{} {:o}\n",
+            before.user, before.group, before.mode, after.user, after.group, after.mode
+        ));
+    }
     if let Some(reason) = &preview.uncounted {
         human.push_str(&format!("  the rows that would be lost are not counted: {reason}\n"));
     }
@@ -346,6 +355,7 @@ fn details(restored: &Restored) -> String {
     for path in &restored.hot {
         human.push_str(&format!("  {path} was written into while open\n"));
     }
+    human.push_str(&not_owned(&restored.not_owned));
     if let Some(saved) = &restored.saved {
         human.push_str(&saved_rows(saved));
     }
@@ -353,6 +363,28 @@ fn details(restored: &Restored) -> String {
         human.push_str(&format!("  the state before it is backup {safety}\n"));
     }
     human
+}
+
+/// What only root could have given to its owner.
+fn not_owned(paths: &[PathBuf]) -> String {
+    const SHOWN: usize = 3;
+    if paths.is_empty() {
+        return String::new();
+    }
+    let shown = paths.iter().take(SHOWN).map(|path| match path.as_os_str() == "." {
+        true => "the data directory itself".to_string(),
+        false => format!("`{}`", path.display()),
+    });
+    let mut names: Vec<String> = shown.collect();
+    if paths.len() > SHOWN {
+        names.push(format!("and {} more", paths.len() - SHOWN));
+    }
+    format!(
+        "  {} {} of another owner in the backup, which only root can set: {}\n",
+        text::count(paths.len(), "path", "paths"),
+        if paths.len() == 1 { "is" } else { "are" },
+        names.join(", ")
+    )
 }
 
 fn saved_rows(saved: &Saved) -> String {
