@@ -13,6 +13,7 @@ mod found;
 mod holes;
 mod in_place;
 mod many;
+mod mounts;
 mod opaque;
 mod outside;
 pub mod point;
@@ -128,7 +129,8 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
     let first_look = scan::scan(scope)?;
     let is_copied = make_room(store, &first_look)?;
     let session = store.session()?;
-    let notes = outside::notes(request.data, &first_look);
+    let mut notes = outside::notes(request.data, &first_look);
+    notes.extend(mounts::notes(request.data, &first_look));
     let staging = is_copied.then(|| session.staging());
     let (tree, pinned, cut) = cut_steadily(request, scope, first_look, staging)?;
     warn_of_cut(&cut, observer);

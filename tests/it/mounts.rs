@@ -123,6 +123,22 @@ fn the_same_file_system_mounted_inside_once_more_is_refused_too() {
 }
 
 #[test]
+fn a_backup_says_once_what_a_restore_in_place_cannot_replace() {
+    let sandbox = Sandbox::with_users();
+    let folder = "data/my uploads";
+    let Some(_mounted) = mounted(&sandbox, "ext4", folder) else { return };
+    sandbox.write("volume/file", "one file of another place");
+    sandbox.write("data/file", "");
+    let (from, to) = (sandbox.path("volume/file"), sandbox.path("data/file"));
+    assert!(tool(&format!("mount --bind {} {}", from.display(), to.display())));
+    let said = sandbox.run("backup").success();
+    said.says("`my uploads` is mounted there: a restore in place leaves it alone");
+    let text = sandbox.run("backup --exclude my* --exclude file --label other").success();
+    text.never_says("is mounted there");
+    tool(&format!("umount -l {}", to.display()));
+}
+
+#[test]
 fn read_only_parts() {
     let sandbox = Sandbox::new();
     let Some(_mounted) = mounted(&sandbox, "ext4", "data") else { return };
