@@ -16,6 +16,7 @@ use crate::{
     history::{Migration, Version},
     ledger::{self, BaseObject, Entry, EntryState, Witness},
     schema::{Introspector, Schema},
+    sql::{Class, class, classify, fold},
 };
 use rusqlite::Connection;
 use std::{
@@ -24,8 +25,11 @@ use std::{
     sync::Arc,
 };
 
-/// So many files at most are tried as the ones that were squashed: each trial is a replay.
-const TRIED: usize = 64;
+/// So many files at most are tried as the last one of those that were squashed: each trial is a replay.
+const TRIED: usize = 8;
+
+/// So many files at most are looked at for that.
+const LOOKED_AT: usize = 256;
 
 /// What ran, and the files that are the same.
 pub struct Group {
@@ -124,13 +128,21 @@ impl Renumbered {
         gone: &[&Unit],
         files: &[Arc<Migration>],
     ) -> Result<()> {
-        if gone.is_empty() || files.is_empty() {
+        // Files that were only edited are compared with nothing else: each trial is a replay.
+        let is_lost = |unit: &&Unit| unit.file.is_none() || pieces::is_another(unit);
+        if files.is_empty() || !gone.iter().any(is_lost) {
+            return Ok(());
+        }
+        let is_possible = |count: &usize| is_possible(gone, &files[..*count], scene.live);
+        let counts: Vec<usize> =
+            (1..=files.len().min(LOOKED_AT)).filter(is_possible).take(TRIED).collect();
+        if counts.is_empty() {
             return Ok(());
         }
         let Some(wanted) = end_of(all, scene)? else { return Ok(()) };
         let numbers: BTreeSet<&Version> = gone.iter().map(|unit| &unit.version).collect();
         let mut possible = Vec::new();
-        for count in 0..=files.len().min(TRIED) {
+        for count in [0].into_iter().chain(counts) {
             let group = Group {
                 ran: gone.iter().copied().cloned().collect(),
                 files: files[..count].to_vec(),
@@ -245,6 +257,41 @@ fn same_texts(gone: &[&Unit], files: &[Arc<Migration>]) -> Vec<Group> {
         !group.ran.iter().map(|unit| &unit.version).eq(group.files.iter().map(|file| &file.version))
     };
     pieces::same(&ran, &new).into_iter().map(group).filter(is_moved).collect()
+}
+
+/// Whether files can make what ran, by the names in them: they are about some of its objects, and leave no
+/// object that the database does not have. What is possible is tried.
+fn is_possible(gone: &[&Unit], files: &[Arc<Migration>], live: &Schema) -> bool {
+    let mut left: BTreeSet<String> = BTreeSet::new();
+    let mut words: BTreeSet<String> = BTreeSet::new();
+    for text in files.iter().flat_map(|file| definitions(file)) {
+        words.extend(class::mentions(text));
+        let is_creation =
+            class::first_word(text).is_some_and(|it| it.eq_ignore_ascii_case("create"));
+        match (class::renamed_table(text), class::defined_object(text)) {
+            (Some((old, new)), _) => {
+                left.remove(&old);
+                left.insert(new);
+            }
+            (None, Some((_, name))) if is_creation => drop(left.insert(name)),
+            (None, Some((_, name))) if fold(text.get(..4).unwrap_or_default()) == "drop" => {
+                left.remove(&name);
+            }
+            _ => {}
+        }
+    }
+    let is_about =
+        |text: &str| class::defined_object(text).is_some_and(|(_, it)| words.contains(&it));
+    gone.iter().flat_map(|unit| definitions(&unit.replayed)).any(is_about)
+        && left.iter().all(|name| live.has_name(name))
+}
+
+/// The statements of a file that define something.
+fn definitions(file: &Migration) -> impl Iterator<Item = &str> {
+    let statements = file.statements().iter().filter(|statement| !statement.repeats);
+    statements
+        .map(|statement| statement.text(&file.text))
+        .filter(|text| classify(text) == Class::Definition)
 }
 
 /// The facts after all that the ledger has, with the files of a group in place of what ran; none where
