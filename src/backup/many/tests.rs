@@ -151,7 +151,7 @@ fn every_cut_shows_one_instant() {
     for mode in ["delete", "wal", "truncate", "persist"] {
         let place = Place::new(mode);
         // At times faster than they can be copied.
-        let writer = Writer::start(&place, "15 30 1");
+        let writer = Writer::start(&place, "150 15 1");
         let mut together = 0;
         for _ in 0..8 {
             let (pinned, cut) = place.cut(8, 10);
