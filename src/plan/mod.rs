@@ -25,6 +25,7 @@ mod partition;
 mod pieces;
 mod planner;
 mod policy;
+mod reach;
 mod renumbered;
 mod repeat;
 mod replay;

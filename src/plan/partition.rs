@@ -176,7 +176,7 @@ impl Apart {
 
 /// The words of a statement that could be names of objects; none where the statement is of a kind
 /// that reaches beyond what it mentions.
-fn mentioned(text: &str) -> Option<BTreeSet<String>> {
+pub fn mentioned(text: &str) -> Option<BTreeSet<String>> {
     let words = || {
         let words = class::mentions(text);
         let beyond = ["virtual", "temp", "temporary", "sqlite_master", "sqlite_schema"];

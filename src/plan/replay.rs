@@ -8,6 +8,7 @@ use super::{
     model::Image,
     order::Unit,
     partition::{self, Apart, Partition},
+    reach::reached,
     scratch::{Problem, Realm, Scratch, Shown},
     timeline::{Step, StepKind, Timeline},
 };
@@ -121,23 +122,34 @@ pub fn replay_keeping(units: &[Unit], live: &Schema) -> Result<(Timeline, Remain
 /// # Errors
 /// As [`replay`].
 pub fn replay_onward(done: usize, units: &[Unit], live: &Schema) -> Result<Option<Timeline>> {
-    let mut base = Base::whole(live);
-    if Scratch::new(&base.sql())?.schema() != live {
-        return Ok(None);
-    }
     let pending: Vec<Arc<Migration>> =
         units[done..].iter().map(|unit| unit.replayed.clone()).collect();
-    // A remedy would be a guess here: nothing of the base is missing.
-    let Attempt::Done(done_replay) = attempt(&pending, &mut base, &Schema::default(), 0)? else {
-        return Ok(None);
+    let part = reached(&pending, live);
+    let of_part = part.map(|part| replay_on(&part, &pending)).transpose()?.flatten();
+    let found = match of_part {
+        Some(timeline) => Some(timeline),
+        None => replay_on(live, &pending)?,
     };
-    let (mut timeline, _) = *done_replay;
-    if timeline.steps.iter().any(|step| step.problem.is_some()) {
-        return Ok(None);
-    }
+    let Some(mut timeline) = found else { return Ok(None) };
     timeline.starts.splice(0..0, vec![0; done]);
     timeline.broken.values_mut().for_each(|(unit, _)| *unit += done);
     Ok(Some(timeline))
+}
+
+/// Replays files on a schema as it is; none where it cannot be made, or where a statement does not work.
+fn replay_on(live: &Schema, pending: &[Arc<Migration>]) -> Result<Option<Timeline>> {
+    let mut base = Base::whole(live);
+    let scratch = Scratch::new(&base.sql())?;
+    if scratch.schema() != live {
+        return Ok(None);
+    }
+    // A remedy would be a guess here: nothing of the base is missing.
+    let Attempt::Done(replayed) = attempt_in(scratch, pending, &mut base, &Schema::default(), 0)?
+    else {
+        return Ok(None);
+    };
+    let works = replayed.0.steps.iter().all(|step| step.problem.is_none());
+    Ok(works.then_some(replayed.0))
 }
 
 /// Replays a history in one database.
@@ -176,7 +188,17 @@ fn attempt(
     live: &Schema,
     from: usize,
 ) -> Result<Attempt> {
-    let mut scratch = Scratch::new(&base.sql())?;
+    attempt_in(Scratch::new(&base.sql())?, migrations, base, live, from)
+}
+
+/// The same in a scratch database that holds the base.
+fn attempt_in(
+    mut scratch: Scratch,
+    migrations: &[Arc<Migration>],
+    base: &mut Base,
+    live: &Schema,
+    from: usize,
+) -> Result<Attempt> {
     let first = scratch.schema().clone();
     let mut mentioned: BTreeSet<ObjectName> = first.objects.keys().cloned().collect();
     let mut steps: Vec<Step> = Vec::new();

@@ -2,7 +2,8 @@
 
 use super::{
     facts::{Object, ObjectKind, ObjectName, Part, Schema},
-    is_internal, object,
+    is_internal,
+    object::{self, Forms},
 };
 use crate::sql::fold;
 use rusqlite::{Connection, Result};
@@ -77,11 +78,12 @@ impl Introspector {
         let new: BTreeSet<Arc<str>> = fresh.iter().map(|row| row.name.name.clone()).collect();
         let known = schema.clone();
         let is_name = |word: &str| new.contains(word) || known.has_name(word);
+        let forms = Forms::of(connection, &fresh)?;
         for row in &fresh {
-            self.learn(connection, row, &is_name, &mut schema)?;
+            self.learn(connection, row, (&is_name, &forms), &mut schema)?;
         }
         for row in self.doubtful(&is_name) {
-            self.learn(connection, &row, &is_name, &mut schema)?;
+            self.learn(connection, &row, (&is_name, &forms), &mut schema)?;
         }
         self.latest = Some((version, schema.clone()));
         with_numbers(connection, schema)
@@ -145,7 +147,7 @@ impl Introspector {
         &mut self,
         connection: &Connection,
         row: &Row,
-        is_name: &dyn Fn(&str) -> bool,
+        (is_name, forms): (&dyn Fn(&str) -> bool, &Forms),
         schema: &mut Schema,
     ) -> Result<()> {
         let asked = RefCell::new(BTreeMap::new());
@@ -154,7 +156,7 @@ impl Introspector {
             asked.borrow_mut().insert(word.to_string(), found);
             found
         };
-        let object = Arc::new(object::read(connection, row, &names)?);
+        let object = Arc::new(object::read(connection, row, &names, forms)?);
         schema.objects.insert(row.name.clone(), object.clone());
         let (name, seen) = (row.name.clone(), self.reading);
         self.known.insert(row.id, Known { name, object, asked: asked.into_inner(), seen });

@@ -7,7 +7,38 @@ use super::{
 };
 use crate::sql::{fold, normalise};
 use rusqlite::{Connection, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+
+/// Which tables are `STRICT` and which `WITHOUT ROWID`.
+#[derive(Default)]
+pub(super) struct Forms(HashMap<String, (bool, bool)>);
+
+impl Forms {
+    /// Reads those of many tables at once: SQLite goes through all tables for each question.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn of(connection: &Connection, rows: &[Row]) -> Result<Self> {
+        if rows.iter().filter(|row| row.name.kind == ObjectKind::Table).count() < 2 {
+            return Ok(Self::default());
+        }
+        let mut statement = connection.prepare_cached(
+            "SELECT name, wr, strict FROM pragma_table_list WHERE schema = 'main'",
+        )?;
+        let found = statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
+        Ok(Self(found.collect::<Result<_>>()?))
+    }
+
+    /// Whether a table is `WITHOUT ROWID`, and whether it is `STRICT`.
+    fn find(&self, connection: &Connection, table: &str) -> Result<(bool, bool)> {
+        if let Some(form) = self.0.get(table) {
+            return Ok(*form);
+        }
+        connection
+            .prepare_cached("SELECT wr, strict FROM pragma_table_list(?1) WHERE schema = 'main'")?
+            .query_row([table], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+}
 
 /// Reads an object; `names` tells whether a folded word is a name of the schema.
 ///
@@ -17,6 +48,7 @@ pub(super) fn read(
     connection: &Connection,
     row: &Row,
     names: &dyn Fn(&str) -> bool,
+    forms: &Forms,
 ) -> Result<Object> {
     let mut object = Object {
         name: row.written.clone(),
@@ -29,7 +61,7 @@ pub(super) fn read(
         ObjectKind::Table if is_virtual(&row.sql) => {
             object.facts.insert(Part::Whole, normalise(&row.sql, &|_| true).into());
         }
-        ObjectKind::Table => table_facts(connection, row, names, &mut object)?,
+        ObjectKind::Table => table_facts(connection, row, (names, forms), &mut object)?,
         ObjectKind::Index => index_facts(connection, row, names, &mut object)?,
         ObjectKind::Trigger | ObjectKind::View | ObjectKind::Pragma => {
             let canonical = without_condition(&normalise(&row.sql, names));
@@ -77,15 +109,13 @@ fn columns(connection: &Connection, table: &str) -> Result<Vec<Column>> {
 fn table_facts(
     connection: &Connection,
     row: &Row,
-    names: &dyn Fn(&str) -> bool,
+    (names, forms): (&dyn Fn(&str) -> bool, &Forms),
     object: &mut Object,
 ) -> Result<()> {
     let columns = columns(connection, &row.written)?;
     let is_name = |word: &str| columns.iter().any(|column| column.name == word) || names(word);
     let written = definition::read(&row.sql, &is_name);
-    let (without_rowid, strict): (bool, bool) = connection
-        .prepare_cached("SELECT wr, strict FROM pragma_table_list(?1) WHERE schema = 'main'")?
-        .query_row([&row.written], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (without_rowid, strict) = forms.find(connection, &row.written)?;
     let mut whole = String::from("table");
     whole.push_str(if strict { " strict" } else { "" });
     whole.push_str(if without_rowid { " without rowid" } else { "" });
