@@ -129,11 +129,10 @@ impl Witnesses<'_> {
                 Verdict::Resumed(steps) | Verdict::Again(steps) => steps.clone(),
                 _ => continue,
             };
-            if let Some((what, name)) = self.stranger(at, &runs, verdicts) {
+            if let Some(what) = self.stranger(at, &runs, verdicts) {
                 let unit = &self.units[at];
-                let reason = format!(
-                    "it makes and removes {what}, and the database has {name} that this run did not make"
-                );
+                let reason =
+                    format!("it {what}, and the database has one that this run did not make");
                 verdicts[at] = match self.guard(unit) {
                     Some(true) => Verdict::Recorded(Witness::Guard),
                     _ => Verdict::Undecided(reason),
@@ -143,32 +142,28 @@ impl Witnesses<'_> {
     }
 
     /// What a unit would make and remove, and is there already.
-    fn stranger(
-        &self,
-        at: usize,
-        runs: &[usize],
-        verdicts: &[Verdict],
-    ) -> Option<(String, &'static str)> {
+    fn stranger(&self, at: usize, runs: &[usize], verdicts: &[Verdict]) -> Option<String> {
         let unit = &self.units[at];
         let start = self.timeline.starts[at];
         let finished = progress(unit).unwrap_or(0);
         for found in removals(&unit.replayed, self.timeline.of_unit(at)) {
             let makes = runs.contains(&(start + found.made));
             let by_this_file = self.timeline.steps[start + found.made].statement < finished;
-            let (object, part) = &found.key;
-            if !runs.contains(&(start + found.step))
-                || (makes && found.cleared)
-                || by_this_file
-                || self.live.fact(object, part).is_none()
-                || self.goes_before(at, &found.key, verdicts)
-            {
+            if !runs.contains(&(start + found.step)) || (makes && found.cleared) || by_this_file {
                 continue;
             }
+            // What this run makes can only meet another of its first name.
+            let names = if makes { &found.keys[..1] } else { &found.keys[..] };
+            let is_there = |key: &&Key| {
+                self.live.fact(&key.0, &key.1).is_some() && !self.goes_before(at, key, verdicts)
+            };
+            let Some((object, part)) = names.iter().find(is_there) else { continue };
             let what = match part {
                 Part::Whole => object.to_string(),
                 part => format!("{part} of {object}"),
             };
-            return Some((what, "one"));
+            let does = if found.rows { "makes and deletes rows of" } else { "makes and removes" };
+            return Some(format!("{does} {what}"));
         }
         None
     }

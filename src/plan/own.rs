@@ -20,8 +20,10 @@ pub struct Removal {
     pub step: usize,
     /// Whether the file removes what has that name before it makes its own.
     pub cleared: bool,
-    /// The object or column.
-    pub key: Key,
+    /// The object or column by every name that the file gives it until then, the latest one last.
+    pub keys: Vec<Key>,
+    /// Whether only rows of it go.
+    pub rows: bool,
 }
 
 /// The removals of a file's own objects and columns, by the steps of its replay.
@@ -29,18 +31,30 @@ pub fn removals(migration: &Migration, steps: &[Step]) -> Vec<Removal> {
     let mut own = Own::default();
     for (at, step) in steps.iter().enumerate() {
         let Some(statement) = migration.statements().get(step.statement) else { continue };
-        if step.class == Class::Definition {
-            own.follow(at, step, statement.text(&migration.text));
+        match step.class {
+            Class::Definition => own.follow(at, step, statement.text(&migration.text)),
+            Class::Data => own.delete(at, step),
+            _ => {}
         }
     }
     own.found
 }
 
+/// What the file has made.
+struct Made {
+    /// The step that made it.
+    step: usize,
+    /// Whether the name was cleared before.
+    cleared: bool,
+    /// Its names before it had the one that it has now.
+    earlier: Vec<Key>,
+}
+
 /// The file's own objects as its statements make, rename and remove them.
 #[derive(Default)]
 struct Own {
-    /// By key: the step that made it, and whether the name was cleared before.
-    made: BTreeMap<Key, (usize, bool)>,
+    /// By its name now.
+    made: BTreeMap<Key, Made>,
     /// What the file has removed that was not its own.
     cleared: BTreeSet<Key>,
     found: Vec<Removal>,
@@ -92,14 +106,31 @@ impl Own {
         }
     }
 
-    fn make(&mut self, at: usize, key: Key) {
+    fn make(&mut self, step: usize, key: Key) {
         let cleared = self.cleared.contains(&key);
-        self.made.entry(key).or_insert((at, cleared));
+        self.made.entry(key).or_insert(Made { step, cleared, earlier: Vec::new() });
     }
 
     fn remove(&mut self, at: usize, key: Key) {
-        if let Some((made, cleared)) = self.made.remove(&key) {
-            self.found.push(Removal { made, step: at, cleared, key });
+        if let Some(made) = self.made.remove(&key) {
+            self.note(at, &key, &made, false);
+        }
+    }
+
+    fn note(&mut self, step: usize, key: &Key, made: &Made, rows: bool) {
+        let keys = made.earlier.iter().chain([key]).cloned().collect();
+        let (made, cleared) = (made.step, made.cleared);
+        self.found.push(Removal { made, step, cleared, keys, rows });
+    }
+
+    /// Rows that a statement deletes from a table of the file's own.
+    fn delete(&mut self, at: usize, step: &Step) {
+        for table in &step.trace.deletes {
+            let key = (ObjectName::new(ObjectKind::Table, table), Part::Whole);
+            if let Some(made) = self.made.remove(&key) {
+                self.note(at, &key, &made, true);
+                self.made.insert(key, made);
+            }
         }
     }
 
@@ -109,9 +140,8 @@ impl Own {
             (ObjectName::new(ObjectKind::Table, old), ObjectName::new(ObjectKind::Table, new));
         let moved: Vec<Key> = self.made.keys().filter(|key| key.0 == old).cloned().collect();
         for key in moved {
-            if let Some(made) = self.made.remove(&key) {
-                self.made.insert((new.clone(), key.1), made);
-            }
+            let part = key.1.clone();
+            self.rename(key, (new.clone(), part));
         }
     }
 
@@ -120,8 +150,13 @@ impl Own {
         let key = |column: &str| {
             (ObjectName::new(ObjectKind::Table, &table), Part::Column(column.into()))
         };
-        if let Some(made) = self.made.remove(&key(old)) {
-            self.made.insert(key(new), made);
+        self.rename(key(old), key(new));
+    }
+
+    fn rename(&mut self, old: Key, new: Key) {
+        if let Some(mut made) = self.made.remove(&old) {
+            made.earlier.push(old);
+            self.made.insert(new, made);
         }
     }
 }
@@ -146,16 +181,14 @@ mod tests {
         removals(&migration, &timeline.steps)
             .into_iter()
             .map(|it| {
-                let part = match &it.key.1 {
-                    Part::Whole => it.key.0.to_string(),
-                    part => format!("{} {part}", it.key.0),
+                let name = |(object, part): &Key| match part {
+                    Part::Whole => object.to_string(),
+                    part => format!("{object} {part}"),
                 };
-                format!(
-                    "{} {} {part}{}",
-                    it.made,
-                    it.step,
-                    if it.cleared { " cleared" } else { "" }
-                )
+                let names: Vec<String> = it.keys.iter().map(name).collect();
+                let cleared = if it.cleared { " cleared" } else { "" };
+                let rows = if it.rows { " rows" } else { "" };
+                format!("{} {} {}{cleared}{rows}", it.made, it.step, names.join(", "))
             })
             .collect()
     }
@@ -177,7 +210,7 @@ mod tests {
             ),
             (
                 "CREATE TABLE t (a); ALTER TABLE t ADD b; ALTER TABLE t RENAME b TO c; ALTER TABLE t DROP c",
-                &["1 3 table `t` column `c`"],
+                &["1 3 table `t` column `b`, table `t` column `c`"],
             ),
             // The everyday idiom: it is cleared, then made.
             ("DROP TABLE IF EXISTS t; CREATE TABLE t (a)", &[]),
@@ -186,7 +219,14 @@ mod tests {
                 &["1 2 table `t` cleared"],
             ),
             // A name that arises by renaming counts as the renamed object.
-            ("CREATE TABLE t (a); ALTER TABLE t RENAME TO u; DROP TABLE u", &["0 2 table `u`"]),
+            (
+                "CREATE TABLE t (a); ALTER TABLE t RENAME TO u; DROP TABLE u",
+                &["0 2 table `t`, table `u`"],
+            ),
+            (
+                "CREATE TABLE t (a); ALTER TABLE t RENAME TO u; DELETE FROM u; DROP TABLE u",
+                &["0 2 table `t`, table `u` rows", "0 3 table `t`, table `u`"],
+            ),
             (
                 "CREATE TABLE n (a); CREATE TABLE t (a); DROP TABLE t; ALTER TABLE n RENAME TO t",
                 &["1 2 table `t`"],

@@ -10,6 +10,7 @@ use super::{
     timeline::StepKind,
 };
 use crate::ledger::Witness;
+use std::collections::BTreeSet;
 
 /// How far the schema is there.
 struct Trail {
@@ -56,7 +57,11 @@ impl Witnesses<'_> {
         if let Some(verdict) = settled(unit) {
             return match verdict {
                 Verdict::Applied if !facts.is_empty() => {
-                    Verdict::Drift { missing: if broken { Vec::new() } else { missing }, facts }
+                    let can_be_made = !broken && !self.is_torn(&range, &missing);
+                    Verdict::Drift {
+                        missing: if can_be_made { missing } else { Vec::new() },
+                        facts,
+                    }
                 }
                 other => other,
             };
@@ -83,6 +88,10 @@ impl Witnesses<'_> {
                 unit,
                 "it is partly there, and its data statements make it unsafe to go on from the middle",
             ),
+            (true, false) if self.is_torn(&range, &missing) => self.by_guard(
+                unit,
+                "it is partly there, but not as any of its statements leaves the schema",
+            ),
             (true, false) => {
                 let next = missing[0];
                 self.resumed(at, missing, next)
@@ -96,6 +105,21 @@ impl Witnesses<'_> {
             }
             (false, true) => self.by_guard(unit, "nothing tells whether it ran"),
         }
+    }
+
+    /// Whether a step that is not missing comes after a missing one and changes the same: then the file
+    /// never stopped there, and what is there has another origin.
+    fn is_torn(&self, range: &std::ops::Range<usize>, missing: &[usize]) -> bool {
+        let mut changed = BTreeSet::new();
+        range.clone().any(|step| {
+            let changes = &self.timeline.steps[step].effect.changes;
+            let mut keys = changes.iter().map(|change| (&change.object, &change.part));
+            if missing.contains(&step) {
+                changed.extend(keys);
+                return false;
+            }
+            keys.any(|key| changed.contains(&key))
+        })
     }
 
     fn begun_scattered(&self, at: usize, range: std::ops::Range<usize>) -> Verdict {

@@ -88,6 +88,48 @@ fn removal_is_never_missing_work() {
         },
         Row { name: "nothing of that name", files: &[STAGING], ..ROW },
         Row {
+            name: "a table that gets another name in between",
+            files: &[
+                "CREATE TABLE staging (a);\nALTER TABLE staging RENAME TO old;\nDROP TABLE IF EXISTS old;",
+            ],
+            by_hand: "CREATE TABLE staging (a); INSERT INTO staging VALUES (1), (2)",
+            code: 4,
+            query: "SELECT count(*) FROM staging",
+            wanted: "2",
+            ..ROW
+        },
+        Row {
+            name: "a table that has the name only in between",
+            files: &["CREATE TABLE s1 (a);\nALTER TABLE s1 RENAME TO staging;\n\
+                 ALTER TABLE staging RENAME TO s3;\nDROP TABLE s3;"],
+            by_hand: "CREATE TABLE staging (a); INSERT INTO staging VALUES (1), (2)",
+            code: 4,
+            query: "SELECT count(*) FROM staging",
+            wanted: "2",
+            ..ROW
+        },
+        Row {
+            name: "a table that gets another name after one that is not there",
+            files: &["CREATE TABLE n (a);\nCREATE TABLE staging (a);\n\
+                 ALTER TABLE staging RENAME TO old;\nDROP TABLE IF EXISTS old;"],
+            by_hand: "CREATE TABLE staging (a); INSERT INTO staging VALUES (1), (2)",
+            code: 4,
+            query: "SELECT count(*) FROM staging",
+            wanted: "2",
+            ..ROW
+        },
+        Row {
+            name: "the rows of a table that gets another name",
+            files: &[
+                "CREATE TABLE staging (a);\nALTER TABLE staging RENAME TO old;\nDELETE FROM old;",
+            ],
+            by_hand: "CREATE TABLE staging (a); INSERT INTO staging VALUES (1), (2)",
+            code: 4,
+            query: "SELECT count(*) FROM staging",
+            wanted: "2",
+            ..ROW
+        },
+        Row {
             name: "a column",
             files: &[
                 "CREATE TABLE t (a);",
