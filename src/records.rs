@@ -33,7 +33,8 @@ pub const BESIDE: &str = ".records";
 /// The name of the journal of a restore.
 pub const JOURNAL: &str = "restore.json";
 /// The names of all records but those of restores that ended.
-const NAMES: [&str; 5] = [JOURNAL, "hot.json", "last-run.json", "deploy.json", "hold.json"];
+const NAMES: [&str; 6] =
+    [JOURNAL, "hot.json", "last-run.json", "last-tables.json", "deploy.json", "hold.json"];
 /// The longest record that is read, in bytes. A journal has some hundred bytes for each file.
 const LONGEST: u64 = 1 << 30;
 

@@ -6,7 +6,7 @@
 
 use super::{
     literal::{Encoding, write_literal},
-    rows::{Pair, connect, differs, keys},
+    rows::{Pair, SIDES, connect, differs, keys},
 };
 use crate::{
     Result,
@@ -71,7 +71,7 @@ pub(crate) fn write_lost(
     let encoding: String = connection
         .query_row("PRAGMA second.encoding", [], |row| row.get(0))
         .map_err(failed("read the encoding of", sides.shown))?;
-    let pair = Pair { connection, shown: sides.shown, limit: 0 };
+    let pair = Pair { connection: &connection, sides: SIDES, shown: sides.shown, limit: 0 };
     let mut writer = Writer {
         pair: &pair,
         encoding: Encoding::named(&encoding),
@@ -81,7 +81,7 @@ pub(crate) fn write_lost(
     };
     writer.say(heading)?;
     writer.say("BEGIN IMMEDIATE;\nPRAGMA defer_foreign_keys = ON;\n")?;
-    let shadows = shadows(&pair.connection).map_err(failed("read the schema of", sides.shown))?;
+    let shadows = shadows(pair.connection).map_err(failed("read the schema of", sides.shown))?;
     for shape in theirs.iter().filter(|shape| !shadows.contains(&shape.name)) {
         let name = crate::sql::fold(&shape.name);
         let other = ours.iter().find(|other| crate::sql::fold(&other.name) == name);

@@ -10,6 +10,8 @@ use std::cmp::Ordering;
 pub(super) struct Tables<'a> {
     /// The table's name in both databases.
     pub(super) name: &'a str,
+    /// The names of the two databases in their connection.
+    pub(super) sides: [&'a str; 2],
     /// The names of the row's number, in the first and in the second database.
     pub(super) numbers: [&'a str; 2],
     /// The columns that both have.
@@ -27,12 +29,12 @@ pub(super) struct Merged {
     pub(super) keys: Keys,
 }
 
-/// Compares the tables of the databases `first` and `second` of a connection.
+/// Compares a table of two databases of a connection.
 ///
 /// # Errors
 /// SQLite's.
 pub(super) fn merge(connection: &Connection, tables: &Tables<'_>) -> Result<Merged> {
-    let [first, second] = [("first", tables.numbers[0]), ("second", tables.numbers[1])];
+    let [first, second] = [0, 1].map(|at| (tables.sides[at], tables.numbers[at]));
     let mut ours = connection.prepare(&select(first, tables))?;
     let mut theirs = connection.prepare(&select(second, tables))?;
     let (mut ours, mut theirs) = (ours.query([])?, theirs.query([])?);

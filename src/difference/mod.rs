@@ -14,6 +14,7 @@ mod tests;
 pub use files::FileDifference;
 pub use lost::Lost;
 pub(crate) use lost::{Sides, write_lost};
+pub(crate) use rows::{compare_table, differs};
 
 use crate::{
     Result, backup,

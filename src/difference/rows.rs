@@ -18,11 +18,26 @@ use std::path::Path;
 /// How many bytes of each copy are mapped at most: SQLite's own limit is just below that.
 const MAPPED: i64 = 2 << 30;
 
-/// The two copies, under the names `first` and `second` of one connection.
+/// The names of the two copies in their connection.
+pub(super) const SIDES: [&str; 2] = ["first", "second"];
+
+/// The two that are compared, under two names of one connection.
 pub(super) struct Pair<'a> {
-    pub(super) connection: Connection,
+    pub(super) connection: &'a Connection,
+    /// Their names there.
+    pub(super) sides: [&'static str; 2],
     pub(super) shown: &'a Path,
     pub(super) limit: usize,
+}
+
+/// Compares a table of two databases that are open in one connection under these names. What cannot be
+/// compared is in the note of the result.
+pub(crate) fn compare_table(
+    (connection, sides): (&Connection, [&'static str; 2]),
+    (ours, theirs): (&Shape, &Shape),
+    shown: &Path,
+) -> TableDifference {
+    Pair { connection, sides, shown, limit: 0 }.both(ours, theirs)
 }
 
 /// Compares all tables; those that are equal are not in the result.
@@ -40,7 +55,7 @@ pub(super) fn compare(
     };
     let (ours, mut theirs) = (read(first)?, read(second)?);
     let connection = connect(Some(first), second)?;
-    let pair = Pair { connection, shown, limit };
+    let pair = Pair { connection: &connection, sides: SIDES, shown, limit };
     let mut tables = Vec::new();
     for shape in ours {
         let name = crate::sql::fold(&shape.name);
@@ -111,8 +126,9 @@ impl Pair<'_> {
         let name = quote(&ours.name);
         if let (Key::Rowid(_), [one], [other]) = (&ours.key, &one[..], &other[..]) {
             let (columns, limit) = (&shared(ours, theirs)[..], self.limit);
-            let tables = Tables { name: &name, numbers: [one, other], columns, limit };
-            let found = merge(&self.connection, &tables).map_err(says)?;
+            let (sides, numbers) = (self.sides, [one.as_str(), other]);
+            let tables = Tables { name: &name, sides, numbers, columns, limit };
+            let found = merge(self.connection, &tables).map_err(says)?;
             (table.only_first, table.only_second) = (found.only_first, found.only_second);
             (table.changed, table.keys) = (found.changed, found.keys);
             return Ok(());
@@ -126,11 +142,12 @@ impl Pair<'_> {
                  (SELECT 1 FROM {there}.{name} AS {b} WHERE {equal})"
             )
         };
-        let gone = missing("first", "second", ["a", "b"]);
-        let new = missing("second", "first", ["b", "a"]);
+        let [first, second] = self.sides;
+        let gone = missing(first, second, ["a", "b"]);
+        let new = missing(second, first, ["b", "a"]);
         let differs = differs(ours, theirs);
         let changed = format!(
-            " FROM first.{name} AS a CROSS JOIN second.{name} AS b ON {equal} WHERE {differs}"
+            " FROM {first}.{name} AS a CROSS JOIN {second}.{name} AS b ON {equal} WHERE {differs}"
         );
         table.only_first = self.count(&format!("SELECT count(*){gone}")).map_err(says)?;
         table.only_second = self.count(&format!("SELECT count(*){new}")).map_err(says)?;
@@ -185,7 +202,7 @@ fn shared(ours: &Shape, theirs: &Shape) -> Vec<String> {
 
 /// Whether a row that both have differs in a column that both have: byte for byte, whatever the
 /// collation, and 1 is not 1.0.
-pub(super) fn differs(ours: &Shape, theirs: &Shape) -> String {
+pub(crate) fn differs(ours: &Shape, theirs: &Shape) -> String {
     let terms: Vec<String> = shared(ours, theirs)
         .iter()
         .map(|column| {

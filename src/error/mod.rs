@@ -18,6 +18,7 @@ mod rehearsal;
 mod restore;
 mod service;
 mod store;
+mod table;
 
 pub use apply::ApplyError;
 pub use backup::BackupError;
@@ -35,6 +36,7 @@ pub use rehearsal::RehearsalError;
 pub use restore::{FileHolder, Held, HotParts, Limit, RestoreError};
 pub use service::ServiceError;
 pub use store::StoreError;
+pub use table::TableError;
 
 use std::path::PathBuf;
 
@@ -69,6 +71,9 @@ pub enum Error {
     /// A restore was refused or could not be finished.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// A restore of single tables was refused.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// The place of piton's own records and staged files.
     #[error(transparent)]
     Records(#[from] RecordsError),
@@ -215,6 +220,7 @@ impl Error {
             Self::Store(error) => error.kind(),
             Self::Backup(error) => error.kind(),
             Self::Restore(error) => error.kind(),
+            Self::Table(error) => error.kind(),
             Self::Records(error) => error.kind(),
             Self::Rehearsal(error) => error.kind(),
             Self::Offsite(error) => error.kind(),
@@ -251,6 +257,7 @@ impl Error {
             Self::Store(error) => error.hint(),
             Self::Backup(error) => error.hint(),
             Self::Restore(error) => error.hint(),
+            Self::Table(error) => error.hint(),
             Self::Records(error) => error.hint(),
             Self::Rehearsal(error) => error.hint(),
             Self::Offsite(error) => error.hint(),

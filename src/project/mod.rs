@@ -32,6 +32,7 @@ mod rollback;
 pub mod sealing;
 mod status;
 mod survey;
+mod tables;
 pub mod targets;
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,7 @@ pub use rehearsal::{NotRehearsed, RehearsalReport, ScriptReach};
 pub use restores::{RestoreOptions, RestoreReport, Source};
 pub use rollback::RolledBack;
 pub use status::{HistoryRow, Status};
+pub use tables::TablesReport;
 pub use targets::{Databases, Target, Targets};
 pub use undo::UndoReport;
 pub use up::{DatabaseReport, Standing, UpOptions, UpReport};

@@ -280,7 +280,7 @@ impl Project {
         }
     }
 
-    fn source(&self, source: &Source) -> Result<Backup> {
+    pub(super) fn source(&self, source: &Source) -> Result<Backup> {
         match source {
             Source::Named(selector) => {
                 self.store().find(selector).map_err(|error| self.or_elsewhere(error))
@@ -329,9 +329,11 @@ impl Project {
     ) -> Result<Restored> {
         crate::disk::create_folders("data-folder", &self.config.data)?;
         let what = (Only::Patterns(&options.only), options.gate, None);
-        self.with_restore_request(backup, what, safety, |request, _| {
+        let restored = self.with_restore_request(backup, what, safety, |request, _| {
             restore::carry_out(request, observer)
-        })
+        })?;
+        self.forget_tables(observer);
+        Ok(restored)
     }
 
     /// Undoes the restore of a backup by restoring the state before.

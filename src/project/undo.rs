@@ -125,6 +125,7 @@ impl Project {
     fn last_restore(&self) -> Result<LastRestore> {
         let data = &self.config.data;
         let last = restore::last(data)?;
+        self.refuse_undo_of_tables(last.as_ref().map(|last| last.taken))?;
         Ok(last.ok_or_else(|| RestoreError::NothingToUndo { data: data.clone() })?)
     }
 

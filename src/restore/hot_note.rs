@@ -14,6 +14,7 @@ use crate::{
     format, records,
     store::{BackupId, StoredPath},
 };
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::{
     io::ErrorKind,
@@ -134,12 +135,12 @@ pub fn require_whole(data: &Path) -> Result<()> {
 /// [`RestoreError::BadHotNote`]; the system's, with the path.
 pub(super) fn stopped(area: &Area) -> Result<Option<LastRestore>> {
     let note = read(area)?;
+    // As long as it is not whole nothing else is restored: it is the last one.
+    let (way, taken) = (Way::OpenDatabases, DateTime::<Utc>::MAX_UTC);
     Ok(note.map(|HotNote { backup, safety, only, undoes, .. }| match undoes {
         // What it was restoring is the state before: the same again ends it.
-        Some(undone) => {
-            LastRestore { backup: undone, before: Some(backup), only, way: Way::OpenDatabases }
-        }
-        None => LastRestore { backup, before: safety, only, way: Way::OpenDatabases },
+        Some(undone) => LastRestore { backup: undone, before: Some(backup), only, way, taken },
+        None => LastRestore { backup, before: safety, only, way, taken },
     }))
 }
 

@@ -26,6 +26,7 @@ mod recovery;
 mod same;
 mod second_name;
 mod seen;
+mod table;
 #[cfg(test)]
 mod tests;
 mod timings;
@@ -41,6 +42,10 @@ pub use lost::{Saved, SavedRows};
 pub use preview::{Change, DatabaseChange, Preview, Rows, plan};
 pub use recovery::{Recovered, is_interrupted, needed_backups, recover};
 pub use seen::{Footprint, Seen};
+pub use table::{
+    Change as TableFate, Request as TablesRequest, TableChange, Tables, TablesPreview,
+    chosen_tables, preview_tables, restore_tables,
+};
 pub use timings::Timings;
 pub use undo::{LastRestore, Undo, Way, last, paths_to_undo, plan_undo, undo};
 

@@ -36,6 +36,8 @@ pub struct LastRestore {
     pub only: Vec<String>,
     /// How it is undone.
     pub way: Way,
+    /// When it was done.
+    pub taken: DateTime<Utc>,
 }
 
 /// How a restore is undone.
@@ -72,13 +74,14 @@ pub fn last(data: &Path) -> Result<Option<LastRestore>> {
     if let Some(stopped) = hot_note::stopped(&area)? {
         return Ok(Some(stopped));
     }
-    Ok(area.last_record()?.map(|Journal { backup, safety, only, undoes, hot, .. }| {
+    Ok(area.last_record()?.map(|Journal { id, backup, safety, only, undoes, hot, .. }| {
         let way = match (&undoes, hot.is_empty()) {
             (Some(_), _) => Way::Undone,
             (None, true) => Way::Files,
             (None, false) => Way::OpenDatabases,
         };
-        LastRestore { backup: undoes.unwrap_or(backup), before: safety, only, way }
+        let (backup, before) = (undoes.unwrap_or(backup), safety);
+        LastRestore { backup, before, only, way, taken: id.taken() }
     }))
 }
 

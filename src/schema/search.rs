@@ -97,6 +97,17 @@ pub(crate) fn advice(database: &str, index: &str) -> String {
     )
 }
 
+/// The search indexes that take their text from a table. Triggers alone keep them in step with it.
+///
+/// # Errors
+/// SQLite's.
+pub(crate) fn over(connection: &Connection, table: &str) -> Result<Vec<String>> {
+    let reads = |index: &Index| {
+        index.option("content").is_some_and(|content| fold(&content) == fold(table))
+    };
+    Ok(indexes(connection)?.into_iter().filter(reads).map(|index| index.name).collect())
+}
+
 fn is_sound(lines: &[String]) -> bool {
     lines == ["ok"]
 }

@@ -92,6 +92,7 @@ mod signals;
 mod status;
 mod swap;
 mod systemd;
+mod tables;
 mod tenants;
 mod terminals;
 mod unreadable;

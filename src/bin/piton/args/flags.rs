@@ -107,7 +107,7 @@ pub struct Restore {
     /// Unpack it into this folder instead of over the live data.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["undo", "hot", "dry_run", "save_lost"])]
     pub to: Option<PathBuf>,
-    /// Only what this pattern means; may be given several times.
+    /// Only what this pattern matches, or one table, such as `app.db:orders`; may be given several times.
     #[arg(long, value_name = "GLOB")]
     pub only: Vec<String>,
     /// Undo the last restore: what it replaced takes its place again.

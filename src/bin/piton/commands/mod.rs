@@ -21,6 +21,7 @@ mod restore;
 mod run;
 mod status;
 mod surroundings;
+mod tables;
 mod up;
 mod verify;
 

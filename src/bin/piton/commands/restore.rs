@@ -1,6 +1,6 @@
 //! `restore` and `rollback`: the preview, the question, the act.
 
-use super::{Context, offsite, patience, selector};
+use super::{Context, offsite, patience, selector, tables};
 use crate::{
     args::{Back, Restore, Rollback},
     interrupt::in_order,
@@ -23,6 +23,10 @@ pub fn run(context: &Context, restore: &Restore) -> Result<Report> {
     if restore.undo {
         return undo(context, &restore.back);
     }
+    let source = Source::Named(chosen(restore)?);
+    if let Some(report) = tables::restore(context, &source, restore)? {
+        return Ok(report);
+    }
     if let Some(folder) = &restore.to {
         let id = match restore.back.offsite {
             true => selector(&fetch(context, &Source::Named(chosen(restore)?))?)?,
@@ -41,7 +45,6 @@ pub fn run(context: &Context, restore: &Restore) -> Result<Report> {
             human,
         ));
     }
-    let source = Source::Named(chosen(restore)?);
     put_back(context, &source, &restore.only, (&restore.back, Loss::Named))
 }
 
@@ -179,7 +182,7 @@ fn as_it_is(
 }
 
 /// Makes sure that the backup is here, and gives its id.
-fn fetch(context: &Context, source: &Source) -> Result<String> {
+pub fn fetch(context: &Context, source: &Source) -> Result<String> {
     Ok(context.project.fetch(source, &context.teller)?.backup.id().to_string())
 }
 
@@ -228,7 +231,7 @@ fn undo_fields(report: &UndoReport) -> serde_json::Value {
 }
 
 /// Asks, after it has shown what about.
-fn asked(context: &Context, human: &mut String, question: &str) -> Result<bool> {
+pub fn asked(context: &Context, human: &mut String, question: &str) -> Result<bool> {
     if !context.screen.yes && !context.screen.json && !context.screen.quiet {
         // Whoever is asked must see what about.
         eprint_human(human);
