@@ -6,7 +6,7 @@
 use crate::{
     error::{ApplyError, Place, ProjectError},
     history::Migration,
-    sql::{Class, classify},
+    sql::{Class, class, classify},
 };
 use rusqlite::{
     Connection,
@@ -39,6 +39,7 @@ struct Acts {
     writes_ledger: bool,
     opens_schema: bool,
     makes_temporary: bool,
+    makes_trigger: bool,
     writes: bool,
 }
 
@@ -87,6 +88,10 @@ fn look(
         *acts.lock().unwrap_or_else(PoisonError::into_inner) = Acts::default();
         let prepared = connection.prepare(text).map(|statement| !statement.readonly());
         let mut found = acts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Of an expression, SQLite does not say what it attaches.
+        found.attaches |= class == Class::Attach;
+        // The body of a trigger is compiled only when it fires.
+        found.writes_ledger |= found.makes_trigger && class::has_name_with(text, "_piton_");
         match prepared {
             Ok(writes) => found.writes = writes && !found.is_about_transactions(),
             // Some PRAGMAs act when they are prepared, and are not allowed to here.
@@ -145,6 +150,7 @@ fn note(acts: &mut Acts, context: &AuthContext<'_>) -> Authorization {
         AuthAction::CreateTempTable { .. } | AuthAction::CreateTempView { .. } => {
             acts.makes_temporary = true;
         }
+        AuthAction::CreateTempTrigger { .. } => acts.makes_trigger = true,
         AuthAction::CreateTable { table_name } if table_name.starts_with("sqlite_") => {}
         AuthAction::CreateTable { .. }
         | AuthAction::CreateIndex { .. }
@@ -270,6 +276,12 @@ mod tests {
             ("DELETE FROM t; BEGIN; DELETE FROM t; COMMIT;", "BEGIN in the middle"),
             ("ATTACH 'x.db' AS o;", "ATTACH"),
             ("DETACH o;", "ATTACH"),
+            ("ATTACH ('x' || '.db') AS o;", "ATTACH"),
+            ("ATTACH :file AS o;", "ATTACH"),
+            (
+                "CREATE TEMP TRIGGER g AFTER INSERT ON t BEGIN DELETE FROM '_Piton_ledger'; END;",
+                "own table",
+            ),
             ("RELEASE s;", "savepoint"),
             ("SAVEPOINT s; RELEASE s; ROLLBACK TO s;", "savepoint"),
             ("DELETE FROM _piton_ledger;", "piton's own table"),

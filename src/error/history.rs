@@ -138,9 +138,10 @@ impl HistoryError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::SameVersion { second, .. } => {
-                Some(format!("give `{}` the next free number", second.display()))
-            }
+            Self::SameVersion { second, .. } => Some(format!(
+                "if both are migrations, give `{}` the next free number; if one of them takes back what the other does, move it out of the folder",
+                second.display()
+            )),
             Self::NoProgram { .. } => Some(
                 "write what runs it as its first line, such as `#!/bin/sh` or `#!/usr/bin/env python3`"
                     .into(),

@@ -132,6 +132,22 @@ pub enum ProjectError {
         /// A word about its text, where that is another one now.
         edited: &'static str,
     },
+    /// The guard of a script cannot be asked.
+    #[error("`{script}`: `skip-if: {query}`: {reason}")]
+    Guard {
+        /// The script's file name.
+        script: String,
+        /// The query.
+        query: String,
+        /// What SQLite says.
+        reason: String,
+    },
+    /// A script has no statement.
+    #[error("`{script}` has no statement yet")]
+    Blank {
+        /// The script's file name.
+        script: String,
+    },
     /// The last run was interrupted before it began.
     #[error(
         "the last run, started {started}, was interrupted while it took its backup, and changed nothing"
@@ -166,6 +182,8 @@ impl ProjectError {
             | Self::SchemaInScript { .. }
             | Self::NotInScript { .. }
             | Self::RanAlready { .. }
+            | Self::Guard { .. }
+            | Self::Blank { .. }
             | Self::NothingToRollBack
             | Self::HoldsFolder { .. }
             | Self::Unresolved { .. }
@@ -247,6 +265,8 @@ impl ProjectError {
             Self::RanAlready { script, .. } => Some(format!(
                 "to run it once more: `piton run {script} --again`; a line `-- skip-if: SELECT …` at its top says when it is done"
             )),
+            Self::Guard { .. } => Some("correct the query in the file's header".into()),
+            Self::Blank { script } => Some(format!("write what it shall do into `{script}`")),
             Self::SchemaInScript { .. } => Some("write it as a migration: `piton new NAME`".into()),
         }
     }

@@ -6,8 +6,9 @@
 use super::{
     foreign::{self, Likeness},
     migration::{Migration, read},
-    sorting::{DOWN_PART, Head, Looks, Meaning, sort},
+    sorting::{Head, Looks, Meaning, sort},
     version::Version,
+    way_back::{self, DOWN_PART, Numbered},
 };
 use crate::{
     Result, disk,
@@ -96,9 +97,18 @@ pub fn discover(root: &Path, rules: &Rules) -> Result<Vec<Folder>> {
     let listed = entries(root, (root, rules))?;
     let mut helpers = Vec::new();
     let mut folders = vec![folder(&listed, None, rules.form, &mut helpers)?];
-    for path in listed.folders {
-        let name = name_of(&path)?;
+    // Also those that are ignored: they tell what the others are.
+    let everything = entries(root, (root, &Rules::default()))?.folders;
+    let siblings: Vec<&str> = everything.iter().filter_map(|it| it.file_name()?.to_str()).collect();
+    for path in &listed.folders {
+        let (path, name) = (path.clone(), name_of(path)?);
         if is_skipped(name) {
+            continue;
+        }
+        if let Some(likeness) = foreign::folders_of_one(name, &siblings)
+            && holds_migrations(&path, (root, rules), DEEP)?
+        {
+            folders[0].not_understood.push(not_understood(path, likeness));
             continue;
         }
         let inner = entries(&path, (root, rules))?;
@@ -109,7 +119,7 @@ pub fn discover(root: &Path, rules: &Rules) -> Result<Vec<Folder>> {
         }
         let mut found = folder(&inner, Some(name.into()), rules.form, &mut helpers)?;
         for deeper in inner.folders {
-            if !is_skipped(name_of(&deeper)?) && holds_migrations(&deeper, (root, rules))? {
+            if !is_skipped(name_of(&deeper)?) && holds_migrations(&deeper, (root, rules), DEEP)? {
                 found.not_understood.push(not_understood(deeper, foreign::too_deep()));
             }
         }
@@ -131,10 +141,21 @@ fn is_skipped(name: &str) -> bool {
     name.starts_with(['.', '_']) || name == "node_modules"
 }
 
-fn holds_migrations(path: &Path, rules: (&Path, &Rules)) -> Result<bool> {
+/// So many folders deep it is looked for migrations that are not read.
+const DEEP: usize = 4;
+
+fn holds_migrations(path: &Path, rules: (&Path, &Rules), deep: usize) -> Result<bool> {
     let listed = entries(path, rules)?;
     let sql = |file: &PathBuf| file.extension().is_some_and(|it| it.eq_ignore_ascii_case("sql"));
-    Ok(listed.files.iter().any(sql))
+    if listed.files.iter().any(sql) {
+        return Ok(true);
+    }
+    for folder in listed.folders.iter().filter(|_| deep > 0) {
+        if !is_skipped(name_of(folder)?) && holds_migrations(folder, rules, deep - 1)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn not_understood(path: PathBuf, likeness: Likeness) -> NotUnderstood {
@@ -189,6 +210,14 @@ fn folder(
             ignored.push(Ignored { path: migration.path, reason });
             continue;
         }
+        let strange = match migration.is_swallowed() {
+            true => Some(foreign::swallowed()),
+            false => way_back::suspect(&migration),
+        };
+        if let Some(likeness) = strange {
+            unknown.push(not_understood(migration.path, likeness));
+            continue;
+        }
         let migration = Arc::new(migration);
         if let Some(other) = by_version.insert(migration.version.clone(), migration.clone()) {
             let (first, second) = (other.path.clone(), migration.path.clone());
@@ -208,25 +237,12 @@ fn guarding(scripts: &[(PathBuf, Looks)]) -> Result<Vec<Arc<Migration>>> {
     scripts.iter().map(one).collect()
 }
 
-type Numbered = (Version, String, PathBuf);
-
 /// `3_x_up.sql` and `3_x_down.sql` have one number, and the second is no migration.
 fn without_down_parts(found: Vec<Numbered>, ignored: &mut Vec<Ignored>) -> Vec<Numbered> {
-    let down: Vec<PathBuf> = found
-        .iter()
-        .filter(|one| goes_back(&one.1))
-        .filter(|one| found.iter().any(|other| other.0 == one.0 && !goes_back(&other.1)))
-        .map(|(.., path)| path.clone())
-        .collect();
+    let down = way_back::of_pairs(&found);
     let up = found.into_iter().filter(|(.., path)| !down.contains(path)).collect();
     ignored.extend(down.into_iter().map(|path| Ignored { path, reason: DOWN_PART }));
     up
-}
-
-/// Whether a migration's name ends like that of a way back.
-fn goes_back(name: &str) -> bool {
-    let last = name.rsplit(['_', '-', '.']).next().unwrap_or_default();
-    ["down", "undo", "rollback", "revert"].iter().any(|word| last.eq_ignore_ascii_case(word))
 }
 
 /// Reads files in their order, many of them on several threads: most of the time goes into opening

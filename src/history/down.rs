@@ -17,21 +17,35 @@ pub struct DownHalf {
 }
 
 /// Marks of down halves and the tools that read them, without dashes, folded, blanks made single.
-const DOWN: [(&str, &str); 9] = [
+const DOWN: [(&str, &str); 14] = [
     ("migrate:down", "dbmate"),
     ("+goose down", "goose"),
     ("+migrate down", "sql-migrate"),
-    ("create above / drop below", "tern"),
+    ("create above/drop below", "tern"),
     ("down migration", "node-pg-migrate"),
     ("//@undo", "MyBatis Migrations"),
     ("rambler down", "rambler"),
     ("+micrate down", "micrate"),
     ("down", "the npm package sqlite, and others"),
+    ("!downs", "Play"),
+    ("@down", "several tools"),
+    ("undo", "several tools"),
+    ("rollback", "several tools"),
+    ("revert", "several tools"),
 ];
 
 /// Marks after which statements run again when a tool goes forward.
-const UP: [&str; 7] =
-    ["migrate:up", "+goose up", "+migrate up", "rambler up", "+micrate up", "up migration", "up"];
+const UP: [&str; 9] = [
+    "migrate:up",
+    "+goose up",
+    "+migrate up",
+    "rambler up",
+    "+micrate up",
+    "up migration",
+    "up",
+    "!ups",
+    "@up",
+];
 
 enum Mark {
     Down(&'static str),
@@ -59,7 +73,10 @@ pub fn down_half(text: &str, statements: &[Statement]) -> Option<DownHalf> {
 fn marks(text: &str) -> Vec<(usize, &str, Mark)> {
     // Most files have none of these words, and need not be cut into tokens.
     let folded = text.to_ascii_lowercase();
-    if !["down", "undo", "drop below"].iter().any(|word| folded.contains(word)) {
+    if !["down", "undo", "drop below", "rollback", "revert"]
+        .iter()
+        .any(|word| folded.contains(word))
+    {
         return Vec::new();
     }
     let mut found = Vec::new();
@@ -67,7 +84,10 @@ fn marks(text: &str) -> Vec<(usize, &str, Mark)> {
         let line = &text[token.span.clone()];
         let before = text[..token.span.start].rsplit('\n').next().unwrap_or_default();
         let is_own_line = before.trim_start_matches('\u{feff}').trim().is_empty();
-        if token.is_blank() && line.starts_with("--") && is_own_line {
+        let after = text[token.span.end..].split('\n').next().unwrap_or_default();
+        // Of a block comment, only one that is a line of its own.
+        let is_block = line.starts_with("/*") && !line.contains('\n') && after.trim().is_empty();
+        if token.is_blank() && (line.starts_with("--") || is_block) && is_own_line {
             found.extend(mark(line).map(|mark| (token.span.start, line.trim_end(), mark)));
         }
     }
@@ -75,9 +95,15 @@ fn marks(text: &str) -> Vec<(usize, &str, Mark)> {
 }
 
 fn mark(line: &str) -> Option<Mark> {
-    let bare = line.trim().trim_matches(['-', '=', '*', '#', ' ', '\t']).to_ascii_lowercase();
+    let line = line.trim();
+    let line = line.strip_prefix("/*").map_or(line, |rest| rest.trim_end_matches("*/"));
+    let bare = line.trim_matches(['-', '=', '*', '#', ' ', '\t']).to_ascii_lowercase();
     let words: Vec<&str> = bare.split_whitespace().collect();
-    let bare = words.join(" ").replace("migrate: ", "migrate:").replace("+ ", "+");
+    let mut bare = words.join(" ").replace(" :", ":").replace("migrate: ", "migrate:");
+    for sign in ["+", "!", "@", "//", "/"] {
+        bare = bare.replace(&format!("{sign} "), sign);
+    }
+    let bare = bare.replace("above /", "above/");
     let bare = bare.trim_end_matches([':', '.']).trim_end();
     if UP.contains(&bare) || bare.starts_with("migrate:up ") || bare.starts_with("+migrate up ") {
         return Some(Mark::Up);
@@ -119,6 +145,14 @@ mod tests {
             ("--DOWN", "the npm package sqlite, and others"),
             ("-- ==== DOWN ====", "the npm package sqlite, and others"),
             ("-- down:", "the npm package sqlite, and others"),
+            ("-- // @UNDO", "MyBatis Migrations"),
+            ("-- !Downs", "Play"),
+            ("---- create above/drop below ----", "tern"),
+            ("/* migrate:down */", "dbmate"),
+            ("/* ==== DOWN ==== */", "the npm package sqlite, and others"),
+            ("-- @DOWN", "several tools"),
+            ("-- rollback:", "several tools"),
+            ("-- UNDO", "several tools"),
         ] {
             let text = format!("CREATE TABLE t (a);\n{mark}\nDROP TABLE t;\n");
             assert_eq!(tool(&text), Some(expected), "{mark}");

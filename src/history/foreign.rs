@@ -141,6 +141,64 @@ pub fn script() -> Likeness {
     Likeness::new("a script without a number", advice)
 }
 
+/// SQL in a form that piton does not read, and descriptions of changes that other tools read.
+#[must_use]
+pub fn other_form(title: &str, extension: &str, is_numbered: bool) -> Option<Likeness> {
+    const SQL: [&str; 6] = ["ddl", "dml", "psql", "pgsql", "mysql", "sqlite"];
+    const PACKED: [&str; 9] = ["gz", "zst", "xz", "bz2", "zip", "lz4", "age", "gpg", "enc"];
+    const TEMPLATES: [&str; 9] =
+        ["erb", "j2", "jinja", "jinja2", "tera", "mustache", "hbs", "tmpl", "tpl"];
+    const DESCRIPTIONS: [&str; 5] = ["json", "yaml", "yml", "xml", "toml"];
+    let folded = title.to_ascii_lowercase();
+    let is_sql =
+        folded.strip_suffix(&format!(".{extension}")).is_some_and(|it| it.ends_with(".sql"));
+    let described = DESCRIPTIONS.contains(&extension);
+    Some(match extension {
+        "plan" if folded == "sqitch.plan" => Likeness::new(
+            "the plan of Sqitch",
+            "copy the files of its `deploy` folder to numbered files, in the order of the plan, and list the rest under `ignore`",
+        ),
+        _ if is_numbered && SQL.contains(&extension) => Likeness::new(
+            "SQL with another ending",
+            format!("rename it so that it ends in `.sql` instead of `.{extension}`"),
+        ),
+        _ if is_sql && PACKED.contains(&extension) => {
+            Likeness::new("packed SQL", "unpack it beside itself, and move it out of the folder")
+        }
+        _ if is_sql && TEMPLATES.contains(&extension) => Likeness::new(
+            "a template of SQL",
+            "put the SQL that it makes into a numbered `.sql` file, and list the template under `ignore`",
+        ),
+        _ if described && folded.contains("changelog") => Likeness::new(
+            "a change log of Liquibase",
+            "write its changes as numbered `.sql` files (`liquibase update-sql` prints them), and list it under `ignore`",
+        ),
+        _ if is_numbered && described => Likeness::new(
+            "a numbered file that is no SQL",
+            "if it is a migration, write it as SQL; if it is data of a script, list it under `ignore`",
+        ),
+        _ => return None,
+    })
+}
+
+/// A file that is no program, in a folder in which nothing else is a migration.
+#[must_use]
+pub fn data() -> Likeness {
+    Likeness::new(
+        "neither SQL nor a script",
+        "piton reads `<number>_<name>.sql` and numbered scripts with a `#!` line; what it shall pass over goes under `ignore`",
+    )
+}
+
+/// SQL in which a comment goes on behind a carriage return, and swallows the statements after it.
+#[must_use]
+pub fn swallowed() -> Likeness {
+    Likeness::new(
+        "SQL with a carriage return alone as a line end, which to SQLite is a part of the comment before it",
+        "save it with plain line ends",
+    )
+}
+
 /// A file that is beside nothing that piton reads.
 #[must_use]
 pub fn helper(extension: &str) -> Likeness {
@@ -166,6 +224,55 @@ pub fn folder(title: &str, names: &[&str]) -> Option<Likeness> {
         None => format!("copy its `{file}` to a numbered file beside the folder"),
     };
     Some(Likeness::new(what, format!("{advice}, and list the folder under `ignore`")))
+}
+
+/// Folders side by side of which one goes forward and another back, or each is for one kind of database.
+#[must_use]
+pub fn folders_of_one(name: &str, all: &[&str]) -> Option<Likeness> {
+    const WAYS: [(&str, &[&str]); 4] = [
+        ("up", &["down"]),
+        ("deploy", &["revert", "verify"]),
+        ("do", &["undo"]),
+        ("apply", &["revert", "rollback", "undo"]),
+    ];
+    const SERVERS: [&str; 12] = [
+        "postgres",
+        "postgresql",
+        "pg",
+        "mysql",
+        "mariadb",
+        "mssql",
+        "sqlserver",
+        "oracle",
+        "cockroach",
+        "cockroachdb",
+        "clickhouse",
+        "duckdb",
+    ];
+    let folded = name.to_ascii_lowercase();
+    let has = |wanted: &str| all.iter().any(|it| it.eq_ignore_ascii_case(wanted));
+    for (forward, back) in WAYS {
+        let is_pair = has(forward) && back.iter().any(|it| has(it));
+        if is_pair && folded == forward {
+            let advice = format!(
+                "move its files into the migrations folder itself, or write `migrations = \"…/{name}\"` in `piton.toml`"
+            );
+            return Some(Likeness::new("the forward half of a history", advice));
+        }
+        if back.contains(&&*folded) && (is_pair || ["down", "undo", "revert"].contains(&&*folded)) {
+            let advice = "list it under `ignore`: piton goes back by restoring a backup";
+            return Some(Likeness::new("files for going back", advice));
+        }
+    }
+    if SERVERS.contains(&&*folded) {
+        let advice = "list it under `ignore`";
+        return Some(Likeness::new("files for another kind of database", advice));
+    }
+    if ["sqlite", "sqlite3"].contains(&&*folded) && SERVERS.iter().any(|it| has(it)) {
+        let advice = format!("write `migrations = \"…/{name}\"` in `piton.toml`");
+        return Some(Likeness::new("files for SQLite beside those for others", advice));
+    }
+    None
 }
 
 /// Migrations that lie deeper than piton looks.
@@ -220,6 +327,29 @@ mod tests {
         assert!(folder("01-users", &["up.sql"]).unwrap().advice.contains("`01_users.sql`"));
         assert!(folder("20240102030405_x", &["migration.sql"]).unwrap().what.contains("Prisma"));
         assert!(folder("logs", &["001_a.sql"]).is_none());
+    }
+
+    #[test]
+    fn folders_for_one_way_or_one_kind_of_database() {
+        for (name, all, what) in [
+            ("up", &["up", "down"] as &[&str], Some("forward half")),
+            ("Down", &["up", "Down"], Some("going back")),
+            ("revert", &["revert"], Some("going back")),
+            ("verify", &["deploy", "revert", "verify"], Some("going back")),
+            ("sqlite", &["sqlite", "postgres"], Some("SQLite beside")),
+            ("mysql", &["app", "mysql"], Some("another kind")),
+            ("up", &["up"], None),
+            ("verify", &["verify"], None),
+            ("sqlite", &["sqlite", "app"], None),
+            ("app", &["app", "down"], None),
+        ] {
+            let found = folders_of_one(name, all);
+            let is_so = match (&found, what) {
+                (Some(found), Some(what)) => found.what.contains(what),
+                (found, what) => found.is_none() && what.is_none(),
+            };
+            assert!(is_so, "{name} of {all:?}: {found:?}");
+        }
     }
 
     #[test]

@@ -9,7 +9,10 @@ use super::{
 use crate::{
     Result, disk,
     error::{HistoryError, Place},
-    sql::{self, Class, Statement},
+    sql::{
+        self, Class, Statement,
+        token::{Token, scan},
+    },
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -80,6 +83,20 @@ impl Migration {
     pub fn is_blank(&self) -> bool {
         matches!(&self.body, Body::Sql(statements) if statements.is_empty())
             && self.header.queries().next().is_none()
+    }
+
+    /// Whether a comment of it goes on behind a carriage return: SQLite ends one at a line feed only.
+    #[must_use]
+    pub fn is_swallowed(&self) -> bool {
+        // Most files have no such line end, and need not be cut into tokens.
+        if self.is_script() || !self.text.contains('\r') {
+            return false;
+        }
+        let is_comment = |token: &Token| self.text[token.span.clone()].starts_with("--");
+        scan(&self.text).filter(is_comment).any(|token| {
+            let comment = self.text[token.span].trim_end_matches('\r');
+            comment.split('\r').skip(1).any(|line| !line.trim().is_empty())
+        })
     }
 
     /// Whether it is a script.

@@ -7,6 +7,7 @@ mod header;
 mod migration;
 mod sorting;
 mod version;
+mod way_back;
 
 pub use discover::TEMPLATE;
 pub use discover::{Folder, Form, Ignored, Rules as FolderRules, discover};

@@ -4,12 +4,10 @@
 use super::{
     foreign::{self, Likeness},
     version::Version,
+    way_back,
 };
 use crate::{Result, disk};
 use std::{fs::File, io::Read, os::unix::fs::PermissionsExt, path::Path};
-
-/// Why a file for going back takes no part.
-pub(super) const DOWN_PART: &str = "for going back: piton never runs it, it restores a backup";
 
 /// What a file is.
 #[derive(Debug, PartialEq, Eq)]
@@ -112,8 +110,8 @@ pub(super) fn sort(title: &str, head: impl FnOnce() -> Result<Head>) -> Result<M
     }
     let (stem, extension) = title.rsplit_once('.').unwrap_or((title, ""));
     let extension = extension.to_ascii_lowercase();
-    if is_down_part(stem) {
-        return Ok(Meaning::Ignored(DOWN_PART));
+    if way_back::is_certain(stem) {
+        return Ok(Meaning::Ignored(way_back::DOWN_PART));
     }
     let digits = stem.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(stem.len());
     let version = Version::parse(&stem[..digits]);
@@ -129,11 +127,15 @@ pub(super) fn sort(title: &str, head: impl FnOnce() -> Result<Head>) -> Result<M
     {
         return Ok(Meaning::NotUnderstood(likeness));
     }
+    if let Some(likeness) = foreign::other_form(title, &extension, version.is_some()) {
+        return Ok(Meaning::NotUnderstood(likeness));
+    }
     let data = !head.executable && !foreign::is_program(&extension);
     Ok(match version {
         _ if head.has_carriage_return() => Meaning::NotUnderstood(foreign::carriage_return(title)),
         Some(version) if head.runs() => Meaning::Migration(version, name(&stem[digits..])),
-        _ if data || head.text.is_empty() => Meaning::Ignored("a file beside the migrations"),
+        _ if head.text.is_empty() => Meaning::Ignored("a file beside the migrations"),
+        _ if data => Meaning::Helper(foreign::data()),
         Some(_) => Meaning::NotUnderstood(foreign::without_program(&extension)),
         None if head.text.starts_with("#!") => Meaning::Script(head.looks()),
         None if head.executable => Meaning::NotUnderstood(foreign::script()),
@@ -144,6 +146,8 @@ pub(super) fn sort(title: &str, head: impl FnOnce() -> Result<Head>) -> Result<M
 /// What follows the number of a file, without the dots and the `.up` of other tools.
 fn name(rest: &str) -> String {
     let name = rest.trim_start_matches(['_', '-', '.']).trim_end_matches('.');
+    // `001.do.users.sql` of Postgrator.
+    let name = if rest.starts_with('.') { name.strip_prefix("do.").unwrap_or(name) } else { name };
     name.trim_end_matches(".up").to_string()
 }
 
@@ -154,21 +158,12 @@ fn is_harmless(title: &str) -> bool {
     let prose =
         ["md", "txt", "rst", "adoc", "orig", "rej", "bak", "swp", "swo", "tmp", "pyc", "sum"];
     let names = ["readme", "license", "licence", "changelog", "copying", "makefile", "justfile"];
+    // `changelog.xml` is one of Liquibase.
+    let is_description = ["xml", "yaml", "yml", "json"].contains(&extension);
     title.starts_with(['.', '#'])
         || title.ends_with('~')
         || prose.contains(&extension)
-        || names.contains(&folded.split('.').next().unwrap_or_default())
-}
-
-/// `x.down.sql`, `x.rollback.sql`, `x.undo.sql`, and `U3__x.sql`, without the extension.
-fn is_down_part(stem: &str) -> bool {
-    let end = stem.rsplit_once('.').map_or("", |(_, end)| end);
-    let undo = stem.strip_prefix(['U', 'u']).and_then(|rest| rest.split_once("__"));
-    ["down", "undo", "rollback"].iter().any(|word| end.eq_ignore_ascii_case(word))
-        || undo.is_some_and(|(version, _)| {
-            !version.is_empty()
-                && version.bytes().all(|byte| byte.is_ascii_digit() || b"._".contains(&byte))
-        })
+        || (!is_description && names.contains(&folded.split('.').next().unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -200,7 +195,7 @@ mod tests {
         assert_eq!(migration("3_notes.md"), None);
         for down in ["3_x.down.sql", "3_x.DOWN.sql", "3_x.rollback.sql", "x.undo.sql", "U3__x.sql"]
         {
-            assert_eq!(file(down, "", false), Meaning::Ignored(DOWN_PART), "{down}");
+            assert_eq!(file(down, "", false), Meaning::Ignored(way_back::DOWN_PART), "{down}");
         }
     }
 
@@ -244,7 +239,15 @@ mod tests {
         assert_eq!(script("#!/usr/bin/env python3\n"), Meaning::Script(Looks::Unknown));
         assert_eq!(script("#!/bin/sh\n# PRAGMA table_info(t)\n"), Meaning::Script(Looks::Yes));
         assert!(matches!(file("lib.sh", "# helper", false), Meaning::Helper(_)));
-        assert!(matches!(file("3_rows.csv", "a,b", false), Meaning::Ignored(_)));
+        assert!(matches!(file("3_rows.csv", "a,b", false), Meaning::Helper(_)));
+        assert!(matches!(file("3_x.sql.disabled", "SELECT 1", false), Meaning::Helper(_)));
+        is("1_users.ddl", "CREATE", false, "another ending");
+        is("1_users.SQL.gz", "x", false, "packed");
+        is("1_users.sql.erb", "CREATE", false, "template");
+        is("1_users.json", "{}", false, "numbered");
+        is("changelog.xml", "<databaseChangeLog/>", false, "Liquibase");
+        is("db.changelog-master.yaml", "databaseChangeLog: []", false, "Liquibase");
+        is("sqitch.plan", "%project=x", false, "Sqitch");
         assert!(matches!(file("__init__.py", "", false), Meaning::Ignored(_)));
         // What an interpreter runs by name, the kernel need not find.
         assert!(matches!(file("3_x.py", "#!/bin/sh\r\n", false), Meaning::Migration(..)));

@@ -5,10 +5,14 @@
 use super::{config::Config, targets::Targets};
 use crate::{
     Result, database,
+    history::Migration,
     plan::{DatabasePlan, Finding, Severity},
     project::config::Naming,
 };
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Folders of a project in which no database of its own lies.
 const FOREIGN: [&str; 8] =
@@ -50,8 +54,8 @@ fn search(folder: &Path, depth: usize, left: &mut usize, found: &mut Vec<PathBuf
     }
 }
 
-/// Refuses the plan that would make the default database, which nobody named, beside databases that
-/// belong to no target: most likely one of those is meant.
+/// Refuses the plans that would make a database that nobody named, beside databases that belong to no
+/// history: most likely one of those is meant.
 ///
 /// # Errors
 /// A malformed pattern; the system's.
@@ -60,15 +64,18 @@ pub fn refuse_beside_others(
     targets: &Targets,
     plans: &mut [DatabasePlan],
 ) -> Result<()> {
-    let is_new =
-        |plan: &&mut DatabasePlan| !plan.exists && plan.database == config.database && plan.acts();
-    let Some(plan) = plans.iter_mut().find(is_new) else { return Ok(()) };
-    if config.naming == Naming::Configured {
+    let is_new = |plan: &DatabasePlan| {
+        !plan.exists && plan.acts() && !is_named(config, targets, &plan.target, &plan.database)
+    };
+    if !plans.iter().any(is_new) {
         return Ok(());
     }
     let mut own = Vec::new();
     for target in &targets.targets {
-        own.extend(target.paths(&config.data)?);
+        let databases = target.paths(&config.data)?;
+        let is_one = |it: &PathBuf| is_named(config, targets, &target.name, it);
+        let has_history = !target.migrations.is_empty() || !target.scripts.is_empty();
+        own.extend(databases.into_iter().filter(|it| has_history || is_one(it)));
     }
     let mut others = databases_below(&config.data, 4);
     others.retain(|path| !own.contains(path));
@@ -76,13 +83,33 @@ pub fn refuse_beside_others(
     let names: Vec<String> = others.iter().map(|path| format!("`{}`", path.display())).collect();
     let message =
         format!("it would be made beside {}, which belongs to no target", names.join(", "));
-    let hint = format!(
-        "say which is meant in `piton.toml`: `database = \"{}\"`; a new one of this name: `database = \"{}\"`",
-        first.display(),
-        config.database.display()
-    );
-    plan.findings.insert(0, Finding::new("new-database", Severity::Denied, message).hint(hint));
+    for plan in plans.iter_mut().filter(|plan| is_new(plan)) {
+        let (key, place) = match plan.database == config.database {
+            true => ("database", String::new()),
+            false => ("databases", format!(" under `[targets.{}]`", plan.target)),
+        };
+        let hint = format!(
+            "say which is meant in `piton.toml`{place}: `{key} = \"{}\"`; a new one of this name: `{key} = \"{}\"`",
+            first.display(),
+            plan.database.display()
+        );
+        let finding = Finding::new("new-database", Severity::Denied, message.clone()).hint(hint);
+        plan.findings.insert(0, finding);
+    }
     Ok(())
+}
+
+/// Whether a person named the database of a target: in the configuration, or in the header of a file.
+fn is_named(config: &Config, targets: &Targets, target: &str, database: &Path) -> bool {
+    if database == config.database {
+        return config.naming == Naming::Configured;
+    }
+    let in_header = |it: &Arc<Migration>| it.header.database.is_some();
+    config.targets.contains_key(target)
+        || targets
+            .targets
+            .iter()
+            .any(|found| found.name == target && found.migrations.iter().any(in_header))
 }
 
 #[cfg(test)]

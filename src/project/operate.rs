@@ -137,7 +137,10 @@ impl Project {
         let Some(mut connection) = databases::open_to_read(&path, &self.config)? else {
             return Err(DatabaseError::Missing { path }.into());
         };
-        if is_done(&connection, &script) {
+        if script.is_blank() {
+            return Err(ProjectError::Blank { script: script.title() }.into());
+        }
+        if is_done(&connection, &script)? {
             return Ok(report);
         }
         databases::require_in_backups(&self.config, &database)?;
@@ -275,8 +278,14 @@ fn inside(folder: &Path, name: &str) -> Option<String> {
     (name.contains('/') && !rest.is_empty()).then(|| rest.to_string())
 }
 
-fn is_done(connection: &Connection, script: &Migration) -> bool {
-    script.header.skip_if.as_ref().is_some_and(|query| truth(connection, query) == Ok(true))
+/// Whether its guard says that it is done; one that cannot be asked says nothing.
+fn is_done(connection: &Connection, script: &Migration) -> Result<bool> {
+    let Some(query) = &script.header.skip_if else { return Ok(false) };
+    let unanswered = |reason| {
+        let (script, query) = (script.title(), query.clone());
+        ProjectError::Guard { script, query, reason }.into()
+    };
+    truth(connection, query).map_err(unanswered)
 }
 
 /// Refuses a script without a guard that ran already: nothing tells whether its effect is still there.

@@ -153,6 +153,13 @@ pub fn mentions(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// Whether a name in a statement begins so, also one that is spelt as a string.
+#[must_use]
+pub fn has_name_with(text: &str, start: &str) -> bool {
+    let names = tokens(text).into_iter().filter_map(|token| token.name(text));
+    names.map(|name| fold(&name)).any(|name| name.starts_with(start))
+}
+
 /// The object of `CREATE … name`, `DROP … name` or `ALTER TABLE name`, with its folded kind.
 #[must_use]
 pub fn defined_object(text: &str) -> Option<(String, String)> {

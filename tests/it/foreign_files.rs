@@ -25,7 +25,7 @@ fn refused(sandbox: &Sandbox, parts: &[&str]) {
 
 #[test]
 fn folders_of_other_tools() {
-    let cases: [(&str, &str, &str); 14] = [
+    let cases: [(&str, &str, &str); 27] = [
         ("V1__users.sql", "CREATE TABLE t (a);", "Flyway or refinery"),
         ("users.sql", "CREATE TABLE t (a);", "SQL without a number"),
         ("2024-01-01-000000_users/up.sql", "CREATE TABLE t (a);", "diesel"),
@@ -40,6 +40,19 @@ fn folders_of_other_tools() {
         ("add_update_fields.py", "#!/usr/bin/env python3\nprint(1)\n", "a script without a number"),
         ("logs/old/001_a.sql", "CREATE TABLE t (a);", "inside a target's folder"),
         ("003_move.sh", "mv a b\n", "a shell file without a `#!` line"),
+        ("1_users_down.sql", "DROP TABLE own;", "a file for going back"),
+        ("1-down.sql", "DELETE FROM own;", "a file for going back"),
+        ("002_down_users.sql", "ALTER TABLE own DROP COLUMN x;", "a file for going back"),
+        ("1_users.ddl", "CREATE TABLE t (a);", "SQL with another ending"),
+        ("1_users.sql.gz", "x", "packed SQL"),
+        ("1_users.sql.erb", "CREATE TABLE t (a);", "a template of SQL"),
+        ("1_users.json", "{}", "a numbered file that is no SQL"),
+        ("changelog.xml", "<databaseChangeLog/>", "Liquibase"),
+        ("sqitch.plan", "%project=x", "Sqitch"),
+        ("logs/a/b/001_a.sql", "CREATE TABLE t (a);", "inside a target's folder"),
+        ("down/001_a.sql", "DROP TABLE own;", "files for going back"),
+        ("postgres/001_a.sql", "CREATE TABLE t (a);", "another kind of database"),
+        ("1_users.sql", "-- the users\rCREATE TABLE t (a);\r", "a carriage return alone"),
     ];
     for (name, text, what) in cases {
         let sandbox = Sandbox::new().migration(name, text);
@@ -48,6 +61,61 @@ fn folders_of_other_tools() {
         // Beside migrations that are read, it is as little understood.
         refused(&sandbox.migration("001_a.sql", "CREATE TABLE a (x);"), &[first, what]);
     }
+}
+
+/// Folders for one direction or one kind of database make no databases of their own, also where some of
+/// them are ignored.
+#[test]
+fn folders_of_directions_and_dialects() {
+    const USERS: &str = "CREATE TABLE users (id INTEGER PRIMARY KEY, name);";
+    for (folders, ignore) in [
+        (["up", "down"], "down"),
+        (["deploy", "revert"], "revert"),
+        (["sqlite", "postgres"], "postgres"),
+    ] {
+        let sandbox = Sandbox::new()
+            .migration(&format!("{}/1_users.sql", folders[0]), USERS)
+            .migration(&format!("{}/1_users.sql", folders[1]), "DROP TABLE IF EXISTS users;");
+        refused(&sandbox, &folders);
+        let sandbox = sandbox.file("piton.toml", &format!("ignore = [\"{ignore}\"]\n"));
+        refused(&sandbox, &[folders[0], "migrations = "]);
+        let meant = format!("migrations = \"migrations/{}\"\n", folders[0]);
+        sandbox.file("piton.toml", &meant).run("up").success();
+    }
+}
+
+/// A folder whose database would be new, beside one that has no migrations.
+#[test]
+fn a_new_database_beside_one_without_a_history_is_asked_for() {
+    let sandbox = Sandbox::new().migration("v1/001_t.sql", "CREATE TABLE t (a);");
+    sandbox.execute("app.db", "CREATE TABLE own (x)");
+    let ran = sandbox.run("up").code(4).says("new-database").says("`app.db`");
+    ran.says("under `[targets.v1]`: `databases = \"app.db\"`");
+    let named = sandbox.file("piton.toml", "[targets.v1]\ndatabases = \"app.db\"\n");
+    named.run("up").success();
+    assert_eq!(named.query("app.db", "SELECT count(*) FROM t"), "0");
+}
+
+#[test]
+fn a_pair_of_names_is_one_migration() {
+    let sandbox = Sandbox::new()
+        .migration("001.do.users.sql", "CREATE TABLE users (a);")
+        .migration("001.undo.users.sql", "DROP TABLE users;")
+        .migration("002_logs.sql", "CREATE TABLE logs (a);")
+        .migration("002_logs.drop.sql", "DROP TABLE logs;")
+        .migration("3_down_the_road.sql", "CREATE TABLE roads (a);");
+    sandbox.run("up").success();
+    let tables =
+        "SELECT group_concat(name) FROM sqlite_schema WHERE name IN ('users', 'logs', 'roads')";
+    assert_eq!(sandbox.query("app.db", tables), "users,logs,roads");
+    // Two that are no pair by their names: a person says what they are.
+    let other = sandbox.migration("002_scale_down.sql", "DROP TABLE logs;");
+    other.run("up").code(4).says("if it is a migration, take `down` out of its name");
+    assert_eq!(other.query("app.db", tables), "users,logs,roads");
+    let other = other.file("piton.toml", "ignore = [\"002_scale_down.sql\"]\n");
+    let other = other.migration("002_other.sql", "DROP TABLE logs;");
+    other.run("up").says("takes back what the other does");
+    assert_eq!(other.query("app.db", tables), "users,logs,roads");
 }
 
 #[test]

@@ -15,7 +15,16 @@ fn what_would_reach_beyond_the_run_is_refused_before_anything_runs() {
         ("UPDATE t SET a = 0;\nROLLBACK;\nDELETE FROM t;\n", "x.sql:2:1: ROLLBACK"),
         ("UPDATE t SET a = 0;\nCOMMIT;\nDELETE FROM t;\n", "x.sql:2:1: COMMIT in the middle"),
         ("ATTACH 'outside.db' AS o;\nDELETE FROM o.z;\n", "x.sql:1:1: a script works on one"),
+        ("ATTACH ('out' || 'side.db') AS o;\nDELETE FROM z;\n", "x.sql:1:1: a script works on one"),
         ("DELETE FROM _piton_ledger;\n", "piton's own table"),
+        (
+            "CREATE TEMP TRIGGER g AFTER INSERT ON t BEGIN DELETE FROM _piton_ledger; END;\n\
+             INSERT INTO t VALUES (1);\n",
+            "piton's own table",
+        ),
+        ("-- skip-if: SELECT count(*) FROM t WHERE b = 1\nDELETE FROM t;\n", "no such column: b"),
+        ("-- skip-if: DELETE FROM t RETURNING 1\nDELETE FROM t;\n", "changes nothing"),
+        ("-- later\n", "no statement yet"),
         ("PRAGMA writable_schema = ON;\nUPDATE t SET a = 0;\n", "writable_schema"),
         ("UPDATE t SET a = 0;\nRELEASE s;\n", "savepoint"),
         ("UPDATE t SET a = 0;\nINSERT INTO nosuch VALUES (1);\n", "x.sql:2:"),

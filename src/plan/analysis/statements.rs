@@ -1,5 +1,5 @@
-//! `sql`, `base`, `unknown-function`, `in-transaction`, `attach`, `rollback`: what SQLite refused in the
-//! scratch database, and what cannot run inside the transaction of a run.
+//! `sql`, `base`, `unknown-function`, `in-transaction`, `attach`, `rollback`, `ledger`: what SQLite refused in
+//! the scratch database, what cannot run inside the transaction of a run, and what reaches piton's own table.
 
 use super::scene::{At, Knowledge, Scene};
 use crate::{
@@ -41,6 +41,13 @@ fn statement(scene: &Scene<'_>, at: At) -> Vec<Finding> {
             scene
                 .finding(at, "unknown-function", severity, message)
                 .hint("run it from the application, or write it as a script migration"),
+        );
+    }
+    // A trigger's body is compiled only when it fires, on the live database.
+    if step.class == Class::Definition && class::has_name_with(text, "_piton_") {
+        let message = "it names piton's own table, which says what ran".into();
+        found.push(
+            deny("ledger", message).hint("remove the statement; `piton adopt` says what ran"),
         );
     }
     let shared = scene.units[at.unit].replayed.shares_transaction();
