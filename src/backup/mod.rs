@@ -118,6 +118,21 @@ pub fn size_of_data(data: &Path, excluded: &Filter) -> Result<u64> {
     Ok(scan::scan(Scope { data, excluded, left_out: &[] })?.bytes())
 }
 
+/// Bytes of the databases in a data directory that a backup would hold.
+///
+/// # Errors
+/// As of [`size_of_data`].
+pub fn size_of_databases(data: &Path, excluded: &Filter) -> Result<u64> {
+    let tree = scan::scan(Scope { data, excluded, left_out: &[] })?;
+    Ok(tree.databases.values().map(scan::Found::len).sum())
+}
+
+/// What is mounted inside a data directory, where the system tells.
+#[must_use]
+pub fn mounts_inside(data: &Path) -> Vec<StoredPath> {
+    mounts::inside(data)
+}
+
 /// Takes a snapshot, reads it back and publishes it; or refers to an earlier one that is equal.
 ///
 /// # Errors

@@ -11,26 +11,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// One sentence for each mount that a backup has something of.
-pub(super) fn notes(data: &Path, tree: &Tree) -> Vec<String> {
+/// What is mounted inside a data directory, where the system tells.
+pub(super) fn inside(data: &Path) -> Vec<StoredPath> {
     let Ok(root) = fs::canonicalize(data) else { return Vec::new() };
     let Ok(table) = fs::read("/proc/self/mountinfo") else { return Vec::new() };
+    let below = points(&table).into_iter().filter_map(|point| {
+        let path = point.strip_prefix(&root).ok().filter(|path| !path.as_os_str().is_empty())?;
+        StoredPath::new(path.as_os_str().as_encoded_bytes()).ok()
+    });
+    below.collect()
+}
+
+/// One sentence for each mount that a backup has something of.
+pub(super) fn notes(data: &Path, tree: &Tree) -> Vec<String> {
     let held = |path: &StoredPath| {
         tree.folders.contains_key(path)
             || tree.files.contains_key(path)
             || tree.databases.contains_key(path)
     };
-    let below = points(&table).into_iter().filter_map(|point| {
-        let path = point.strip_prefix(&root).ok()?;
-        StoredPath::new(path.as_os_str().as_encoded_bytes()).ok().filter(held)
-    });
     let sentence = |path| {
         format!(
             "`{path}` is mounted there: a restore in place leaves it alone while it is unchanged, and is \
              refused when it differs; `restore --to DIR` unpacks all of it"
         )
     };
-    below.map(sentence).collect()
+    inside(data).into_iter().filter(held).map(sentence).collect()
 }
 
 /// The mount points of a table as the kernel writes it (proc_pid_mountinfo(5)), each once.

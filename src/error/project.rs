@@ -51,6 +51,28 @@ pub enum ProjectError {
         /// The other.
         second: String,
     },
+    /// Nothing could put a database back that lies on another mount.
+    #[error(
+        "`{}` lies on another mount than the data directory: it could not be put back if this fails",
+        database.display()
+    )]
+    OnAnotherMount {
+        /// The database, relative to the data directory.
+        database: PathBuf,
+    },
+    /// The restore that follows a failure would find no room.
+    #[error(
+        "`{}` has {} free, and putting things back if this fails needs {}",
+        path.display(), super::bytes(*free), super::bytes(*needed)
+    )]
+    NoRoomToRestore {
+        /// The data directory.
+        path: PathBuf,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that are needed.
+        needed: u64,
+    },
     /// What would be changed is in no backup, so that it could not be put back.
     #[error("no backup would hold the database `{}`: {reason}", database.display())]
     NotInBackups {
@@ -178,6 +200,8 @@ impl ProjectError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::NotInBackups { .. }
+            | Self::OnAnotherMount { .. }
+            | Self::NoRoomToRestore { .. }
             | Self::NotThere { .. }
             | Self::SchemaInScript { .. }
             | Self::NotInScript { .. }
@@ -229,6 +253,15 @@ impl ProjectError {
             Self::TwoTargets { .. } => Some(
                 "narrow the pattern in `piton.toml`, so that each database has one target".into(),
             ),
+            Self::OnAnotherMount { .. } => Some(
+                "mount the whole data directory instead of a part of it, or make that folder the data directory \
+                 (`data` in `piton.toml`)"
+                    .into(),
+            ),
+            Self::NoRoomToRestore { path, .. } => Some(format!(
+                "free so much on the file system of `{0}` (`df {0}`), then run the command again",
+                path.display()
+            )),
             Self::NotInBackups { .. } => Some(
                 "move it into the data directory, or name its folder with `--data`; `exclude` is for other files"
                     .into(),

@@ -38,6 +38,7 @@ pub mod targets;
 mod tests;
 mod undo;
 mod up;
+mod way_back;
 mod world;
 
 pub use adopt::{Adopted, MissingEffect};

@@ -4,6 +4,7 @@ use super::{
     Outcome, Project, databases, last_run,
     logbook::{Note, is_worth_noting},
     up::kind_of_end,
+    way_back::Extent,
 };
 use crate::{
     Error, Kind, Result, apply,
@@ -151,6 +152,10 @@ impl Project {
         let hash = schema_hash(&connection).map_err(crate::database::failed("read", &path))?;
         // The backup opens the file itself, and no other connection may lie beside it then.
         drop(connection);
+        if script.is_script() && disk::exists(&self.config.data)? {
+            self.require_same_mount(&database)?;
+            self.require_room_to_restore(&Extent::Everything)?;
+        }
         report.backup = self.back_up_for_run(Reason::Script, observer)?;
         let plan = plan(&script, &database, &path, hash);
         let mut run = self.run_begins(report.backup.clone())?;

@@ -17,7 +17,7 @@ use crate::{
     records,
     rehearse::{Comparison, Live, Measure, Reach, reach},
     restore,
-    store::{BackupId, Filter, Folders, Reason},
+    store::{BackupId, Folders, Reason},
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -144,7 +144,7 @@ impl Project {
     /// The rehearsal unpacks a whole copy.
     pub(super) fn require_room_to_rehearse(&self) -> Result<()> {
         let data = &self.config.data;
-        let needed = backup::size_of_data(data, &Filter::new(&self.config.exclude)?)?;
+        let needed = backup::size_of_data(data, &self.config.left_out()?)?;
         let free = disk::free_space(data)?;
         if free < needed {
             let (path, what) = (data.clone(), "rehearsal's copy");

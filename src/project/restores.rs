@@ -3,9 +3,11 @@
 use super::{
     Outcome, Project, RolledBack,
     last_run::{self, Ending},
+    way_back,
 };
 use crate::{
-    Result, backup, deploy,
+    Error, Result, backup, deploy,
+    error::RestoreError,
     event::{Event, Observer, Steadfast},
     lock::{Lock, Patience, Scope},
     offsite,
@@ -233,12 +235,37 @@ impl Project {
         options: &RestoreOptions,
         observer: &dyn Observer,
     ) -> Result<Restored> {
-        self.carry_out_restore(
-            backup,
-            options,
-            Safety::Take { seen: None, save_lost: None },
-            observer,
-        )
+        let safety = Safety::Take { seen: None, save_lost: None };
+        self.put_back_around_mounts(backup, options, safety, observer)
+    }
+
+    /// Puts a backup back. What is mounted inside and has changed cannot be replaced: that is no reason to
+    /// leave the databases as they are, so it is named and stays as it is.
+    fn put_back_around_mounts(
+        &self,
+        backup: &Backup,
+        options: &RestoreOptions,
+        safety: Safety<'_>,
+        observer: &dyn Observer,
+    ) -> Result<Restored> {
+        let first = self.carry_out_restore(backup, options, safety, observer);
+        let Err(Error::Restore(RestoreError::OtherFileSystem { .. })) = &first else {
+            return first;
+        };
+        let (mounts, spared) = way_back::mounts_inside(&self.config.data)?;
+        let opened = self.store().unseal(backup)?.into_owned();
+        let mut databases = opened.manifest.databases.iter().map(|record| &record.path);
+        if mounts.is_empty() || databases.any(|path| spared.matches(path)) {
+            return first;
+        }
+        let restored = self.carry_out_restore_but(backup, options, safety, &spared, observer)?;
+        let text = format!(
+            "`{}` is mounted there and stays as it is now; `piton restore {} --to DIR` unpacks how it was",
+            mounts.join("`, `"),
+            backup.id()
+        );
+        observer.event(Event::Warning { text });
+        Ok(restored)
     }
 
     /// Puts a backup of this very run back; the caller holds the lock.
@@ -257,7 +284,7 @@ impl Project {
         let mut options = RestoreOptions { only, gate: Gate::Refuse, patience: Patience::Refuse };
         // What a run has left half-done must not stay so.
         let observer = &Steadfast(observer);
-        let first = self.carry_out_restore(&backup, &options, Safety::Skip, observer);
+        let first = self.put_back_around_mounts(&backup, &options, Safety::Skip, observer);
         match first {
             // A service that runs beside a deploy holds its databases: SQLite itself writes the
             // old content into them.
@@ -266,7 +293,7 @@ impl Project {
                 // What the service wrote since the backup is in nothing but the live data: it stays
                 // in a backup, and is said.
                 let safety = Safety::Take { seen: None, save_lost: None };
-                let restored = self.carry_out_restore(&backup, &options, safety, observer)?;
+                let restored = self.put_back_around_mounts(&backup, &options, safety, observer)?;
                 if let Some(id) = restored.safety {
                     let text = format!(
                         "a process had a database open; what it wrote since {} is in backup {id}",
@@ -327,10 +354,24 @@ impl Project {
         safety: Safety<'_>,
         observer: &dyn Observer,
     ) -> Result<Restored> {
+        self.carry_out_restore_but(backup, options, safety, &Filter::default(), observer)
+    }
+
+    /// The same, and leaves alone what the filter matches.
+    fn carry_out_restore_but(
+        &self,
+        backup: &Backup,
+        options: &RestoreOptions,
+        safety: Safety<'_>,
+        spared: &Filter,
+        observer: &dyn Observer,
+    ) -> Result<Restored> {
         crate::disk::create_folders("data-folder", &self.config.data)?;
         let what = (Only::Patterns(&options.only), options.gate, None);
         let restored = self.with_restore_request(backup, what, safety, |request, _| {
-            restore::carry_out(request, observer)
+            let excluded = request.excluded.or(spared);
+            let request = restore::Request { excluded: &excluded, ..request.clone() };
+            restore::carry_out(&request, observer)
         })?;
         self.forget_tables(observer);
         Ok(restored)

@@ -165,6 +165,9 @@ impl Project {
             Anchor::Take => {
                 self.refuse_in_deploy()?;
                 deploy::refuse_held(&config.data)?;
+                if let Some(extent) = Self::extent_of_run(&plans, &targets) {
+                    self.require_way_back(&plans, &extent)?;
+                }
                 self.back_up_for_run(Reason::Run, observer)?
             }
         };

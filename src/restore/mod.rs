@@ -200,10 +200,15 @@ fn require_match(backup: &Backup, only: &Filter, live: &Tree) -> Result<()> {
     Err(RestoreError::NothingMatches { backup: backup.id().to_string(), pattern }.into())
 }
 
-/// Refuses where the file system has less room than what is unpacked, and a reserve, take.
-fn require_space(folder: &Path, bytes: u64) -> Result<()> {
+/// What a restore of so many bytes needs beside the live data, in bytes: what is unpacked, and a reserve.
+#[must_use]
+pub const fn room_for(bytes: u64) -> u64 {
     const RESERVE: u64 = 16 << 20;
-    let needed = bytes.saturating_add(RESERVE);
+    bytes.saturating_add(RESERVE)
+}
+
+fn require_space(folder: &Path, bytes: u64) -> Result<()> {
+    let needed = room_for(bytes);
     let free = disk::free_space(folder)?;
     if free < needed {
         let path = folder.into();

@@ -98,4 +98,5 @@ mod terminals;
 mod unreadable;
 mod up;
 mod verify;
+mod way_back;
 mod which_database;

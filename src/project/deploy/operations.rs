@@ -8,6 +8,7 @@ use super::super::{
     point::AFTER,
     rehearsal::RehearsalReport,
     up::{Anchor, UpReport},
+    way_back::Extent,
 };
 use crate::{
     Error, Kind, Result, apply, backup,
@@ -50,8 +51,13 @@ impl Project {
         let needed = self.with_backup_request(Reason::Deploy, None, |request, store| {
             backup::needed_space(request, store)
         })?;
-        // One beside the running service, and one after the stop.
-        room(&self.config.backups, "backups", needed.saturating_mul(2))
+        // One beside the running service, one after the stop, and one of a state that failed.
+        let prunable = match self.config.retention.is_empty() {
+            true => 0,
+            // Room is made by the rules when it is short.
+            false => self.judge(None)?.surplus().map(|it| it.archive_bytes).sum(),
+        };
+        room(&self.config.backups, "backups", needed.saturating_mul(3).saturating_sub(prunable))
     }
 }
 
@@ -75,6 +81,8 @@ impl Operations for Project {
             found.warnings.extend(warnings.map(|finding| described(plan, finding)));
         }
         if !found.pending.is_empty() && disk::exists(&self.config.data)? {
+            let extent = if scripts { Extent::Everything } else { Extent::AllDatabases };
+            self.require_way_back(&plans, &extent)?;
             self.require_room()?;
         }
         Ok(found)
