@@ -44,6 +44,14 @@ pub enum DatabaseError {
         /// The newest format that this piton reads.
         known: i64,
     },
+    /// The ledger has a value that piton never writes.
+    #[error("the ledger of `{}` (its table `_piton_ledger`) is damaged: {reason}", path.display())]
+    DamagedLedger {
+        /// The database file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// An object has the name of the ledger, and piton did not make it.
     #[error("`{}` has an object `{name}` ({kind}) that piton did not make", path.display())]
     ForeignLedger {
@@ -78,7 +86,9 @@ impl DatabaseError {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::NotADatabase { .. } | Self::Damaged { .. } => Kind::Damaged,
+            Self::NotADatabase { .. } | Self::Damaged { .. } | Self::DamagedLedger { .. } => {
+                Kind::Damaged
+            }
             Self::Missing { .. } => Kind::Usage,
             Self::NewerLedger { .. } | Self::ForeignLedger { .. } => Kind::Refused,
             Self::Diverted { .. } => Kind::Refused,
@@ -103,7 +113,7 @@ impl DatabaseError {
             Self::Diverted { .. } => {
                 Some("root follows no links there: run piton as the user that owns the data".into())
             }
-            Self::Damaged { .. } => {
+            Self::Damaged { .. } | Self::DamagedLedger { .. } => {
                 Some("`piton backups` lists what can be put back, `piton restore` does it".into())
             }
             Self::NewerLedger { .. } => {

@@ -18,6 +18,12 @@ pub enum LedgerError {
         /// The newest format that this piton reads.
         known: i64,
     },
+    /// It has a value that piton never writes.
+    #[error("the ledger is damaged: {reason}")]
+    Damaged {
+        /// What is wrong.
+        reason: String,
+    },
     /// An object of this name exists, and piton did not make it.
     #[error("`{name}` is not piton's")]
     Foreign {
@@ -34,6 +40,12 @@ impl LedgerError {
     pub fn at(self, action: &'static str, path: &Path) -> DatabaseError {
         let path = path.to_path_buf();
         match self {
+            Self::Sqlite(
+                error @ (rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)),
+            ) => DatabaseError::DamagedLedger { path, reason: error.to_string() },
+            Self::Damaged { reason } => DatabaseError::DamagedLedger { path, reason },
             Self::Sqlite(source) => DatabaseError::Sqlite { action, path, source },
             Self::Newer { format, known } => DatabaseError::NewerLedger { path, format, known },
             Self::Foreign { kind, name } => DatabaseError::ForeignLedger { path, kind, name },

@@ -242,7 +242,7 @@ impl ProjectError {
             )),
             Self::NotThere { .. } => Some(
                 "name the version that is there, or `--at 0` if none ran; `--missing` records it all the same, \
-                 and `piton up --heal` makes what is missing"
+                 and what is only missing `piton up --heal` makes"
                     .into(),
             ),
             Self::Setting { .. } => Some("`piton COMMAND --help` shows what can be given".into()),

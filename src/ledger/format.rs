@@ -95,34 +95,44 @@ impl Format {
 /// The format of the ledger; none where there is no ledger.
 ///
 /// # Errors
-/// [`LedgerError::Newer`], [`LedgerError::Foreign`]; SQLite's.
+/// [`LedgerError::Newer`], [`LedgerError::Foreign`], [`LedgerError::Damaged`]; SQLite's.
 pub(super) fn find(connection: &Connection) -> Result<Option<Format>, LedgerError> {
     let Some((kind, name)) = object(connection, TABLE)? else { return Ok(None) };
     let columns = columns(connection, TABLE)?;
     let is_first = FIRST.iter().all(|column| columns.contains(*column));
     match kind.as_str() {
-        "table" if columns.contains("format") => second(connection, kind, name).map(Some),
+        "table" if columns.contains("format") => {
+            let own = Format::Second.columns().split(", ").all(|column| columns.contains(column));
+            second(connection, (kind, name), own).map(Some)
+        }
         "table" if is_first => Ok(Some(Format::First)),
         _ => Err(LedgerError::Foreign { kind, name }),
     }
 }
 
-/// A ledger that says its format. A later one may have other columns, so nothing else is read.
-fn second(connection: &Connection, kind: String, name: String) -> Result<Format, LedgerError> {
+/// A ledger that says its format. A later one may have other columns, so nothing else is read; where
+/// all are piton's own, another value is damage.
+fn second(
+    connection: &Connection,
+    (kind, name): (String, String),
+    own: bool,
+) -> Result<Format, LedgerError> {
+    let strange = |value: &str| match own {
+        true => LedgerError::Damaged { reason: format!("a row has {value} as its format") },
+        // A table of other origin may hold anything there.
+        false => LedgerError::Foreign { kind: kind.clone(), name: name.clone() },
+    };
     let newest: Option<i64> = connection
         .prepare_cached("SELECT max(format) FROM main._piton_ledger")?
         .query_row([], |row| row.get(0))
         .map_err(|error| match error {
-            // A table of other origin may hold anything there.
-            rusqlite::Error::InvalidColumnType(..) => {
-                LedgerError::Foreign { kind: kind.clone(), name: name.clone() }
-            }
+            rusqlite::Error::InvalidColumnType(..) => strange("no number"),
             error => LedgerError::Sqlite(error),
         })?;
     match newest.unwrap_or(FORMAT) {
         FORMAT => Ok(Format::Second),
         format if format > FORMAT => Err(LedgerError::Newer { format, known: FORMAT }),
-        _ => Err(LedgerError::Foreign { kind, name }),
+        format => Err(strange(&format.to_string())),
     }
 }
 

@@ -16,4 +16,6 @@ pub use current::{current, places, rows_of};
 pub use foreign::{ForeignLedger, foreign};
 pub use format::{FORMAT, TABLE};
 pub use row::{BASELINE, Entry, EntryKind, EntryState, Witness};
-pub use table::{complete, create, failed, insert, read, read_brief, set_progress, settled_hash};
+pub use table::{
+    complete, create, failed, insert, read, read_brief, remove, set_progress, settled_hash,
+};

@@ -217,6 +217,14 @@ pub fn complete(connection: &Connection, id: i64, entry: &Entry) -> rusqlite::Re
     Ok(())
 }
 
+/// Removes a row: a person takes back what it says.
+///
+/// # Errors
+/// SQLite's.
+pub fn remove(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM main._piton_ledger WHERE id = ?1", [id]).map(drop)
+}
+
 /// Notes how many statements of a file with `transaction: none` are finished.
 ///
 /// # Errors

@@ -56,9 +56,17 @@ pub fn missing(
                 Standing::There | Standing::Silent => {}
             }
         }
-        if !changes.is_empty() {
+        // What does not work on this schema changes nothing that could be compared.
+        let steps = &timeline.steps[timeline.starts[at]..timeline.starts[at + 1]];
+        let failing: Vec<String> = steps
+            .iter()
+            .filter_map(|step| Some((step.statement + 1, step.problem.as_ref()?)))
+            .map(|(number, problem)| format!("  statement {number}: {}", problem.message))
+            .collect();
+        if !changes.is_empty() || !failing.is_empty() {
             let objects = changes.iter().map(|change| change.object.to_string()).collect();
-            let lines = draft::lines(&changes);
+            let facts = if changes.is_empty() { None } else { Some(draft::lines(&changes)) };
+            let lines = facts.into_iter().chain(failing).collect::<Vec<_>>().join("\n");
             missing.insert(unit.version.clone(), Missing { objects, lines });
         }
     }

@@ -204,7 +204,9 @@ impl Draft<'_> {
         let witness = unit.entry.as_ref().map(|entry| entry.witness);
         let only_schema =
             missing.iter().all(|&step| self.timeline.steps[step].kind == StepKind::Schema);
-        if self.request.settings.healing == Healing::Redo && !missing.is_empty() && only_schema {
+        let can_be_made = !missing.is_empty() && only_schema;
+        let is_asked_for = self.request.settings.healing == Healing::Redo;
+        if is_asked_for && can_be_made {
             return (State::Drift, witness, Action::Statements(self.planned(missing)));
         }
         // A person has said that it is done, and knew what was missing.
@@ -213,7 +215,14 @@ impl Draft<'_> {
             entry.witness == Witness::Adopted
                 && facts.iter().all(|it| objects.contains(it.object.to_string().as_str()))
         });
-        if known {
+        let hint = match (can_be_made, known) {
+            (true, _) => "`piton up --heal` makes just what is missing",
+            (false, true) => "write a migration that brings the schema in line",
+            (false, false) => {
+                "bring the schema in line by hand, or put a backup back: `piton restore`"
+            }
+        };
+        if known && !is_asked_for {
             self.findings.push(
                 Finding::new(
                     "drift",
@@ -225,25 +234,15 @@ impl Draft<'_> {
                     ),
                 )
                 .about(&unit.title)
-                .hint("`piton up --heal` makes what is missing"),
+                .hint(hint),
             );
             return (State::Drift, witness, Action::None);
         }
-        let hint = if missing.is_empty() {
-            "bring the schema in line by hand, or put a backup back: `piton restore`"
-        } else {
-            "`piton up --heal` redoes just what is missing"
-        };
-        self.deny(
-            unit,
-            "drift",
-            format!(
-                "`{}` ran here, but its effect is missing or different:\n{}",
-                unit.title,
-                lines(facts)
-            ),
-            hint,
-        );
+        let what =
+            if witness == Some(Witness::Adopted) { "was adopted, and" } else { "ran here, but" };
+        let (title, facts) = (&unit.title, lines(facts));
+        let message = format!("`{title}` {what} its effect is missing or different:\n{facts}");
+        self.deny(unit, "drift", message, hint);
         (State::Drift, witness, Action::None)
     }
 

@@ -131,7 +131,8 @@ fn belongs(entry: &Entry, run: &LastRun) -> bool {
     entry.backup == backup && began.is_ok_and(|began| began >= since)
 }
 
-fn title(entry: &Entry) -> String {
+/// The version and name of a row, or the name of an operation.
+pub(super) fn title(entry: &Entry) -> String {
     match entry.kind {
         ledger::EntryKind::Operation => entry.name.clone(),
         _ => format!("{}_{}", entry.version, entry.name),

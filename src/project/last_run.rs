@@ -86,6 +86,12 @@ impl LastRun {
         Self { stage: Stage::Preparing, ..Self::begun(None, started, before) }
     }
 
+    /// The run that took a backup, where nothing else is known of it: its note is lost.
+    #[must_use]
+    pub fn of_backup(backup: BackupId, taken: DateTime<Utc>) -> Self {
+        Self { ending: Ending::Done, ..Self::begun(Some(backup), taken, None) }
+    }
+
     /// A run that begins now, after another or as the first.
     #[must_use]
     pub fn begun(backup: Option<BackupId>, started: DateTime<Utc>, before: Option<Self>) -> Self {

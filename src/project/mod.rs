@@ -11,6 +11,7 @@ mod databases;
 mod deploy;
 mod diff;
 mod findings;
+mod forget;
 mod guarded;
 mod init;
 mod interrupted;
@@ -152,6 +153,7 @@ impl Project {
         let lock = lock::acquire(&data, lock::Scope::Data, &self.world.holder, patience, observer)?;
         restore::recover(&data, observer)?;
         last_run::require_known(&data)?;
+        restore::require_known(&data)?;
         Ok(lock)
     }
 

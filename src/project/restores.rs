@@ -68,17 +68,19 @@ impl Project {
         if restore::is_interrupted(&self.config.data) {
             drop(self.begin_restore(Patience::Wait, observer)?);
         }
+        last_run::require_known(&self.config.data)?;
+        restore::require_known(&self.config.data)?;
         let backup = self.source(source)?;
         let preview = self.preview(&backup, options, observer)?;
         let outcome = self.outcome_of(&preview);
-        let run = self.run_of(source, &preview);
+        let run = self.run_of(source, &backup, &preview);
         Ok(RestoreReport { outcome, backup, run, preview, restored: None, offsite: None })
     }
 
-    fn run_of(&self, source: &Source, preview: &Preview) -> Option<RolledBack> {
+    fn run_of(&self, source: &Source, backup: &Backup, preview: &Preview) -> Option<RolledBack> {
         match source {
             Source::Named(_) => None,
-            Source::LastRun => self.rolled_back(preview),
+            Source::LastRun => Some(self.rolled_back(backup, preview)),
         }
     }
 
@@ -98,9 +100,10 @@ impl Project {
         let preview = self.preview(&backup, options, observer)?;
         let outcome = self.outcome_of(&preview);
         if outcome == Outcome::NothingToDo {
-            return Ok(self.as_it_is(backup, preview, options, observer));
+            let is_rollback = *source == Source::LastRun;
+            return Ok(self.as_it_is(backup, preview, (is_rollback, options), observer));
         }
-        let run = self.run_of(source, &preview);
+        let run = self.run_of(source, &backup, &preview);
         let report = RestoreReport { outcome, backup, run, preview, restored: None, offsite: None };
         let safety = Safety::Take { seen: None, save_lost: None };
         self.put_in_place(lock, report, options, safety, observer)
@@ -122,7 +125,8 @@ impl Project {
         let lock = self.begin_restore(options.patience, observer)?;
         self.refuse_in_deploy()?;
         if previewed.outcome == Outcome::NothingToDo {
-            return Ok(self.as_it_is(previewed.backup, previewed.preview, options, observer));
+            let how = (previewed.run.is_some(), options);
+            return Ok(self.as_it_is(previewed.backup, previewed.preview, how, observer));
         }
         let seen = previewed.preview.seen.clone();
         let safety = Safety::Take { seen: Some(&seen), save_lost };
@@ -143,17 +147,24 @@ impl Project {
         &self,
         backup: Backup,
         preview: Preview,
-        options: &RestoreOptions,
+        how: (bool, &RestoreOptions),
         observer: &dyn Observer,
     ) -> RestoreReport {
-        self.note_gone_back(&backup, options, observer);
+        self.note_gone_back(&backup, how, observer);
         let outcome = Outcome::NothingToDo;
         RestoreReport { outcome, backup, run: None, preview, restored: None, offsite: None }
     }
 
-    /// Notes that what the last run did is gone, where a whole backup from before it is live.
-    fn note_gone_back(&self, backup: &Backup, options: &RestoreOptions, observer: &dyn Observer) {
-        if let Some(mut run) = last_run::read(&self.config.data)
+    /// Notes that what the last run did is gone, where a whole backup from before it is live. After a
+    /// rollback that is noted also where the run's own note is lost: typed again, it would go further back.
+    fn note_gone_back(
+        &self,
+        backup: &Backup,
+        (is_rollback, options): (bool, &RestoreOptions),
+        observer: &dyn Observer,
+    ) {
+        let known = last_run::read(&self.config.data);
+        if let Some(mut run) = known.or_else(|| is_rollback.then(|| self.run_before(backup)))
             && options.only.is_empty()
             && backup.manifest.created <= run.started
             && run.ending != Ending::AsBefore
@@ -179,7 +190,7 @@ impl Project {
         let command = if report.run.is_some() { "rollback" } else { "restore" };
         self.log_restore(command, (started, backup.id()), said, observer);
         let restored = result?;
-        self.note_gone_back(backup, options, observer);
+        self.note_gone_back(backup, (report.run.is_some(), options), observer);
         self.prune_after(Some(backup.id()), observer);
         drop(lock);
         let offsite = self.copy_after(Reason::Safety, observer);

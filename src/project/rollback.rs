@@ -83,8 +83,8 @@ impl Project {
     }
 
     /// The run that a rollback with this preview goes back over.
-    pub(super) fn rolled_back(&self, preview: &Preview) -> Option<RolledBack> {
-        let run = last_run::read(&self.config.data)?;
+    pub(super) fn rolled_back(&self, backup: &Backup, preview: &Preview) -> RolledBack {
+        let run = self.run_before(backup);
         let is_still = |path| {
             let left = run.left.as_ref();
             left.is_some_and(|left| left.is_still(&self.config.data, path))
@@ -94,7 +94,14 @@ impl Project {
         let rows_since = lost.fold(0, u64::saturating_add);
         let (started, age) = (run.started, (self.world.clock)() - run.started);
         let databases = self.describe(run).databases;
-        Some(RolledBack { started, age_seconds: age.num_seconds(), databases, rows_since })
+        RolledBack { started, age_seconds: age.num_seconds(), databases, rows_since }
+    }
+
+    /// The last run by its note, or the run that took this backup where the note is lost: on another
+    /// machine, say.
+    pub(super) fn run_before(&self, backup: &Backup) -> LastRun {
+        let of_backup = || LastRun::of_backup(backup.id().clone(), backup.manifest.created);
+        last_run::read(&self.config.data).unwrap_or_else(of_backup)
     }
 
     pub(super) fn database_paths(&self) -> Vec<PathBuf> {

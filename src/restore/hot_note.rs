@@ -129,6 +129,17 @@ pub fn require_whole(data: &Path) -> Result<()> {
     }
 }
 
+/// Refuses a note that a later piton wrote; one that is malformed says nothing to a restore.
+///
+/// # Errors
+/// [`Error::Newer`].
+pub fn require_known(data: &Path) -> Result<()> {
+    match Area::new(data).and_then(|area| read(&area)) {
+        Err(newer @ Error::Newer { .. }) => Err(newer),
+        _ => Ok(()),
+    }
+}
+
 /// The restore that stopped among open databases, as what can be undone.
 ///
 /// # Errors

@@ -35,7 +35,7 @@ mod undo;
 
 pub use carry::carry_out;
 pub use holders::{View, holders_of, open_databases};
-pub use hot_note::require_whole;
+pub use hot_note::{require_known, require_whole};
 pub use journal::{AccessChange, Direction};
 pub use losses::count_losses;
 pub use lost::{Saved, SavedRows};

@@ -33,6 +33,8 @@ pub struct Stray {
     pub reason: String,
     /// The backup that it ought to be: it is damaged. Nothing for what is not a backup at all.
     pub damaged: Option<BackupId>,
+    /// Whether a newer piton made it, and this one cannot tell whether it is whole.
+    pub newer: bool,
 }
 
 impl Store {
@@ -57,7 +59,7 @@ impl Store {
                 Found::Own => {}
                 Found::Stray(reason) => {
                     let reason = reason.into();
-                    catalog.strays.push(Stray { path, reason, damaged: None });
+                    catalog.strays.push(Stray { path, reason, damaged: None, newer: false });
                 }
             }
         }
@@ -70,6 +72,7 @@ impl Store {
                     path,
                     reason: reason.into(),
                     damaged: None,
+                    newer: false,
                 }));
             }
             match self.load(&id) {
@@ -77,6 +80,7 @@ impl Store {
                     path: self.archive_path(&id),
                     reason: self.damaged(&id, &damage).to_string(),
                     damaged: Some(id),
+                    newer: false,
                 }),
                 Ok(mut backup) => {
                     backup.manifest.files = Vec::new();
@@ -89,8 +93,10 @@ impl Store {
                         .into_iter()
                         .find(|path| path.exists())
                         .unwrap_or_else(|| self.archive_path(&id));
+                    let newer =
+                        matches!(error, crate::Error::Store(StoreError::NewerFormat { .. }));
                     let reason = error.to_string();
-                    catalog.strays.push(Stray { path, reason, damaged: Some(id) });
+                    catalog.strays.push(Stray { path, reason, damaged: Some(id), newer });
                 }
             }
         }

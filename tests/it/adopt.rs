@@ -111,3 +111,57 @@ fn says_that_nothing_of_the_history_ran() {
     sandbox.run("up").success().says("nothing to do");
     sandbox.run("adopt --at 0").success();
 }
+
+/// What is different, or missing from a table, no `--heal` can make: every command says so.
+#[test]
+fn what_heal_cannot_make_is_never_nothing_to_do() {
+    for (live, file) in [
+        (
+            "CREATE TABLE t (a, b); CREATE INDEX i ON t (a)",
+            "CREATE TABLE t (a, b); CREATE INDEX i ON t (b);",
+        ),
+        ("CREATE TABLE t (a TEXT)", "CREATE TABLE t (a INTEGER);"),
+        ("CREATE TABLE t (a)", "CREATE TABLE t (a, b);"),
+        ("CREATE TABLE t (a)", "CREATE TABLE t (a CHECK (a > 0));"),
+    ] {
+        let sandbox = Sandbox::new().migration("001_t.sql", file);
+        sandbox.execute("app.db", live);
+        sandbox.run("adopt --at 1").code(4);
+        sandbox.run("adopt --at 1 --missing").success();
+        sandbox.run("up").success().says("drift").never_says("every migration is applied");
+        sandbox.run("status").success().says("drift").never_says("nothing to do");
+        let ran = sandbox.run("up --heal").code(4).says("was adopted").never_says("up --heal");
+        ran.says("write a migration");
+        let after = sandbox.migration("002_more.sql", "CREATE TABLE more (x);");
+        after.run("up").success().says("002_more.sql");
+    }
+}
+
+/// What a file changes and does not make is looked at as well.
+#[test]
+fn a_file_that_does_not_work_on_the_schema_is_not_done() {
+    let sandbox = Sandbox::new().migration("001_m.sql", "ALTER TABLE users ADD COLUMN name;");
+    sandbox.execute("app.db", "CREATE TABLE other (x)");
+    let before = sandbox.data();
+    sandbox.run("adopt --at 1").code(4).says("statement 1: no such table: users");
+    assert_eq!(sandbox.data(), before);
+}
+
+#[test]
+fn what_was_said_can_be_taken_back() {
+    let sandbox = Sandbox::new()
+        .migration("001_a.sql", "CREATE TABLE a (x);")
+        .migration("002_b.sql", "CREATE TABLE b (x);")
+        .migration("003_c.sql", "CREATE TABLE c (x);");
+    sandbox.run("up --to 1").success();
+    sandbox.run("adopt --at 3 --missing").success();
+    sandbox.run("adopt --at 2").success().says("nothing to do").says("--forget");
+    sandbox.run("adopt --forget 1").success().says("forgotten app.db: 002_b").says("003_c");
+    sandbox.run("adopt --forget 1").success().says("nothing to do");
+    let document = sandbox.run("adopt --forget 2 --json").success().json();
+    assert_eq!(document["forgotten"][0]["migrations"].as_array().unwrap().len(), 0);
+    sandbox.run("up").success().says("002_b.sql").says("003_c.sql");
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name IN ('a', 'b', 'c')";
+    assert_eq!(sandbox.query("app.db", tables), "3");
+    sandbox.run("adopt --forget 1").success().says("nothing to do");
+}

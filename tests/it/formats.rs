@@ -242,5 +242,42 @@ fn a_backup_of_a_later_piton_is_no_damaged_one() {
         }
         let command = format!("restore {id} --yes");
         sandbox.run(&command).code(4).says("made by a newer piton").says("update piton");
+        sandbox.run("backups").success().says("unreadable: ").never_says("damaged");
+        let document = sandbox.run("backups --json").success().json();
+        assert_eq!(document["strays"][0]["newer"], true);
     }
+}
+
+/// A ledger of piton's own columns with a value that piton never writes is no table of somebody else.
+#[test]
+fn a_damaged_ledger_is_called_so() {
+    for change in ["format = 'x'", "format = 1", "state = 'x'"] {
+        let sandbox = Sandbox::with_users();
+        let strange = format!(
+            "PRAGMA ignore_check_constraints = ON; CREATE TABLE copy AS SELECT * FROM _piton_ledger;
+             DROP TABLE _piton_ledger; ALTER TABLE copy RENAME TO _piton_ledger;
+             UPDATE _piton_ledger SET {change}"
+        );
+        sandbox.execute("app.db", &strange);
+        let before = sandbox.data();
+        for command in ["status", "plan", "up", "history"] {
+            let ran = sandbox.run(command).code(10).one_error().says("is damaged");
+            ran.says("piton restore").never_says("RENAME TO");
+        }
+        assert_eq!(sandbox.data(), before, "{change}");
+    }
+}
+
+/// A note that a later piton left beside the data stops a restore as it stops everything else.
+#[test]
+fn the_note_of_a_later_piton_is_not_thrown_away() {
+    let sandbox = Sandbox::with_users();
+    sandbox.back_up();
+    sandbox.execute("app.db", "DELETE FROM users");
+    sandbox.write("data/.piton/hot.json", r#"{"format": 7}"#);
+    let before = sandbox.data();
+    for command in ["restore latest --yes", "restore --undo --yes", "rollback --yes", "up"] {
+        sandbox.run(command).code(4).one_error().says("made by a newer piton");
+    }
+    assert_eq!(sandbox.data(), before);
 }

@@ -79,3 +79,24 @@ fn the_first_run_can_be_taken_back() {
     sandbox.run("restore --undo --yes").success();
     assert!(sandbox.dump("app.db").contains("ann"));
 }
+
+/// Without the note of the last run, on another machine say, the ledgers tell which run is meant; typed
+/// again it goes no further.
+#[test]
+fn without_its_note_it_goes_back_once_too() {
+    for note in [None, Some("garbage")] {
+        let sandbox = twice_migrated();
+        let path = "data/.piton/last-run.json";
+        std::fs::remove_file(sandbox.path(path)).unwrap();
+        if let Some(text) = note {
+            sandbox.write(path, text);
+        }
+        sandbox.run("rollback --yes --lose-rows").success().says("from 002 to 001");
+        let after = sandbox.dump("app.db");
+        assert!(!after.contains("mail") && after.contains("users"));
+        for _ in 0..2 {
+            sandbox.run("rollback --yes --lose-rows").success().says("nothing to do");
+            assert_eq!(sandbox.dump("app.db"), after);
+        }
+    }
+}

@@ -169,18 +169,26 @@ pub enum Command {
         #[arg(
             long,
             value_name = "VERSION",
-            conflicts_with_all = ["accept", "renumbered"],
-            required_unless_present_any = ["accept", "renumbered"]
+            conflicts_with_all = ["accept", "renumbered", "forget"],
+            required_unless_present_any = ["accept", "renumbered", "forget"]
         )]
         at: Option<String>,
         /// Accept the text of this version, which was edited after it ran.
-        #[arg(long, value_name = "VERSION")]
+        #[arg(long, value_name = "VERSION", conflicts_with = "forget")]
         accept: Option<String>,
         /// Files ran here under other numbers, or in one file or in several; up to VERSION, where the
         /// schema is the same after several of them.
-        #[arg(long, value_name = "VERSION", num_args = 0..=1, conflicts_with = "accept")]
+        #[arg(
+            long,
+            value_name = "VERSION",
+            num_args = 0..=1,
+            conflicts_with_all = ["accept", "forget"]
+        )]
         renumbered: Option<Option<String>>,
-        /// Record also what the schema lacks; it stays visible as drift, which `up --heal` makes.
+        /// Take back what was said of this version and of those behind it; what ran stays.
+        #[arg(long, value_name = "VERSION", conflicts_with = "missing")]
+        forget: Option<String>,
+        /// Record also what the schema lacks; it stays visible as drift; what is only missing, `up --heal` makes.
         #[arg(long)]
         missing: bool,
         /// Only these targets.

@@ -32,6 +32,8 @@ pub enum Word<'a> {
     At(&'a str),
     /// The text of a version is right as it is now.
     Accept(&'a str),
+    /// What was said of a version and of those behind it does not hold.
+    Forget(&'a str),
     /// Files ran under other numbers, up to a version where one is named.
     Renumbered(Option<&'a str>),
 }
@@ -46,6 +48,10 @@ pub fn run(
 ) -> Result<Report> {
     let selection = selection(targets, None, false, false)?;
     let (project, teller) = (&context.project, &context.teller);
+    let (verb, key) = match word {
+        Word::Forget(_) => ("forgotten", "forgotten"),
+        _ => ("recorded", "adopted"),
+    };
     let adopted = match word {
         Word::At(at) => {
             let (at, statement) = statement(at)?;
@@ -55,6 +61,9 @@ pub fn run(
         Word::Accept(accept) => {
             project.adopt_text(&version(accept)?, &selection, effect, patience, teller)?
         }
+        Word::Forget(from) => {
+            project.forget_adopted(&version(from)?, &selection, patience, teller)?
+        }
         Word::Renumbered(last) => {
             let last = last.map(version).transpose()?;
             project.adopt_renumbered(last.as_ref(), &selection, patience, teller)?
@@ -63,12 +72,22 @@ pub fn run(
     let mut human = String::new();
     for database in &adopted {
         for migration in &database.migrations {
-            let word = text::styled(text::GOOD, "recorded");
+            let word = text::styled(text::GOOD, verb);
             human.push_str(&format!("{word} {}: {migration}\n", database.database.display()));
         }
     }
     let any = adopted.iter().any(|database| !database.migrations.is_empty());
+    if !any {
+        human.push_str(match word {
+            Word::At(_) => {
+                "nothing to do: the ledger has all of it; `piton adopt --forget VERSION` takes back what was said\n"
+            }
+            Word::Accept(_) => "nothing to do: the text that ran is the text of the file\n",
+            Word::Forget(_) => "nothing to do: nothing was only said of it\n",
+            Word::Renumbered(_) => "nothing to do: nothing ran under other numbers\n",
+        });
+    }
     human.push_str(&text::next("piton status"));
     let outcome = if any { Outcome::Done } else { Outcome::NothingToDo };
-    Ok(Report::new(outcome, json!({ "adopted": adopted }), human))
+    Ok(Report::new(outcome, json!({ key: adopted }), human))
 }

@@ -31,6 +31,9 @@ pub fn run(context: &Context, id: Option<&str>) -> Result<Report> {
     for stray in &catalog.strays {
         human.push_str(&match stray.damaged {
             // The reason names the path.
+            Some(_) if stray.newer => {
+                format!("{} {}\n", text::styled(text::BAD, "unreadable:"), stray.reason)
+            }
             Some(_) => format!("{} {}\n", text::styled(text::BAD, "damaged:"), stray.reason),
             None => {
                 let word = text::styled(text::NOTICE, "not a backup:");
@@ -62,7 +65,7 @@ pub fn run(context: &Context, id: Option<&str>) -> Result<Report> {
         .strays
         .iter()
         .map(
-            |stray| json!({ "path": stray.path, "reason": stray.reason, "damaged": stray.damaged }),
+            |stray| json!({ "path": stray.path, "reason": stray.reason, "damaged": stray.damaged, "newer": stray.newer }),
         )
         .collect();
     let fields = json!({

@@ -120,11 +120,12 @@ pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result
         Command::Rollback(back) => restore::rollback(&context, back),
         Command::Recover { wait } => recover::run(&context, patience(*wait)),
         Command::Deploy(options) => deploy::run(&context, options),
-        Command::Adopt { at, accept, renumbered, missing, target, wait } => {
+        Command::Adopt { at, accept, renumbered, forget, missing, target, wait } => {
             let effect = adopt::effect(*missing);
-            let word = match (at, accept, renumbered) {
+            let word = match (at, accept, forget, renumbered) {
                 (Some(at), ..) => adopt::Word::At(at),
-                (_, Some(version), _) => adopt::Word::Accept(version),
+                (_, Some(version), ..) => adopt::Word::Accept(version),
+                (_, _, Some(version), _) => adopt::Word::Forget(version),
                 (.., last) => adopt::Word::Renumbered(last.as_ref().and_then(Option::as_deref)),
             };
             adopt::run(&context, word, effect, target, patience(*wait))

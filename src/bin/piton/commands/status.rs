@@ -37,6 +37,9 @@ pub fn run(context: &Context, look: &Look) -> Result<Report> {
         }
         Outcome::Pending => text::next("piton plan shows what would be done, piton up does it"),
         Outcome::Problem(_) => text::next("follow a hint above, then piton status"),
+        _ if status.plans.iter().any(super::up::has_drift) => text::next(
+            "follow a hint above: no migration is pending, but the schema is not what they make",
+        ),
         _ => format!("{}\n", text::styled(text::GOOD, "nothing to do")),
     });
     let fields = || {

@@ -9,6 +9,7 @@ use crate::{
 use anyhow::Result;
 use piton::{
     Kind,
+    plan::DatabasePlan,
     project::{DatabaseReport, Outcome, Standing, UpOptions, UpReport},
 };
 use serde_json::{Value, json};
@@ -96,14 +97,25 @@ fn left(report: &UpReport) -> String {
     format!("as before in {}; the {done} done", names.join(", "))
 }
 
+/// Whether its schema lacks what a person said is done, or has what no migration made.
+pub fn has_drift(plan: &DatabasePlan) -> bool {
+    plan.findings.iter().any(|finding| finding.code == "drift")
+}
+
 fn closing(report: &UpReport) -> String {
     let backup = report.backup.as_ref().map_or_else(|| "none".to_string(), ToString::to_string);
     match report.outcome {
         Outcome::NothingToDo => {
             let any = report.plans.iter().any(|plan| !plan.assessments.is_empty());
-            let why =
-                if any { "every migration is applied" } else { "there are no migrations yet" };
-            format!("{}: {why}\n", text::styled(text::GOOD, "nothing to do"))
+            let differs = report.plans.iter().any(has_drift);
+            let why = match (any, differs) {
+                (_, true) => "no migration is pending, but the schema is not what they make",
+                (true, false) => "every migration is applied",
+                (false, false) => "there are no migrations yet",
+            };
+            let drifted = report.plans.iter().filter(|plan| has_drift(plan));
+            let named: String = drifted.map(shown::findings).collect();
+            format!("{named}{}: {why}\n", text::styled(text::GOOD, "nothing to do"))
         }
         Outcome::Done | Outcome::Pending => {
             let done: usize = report.databases.iter().map(|database| database.done.len()).sum();
