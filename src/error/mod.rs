@@ -7,6 +7,7 @@ mod backup;
 mod database;
 mod deploy;
 mod disk;
+mod drill;
 mod health;
 mod history;
 mod ledger;
@@ -25,6 +26,7 @@ pub use backup::BackupError;
 pub use database::DatabaseError;
 pub use deploy::DeployError;
 pub use disk::DiskError;
+pub use drill::DrillError;
 pub use health::{HealthError, ProbeFailure};
 pub use history::{HistoryError, NotUnderstood};
 pub use ledger::LedgerError;
@@ -71,6 +73,9 @@ pub enum Error {
     /// A restore was refused or could not be finished.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// A drill could not start.
+    #[error(transparent)]
+    Drill(#[from] DrillError),
     /// A restore of single tables was refused.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -221,6 +226,7 @@ impl Error {
             Self::Backup(error) => error.kind(),
             Self::Restore(error) => error.kind(),
             Self::Table(error) => error.kind(),
+            Self::Drill(error) => error.kind(),
             Self::Records(error) => error.kind(),
             Self::Rehearsal(error) => error.kind(),
             Self::Offsite(error) => error.kind(),
@@ -258,6 +264,7 @@ impl Error {
             Self::Backup(error) => error.hint(),
             Self::Restore(error) => error.hint(),
             Self::Table(error) => error.hint(),
+            Self::Drill(error) => error.hint(),
             Self::Records(error) => error.hint(),
             Self::Rehearsal(error) => error.hint(),
             Self::Offsite(error) => error.hint(),

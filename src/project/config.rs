@@ -5,8 +5,10 @@
 
 mod allow;
 mod apart;
+mod archives;
 mod deploy;
 mod locate;
+mod nightly;
 mod parse;
 
 pub use deploy::DeployConfig;
@@ -18,9 +20,10 @@ use self::{
     parse::parse,
 };
 use super::{
+    drill::{DrillConfig, DrillKeys},
     offsite_keys::StoreKeys,
     retention::{RetentionKeys, size},
-    sealing::{self, BackupKeys},
+    sealing::BackupKeys,
 };
 use crate::{
     Result, database,
@@ -103,6 +106,9 @@ pub struct File {
     /// How backups are encrypted.
     #[serde(default)]
     pub backup: BackupKeys,
+    /// What proves a backup.
+    #[serde(default)]
+    pub drill: DrillKeys,
     /// Targets by name.
     #[serde(default)]
     pub targets: BTreeMap<String, TargetKeys>,
@@ -200,6 +206,8 @@ pub struct Config {
     pub offsite: Option<offsite::Settings>,
     /// How a deploy goes.
     pub deploy: DeployConfig,
+    /// What a drill does.
+    pub drill: DrillConfig,
     /// Targets by name: pattern of databases, migrations folder.
     pub targets: BTreeMap<String, (String, Option<PathBuf>)>,
     /// The file as it stands, for what concerns only the command line.
@@ -361,6 +369,7 @@ impl Reader<'_> {
             retention,
             offsite,
             deploy: self.deploy(&file.deploy)?,
+            drill: self.drill(&file.drill)?,
             targets,
             root,
             file,
@@ -454,33 +463,6 @@ impl Reader<'_> {
             (None, Some(text)) => duration(text.get_ref())
                 .map_err(|reason| self.wrong(text.span(), format!("`{key}`: {reason}"))),
             (None, None) => Ok(Duration::from_secs(default)),
-        }
-    }
-
-    fn compression(&self, file: Option<&Spanned<String>>) -> Result<Compression> {
-        match (&self.overrides.compression, file) {
-            (Some(text), _) => Ok(text.parse()?),
-            (None, Some(text)) => {
-                let parsed: Result<Compression, _> = text.get_ref().parse();
-                parsed.map_err(|error| self.wrong(text.span(), error.to_string()))
-            }
-            (None, None) => Ok(Compression::default()),
-        }
-    }
-
-    fn keys(&self, file: &BackupKeys) -> Result<Keys> {
-        let over = self.overrides;
-        let data = self.located.data.clone();
-        let identity = match (&over.identity, &file.identity) {
-            (None, None) => None,
-            (over, file) => Some(self.path_of(over.as_ref(), file.as_ref(), "")),
-        };
-        match &file.recipients {
-            Some(texts) if over.recipients.is_empty() => {
-                let keys = sealing::keys(texts.get_ref(), identity, &data);
-                keys.map_err(|error| self.wrong(texts.span(), error.to_string()))
-            }
-            _ => Ok(sealing::keys(&over.recipients, identity, &data)?),
         }
     }
 

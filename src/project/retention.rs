@@ -53,7 +53,7 @@ impl RetentionKeys {
 }
 
 /// A time of hours, days or weeks.
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time: write it like `12h`, `30d` or `8w`");
     let (number, unit) = split(text).ok_or_else(wrong)?;
     let hours: u64 = match unit {

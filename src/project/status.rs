@@ -1,7 +1,7 @@
 //! `status` and `history`: where things stand, and what ran when.
 
 use super::{
-    InterruptedRun, LogEntry, Project, Selection, Targets, databases,
+    DrillStanding, InterruptedRun, LogEntry, Project, Selection, Targets, databases,
     last_run::{self, Ending},
 };
 use crate::{
@@ -41,6 +41,8 @@ pub struct Status {
     pub newest_backup: Option<Backup>,
     /// How many backups there are.
     pub backups: usize,
+    /// Where drills stand; nothing where the project makes none.
+    pub drill: Option<DrillStanding>,
     /// What is known about the copies off the machine; nothing where no place is configured.
     pub offsite: Option<Standing>,
 }
@@ -78,6 +80,7 @@ impl Project {
             failed: self.last_failure(),
             interrupted: self.interrupted_run(),
             backups: backups.len(),
+            drill: self.drill_standing()?,
             offsite,
             newest_backup: backups.into_iter().next(),
         })

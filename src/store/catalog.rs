@@ -364,8 +364,8 @@ pub(crate) fn is_backups_folder(names: &[OsString]) -> bool {
 enum Found {
     Archive(BackupId),
     Manifest(BackupId),
-    /// The lock and the staging area of a session, the rollback point of a deploy, and what copying off
-    /// the machine keeps.
+    /// The lock and the staging area of a session, the rollback point of a deploy, and what drills and
+    /// copying off the machine keep.
     Own,
     Stray(&'static str),
 }
@@ -380,7 +380,7 @@ fn classify(path: &Path) -> Found {
         super::LOGBOOK_NAME,
     ];
     let own = own.contains(&&*name) || name == crate::records::BESIDE;
-    if own || name.starts_with(super::OFFSITE) {
+    if own || name.starts_with(super::OFFSITE) || name.starts_with(super::DRILL) {
         return Found::Own;
     }
     if name.ends_with(super::PARTIAL) {

@@ -65,7 +65,7 @@ pub(crate) use catalog::{described, is_backups_folder};
 pub(crate) use digest::{Hashing, digest_of};
 pub(crate) use extended::is_kept;
 pub(crate) use extract::{Bare, dress};
-pub(crate) use inspect::{check_quickly, facts, open_copy, row_counts};
+pub(crate) use inspect::{check_quickly, facts, open_copy, row_counts, schema_hash};
 pub(crate) use manifest::Substance;
 pub(crate) use path::{Escaped, escape};
 pub(crate) use session::Session;
@@ -90,6 +90,10 @@ const STAGING_NAME: &str = ".staging";
 pub(crate) const POINT_NAME: &str = ".point";
 /// What copying off the machine keeps here has names that begin so.
 pub(crate) const OFFSITE: &str = ".offsite";
+/// What drills keep beside the backups has names that begin so: the scratch folder and its lock.
+pub(crate) const DRILL: &str = ".drill";
+/// The file of the drills that were made.
+pub(crate) const DRILLS_NAME: &str = ".drills.jsonl";
 /// The folder beside the backups that takes the logs of deploys.
 pub const LOGS_NAME: &str = "deploys";
 /// The file of what happened, in the backups directory.

@@ -174,6 +174,33 @@ fn keys_of_the_service_and_its_health() {
 }
 
 #[test]
+fn keys_and_alarms_of_drills() {
+    let text = file("docs/nightly.md");
+    let source = file("src/project/drill/settings.rs");
+    let body = source.split("pub struct DrillKeys {").nth(1).unwrap().split("\n}").next().unwrap();
+    let names = body.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split(':').next());
+    let keys: Vec<String> = names.map(|name| name.replace('_', "-")).collect();
+    assert!(keys.len() > 5, "{keys:?}");
+    for key in keys {
+        assert!(text.contains(&format!("| `{key}` |")), "docs/nightly.md lacks `{key}`");
+    }
+    let mut codes = BTreeSet::new();
+    for path in ["mod.rs", "facts.rs", "trend.rs"] {
+        let source = file(&format!("src/project/drill/{path}"));
+        let starts = source.match_indices("Alarm::new(\"").map(|(at, start)| at + start.len());
+        codes.extend(starts.map(|at| source[at..].split('"').next().unwrap().to_string()));
+    }
+    assert!(codes.len() > 7, "{codes:?}");
+    for code in codes {
+        assert!(
+            text.contains(&format!("| `{code}` |")),
+            "docs/nightly.md lacks the alarm `{code}`"
+        );
+    }
+    assert!(file("README.md").contains("(docs/nightly.md)"));
+}
+
+#[test]
 fn variables() {
     let mut names = BTreeSet::new();
     for path in

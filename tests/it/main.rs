@@ -42,6 +42,7 @@ mod deploying;
 mod diff;
 mod docs;
 mod down_halves;
+mod drill;
 #[cfg(feature = "encryption")]
 mod encryption;
 mod ends;

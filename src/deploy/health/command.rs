@@ -4,12 +4,9 @@ use super::{
     Ground, Probe,
     settings::{some_time, timeout},
 };
-use crate::{deploy::service::Program, event::Silent, process::Remains};
+use crate::deploy::service::Program;
 use serde::Deserialize;
 use std::time::Duration;
-
-/// Lines of output that a message shows.
-const LINES: usize = 5;
 
 /// A program that must succeed. It runs in the project's folder, again and again, so it must not
 /// change anything.
@@ -40,14 +37,6 @@ impl Probe for Command {
     }
 
     fn look(&self, ground: &Ground<'_>, limit: Duration) -> Result<(), String> {
-        let ended = self.run.run(ground, limit, Remains::Killed, &Silent);
-        let ended = ended.map_err(|error| format!("cannot be run: {error}"))?;
-        if ended.how.is_success() {
-            return Ok(());
-        }
-        let lines: Vec<&str> = ended.output.lines().collect();
-        let last = &lines[lines.len().saturating_sub(LINES)..];
-        let last = last.iter().map(|line| format!("\n{line}")).collect::<String>();
-        Err(format!("{}{last}", ended.how))
+        self.run.check(ground, limit)
     }
 }

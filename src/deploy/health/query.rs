@@ -14,7 +14,7 @@ use crate::{
 use rusqlite::{Connection, ErrorCode, types::ValueRef};
 use serde::{Deserialize, Deserializer, de::Error};
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -55,7 +55,17 @@ impl Probe for Query {
     }
 
     fn look(&self, ground: &Ground<'_>, limit: Duration) -> Result<(), String> {
-        let path = ground.data.join(&self.database);
+        self.ask_in(ground.data, limit)
+    }
+}
+
+impl Query {
+    /// Asks the database of this data directory.
+    ///
+    /// # Errors
+    /// What was wrong, in words.
+    pub fn ask_in(&self, data: &Path, limit: Duration) -> Result<(), String> {
+        let path = data.join(&self.database);
         // Opened for writing and kept from it: a connection that may only read leaves the side
         // files of a write-ahead database behind, if it is the last one to close.
         let mut connection =

@@ -1,14 +1,14 @@
 //! A program as a person writes it into `piton.toml`: one line for the shell, or a list of words.
 
 use crate::{
-    event::Observer,
+    event::{Observer, Silent},
     process::{self, Ended, Remains},
 };
 use serde::{
     Deserialize, Deserializer,
     de::{Error, SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
-use std::{ffi::OsString, fmt, io, time::Duration};
+use std::{ffi::OsString, fmt, io, path::Path, time::Duration};
 
 use super::Ground;
 
@@ -22,6 +22,40 @@ pub enum Program {
 }
 
 impl Program {
+    /// The same, with the path of a data directory in the place of `{data}`.
+    #[must_use]
+    pub fn on(&self, data: &Path) -> Self {
+        const DATA: &str = "{data}";
+        let path = data.to_string_lossy();
+        match self {
+            Self::Line(line) => {
+                let quoted = format!("'{}'", path.replace('\'', r"'\''"));
+                Self::Line(line.replace(DATA, &quoted))
+            }
+            Self::Words(words) => {
+                Self::Words(words.iter().map(|word| word.replace(DATA, &path)).collect())
+            }
+        }
+    }
+
+    /// Runs it to its end in the project's folder; it must end with status 0.
+    ///
+    /// # Errors
+    /// How it ended and the last lines that it wrote, in words.
+    pub fn check(&self, ground: &Ground<'_>, limit: Duration) -> Result<(), String> {
+        /// Lines of output that a message shows.
+        const LINES: usize = 5;
+        let ended = self.run(ground, limit, Remains::Killed, &Silent);
+        let ended = ended.map_err(|error| format!("cannot be run: {error}"))?;
+        if ended.how.is_success() {
+            return Ok(());
+        }
+        let lines: Vec<&str> = ended.output.lines().collect();
+        let last = &lines[lines.len().saturating_sub(LINES)..];
+        let last = last.iter().map(|line| format!("\n{line}")).collect::<String>();
+        Err(format!("{}{last}", ended.how))
+    }
+
     /// Runs it in the project's folder.
     ///
     /// # Errors

@@ -124,6 +124,15 @@ pub enum Command {
         #[arg(long)]
         offsite: bool,
     },
+    /// Restore a backup into a scratch folder, and look at what is in it.
+    Drill {
+        /// `latest`, an id or the beginning of one, a label, or a day.
+        #[arg(default_value = "latest")]
+        id: String,
+        /// The tables and their rows are meant as they are: from now on earlier backups do not count.
+        #[arg(long)]
+        accept: bool,
+    },
     /// Remove the backups that the rules of `[retention]` do not keep, here and off the machine.
     Prune {
         /// Show what would be removed and why the rest stays, and do nothing.
@@ -257,6 +266,7 @@ impl Command {
             Self::Backups { .. } => "backups",
             Self::Verify { .. } => "verify",
             Self::Diff { .. } => "diff",
+            Self::Drill { .. } => "drill",
             Self::Prune { .. } => "prune",
             Self::Restore(_) => "restore",
             Self::Rollback(_) => "rollback",

@@ -5,7 +5,7 @@ use crate::render::{Report, text};
 use anyhow::Result;
 use piton::{
     error::StoreError,
-    project::Outcome,
+    project::{DrillRecord, DrillResult, Outcome},
     store::{Backup, BackupId, is_in_future},
 };
 use serde_json::json;
@@ -20,13 +20,21 @@ pub fn run(context: &Context, id: Option<&str>) -> Result<Report> {
             Err(piton::Error::Store(StoreError::NoIdentity { .. })) => backup,
             other => other?.into_owned(),
         };
-        return Ok(show(&backup));
+        let drills = context.project.drills().unwrap_or_default();
+        let drill = drills.iter().rfind(|drill| drill.backup == *backup.id());
+        return Ok(show(&backup, drill));
     }
     let catalog = context.project.backups()?;
+    // What cannot be read says nothing.
+    let drills = context.project.drills().unwrap_or_default();
+    let proof = |backup: &Backup| {
+        let mut drills = drills.iter().filter(|drill| drill.backup == *backup.id());
+        drills.next_back()
+    };
     let bytes = context.project.store().size()?;
     let mut human = String::new();
     for backup in &catalog.backups {
-        human.push_str(&line(backup));
+        human.push_str(&line(backup, proof(backup)));
     }
     for stray in &catalog.strays {
         human.push_str(&match stray.damaged {
@@ -68,8 +76,10 @@ pub fn run(context: &Context, id: Option<&str>) -> Result<Report> {
             |stray| json!({ "path": stray.path, "reason": stray.reason, "damaged": stray.damaged, "newer": stray.newer }),
         )
         .collect();
+    let drilled: Vec<_> = catalog.backups.iter().filter_map(proof).collect();
     let fields = json!({
         "backups": catalog.backups,
+        "drills": drilled,
         "in_future": in_future,
         "strays": strays,
         "directory_bytes": bytes,
@@ -78,7 +88,7 @@ pub fn run(context: &Context, id: Option<&str>) -> Result<Report> {
 }
 
 /// One line about a backup.
-pub fn line(backup: &Backup) -> String {
+pub fn line(backup: &Backup, drill: Option<&DrillRecord>) -> String {
     let manifest = &backup.manifest;
     let positions: Vec<&str> =
         manifest.databases.iter().filter_map(|database| database.position.as_deref()).collect();
@@ -94,8 +104,12 @@ pub fn line(backup: &Backup) -> String {
     };
     let pinned = if backup.pinned { "  pinned" } else { "" };
     let label = backup.label.as_ref().map(|label| format!("  {label}")).unwrap_or_default();
+    let proof = drill.map_or_else(String::new, |drill| match drill.result {
+        DrillResult::Proved => format!("  proved {}", text::ago(drill.at, text::now())),
+        _ => format!("  {}", text::styled(text::BAD, "not proved")),
+    });
     format!(
-        "{}  {:<6} {:>9}  {}{at}  {}{pinned}{label}\n",
+        "{}  {:<6} {:>9}  {}{at}  {}{proof}{pinned}{label}\n",
         text::styled(text::STRONG, backup.id().as_str()),
         reason(backup),
         text::bytes(backup.archive_bytes),
@@ -118,9 +132,9 @@ fn reason(backup: &Backup) -> String {
 }
 
 /// The report of one backup.
-pub fn show(backup: &Backup) -> Report {
+pub fn show(backup: &Backup, drill: Option<&DrillRecord>) -> Report {
     let manifest = &backup.manifest;
-    let mut human = line(backup);
+    let mut human = line(backup, drill);
     human.push_str(&format!(
         "taken {} on {} with piton {}\n",
         manifest.created.format("%Y-%m-%d %H:%M:%S UTC"),

@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod deploy;
 mod diff;
+mod drill;
 mod history;
 mod init;
 mod new;
@@ -36,7 +37,9 @@ use piton::{
     lock::Patience,
     plan::{Healing, OutOfOrder, Settings},
     project::config::FILE,
-    project::{Config, OperationOptions, Outcome, Overrides, Project, Repeat, Selection, World},
+    project::{
+        Config, Counts, OperationOptions, Outcome, Overrides, Project, Repeat, Selection, World,
+    },
     store::Selector,
 };
 use std::{
@@ -113,6 +116,10 @@ pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result
         Command::Diff { first, second, rows, only, exit_code } => {
             let differing = if *exit_code { Outcome::Pending } else { Outcome::Done };
             diff::run(&context, (first, second), (only, *rows), differing)
+        }
+        Command::Drill { id, accept } => {
+            let counts = if *accept { Counts::Accepted } else { Counts::Judged };
+            drill::run(&context, id, counts)
         }
         Command::Prune { dry_run: true, .. } => prune::plan(&context),
         Command::Prune { wait, .. } => prune::run(&context, patience(*wait)),

@@ -29,7 +29,7 @@ pub fn run(context: &Context, action: &OfBackup) -> Result<Report> {
         "backup": remarked.backup,
         "offsite_failure": failure.map(offsite::failure_to_json),
     });
-    let report = Report::new(outcome, fields, backups::line(&remarked.backup));
+    let report = Report::new(outcome, fields, backups::line(&remarked.backup, None));
     let caution = failure.map(|error| offsite::caution(error, &error.to_string()));
     Ok(report.with_problems(caution.unwrap_or_default()))
 }

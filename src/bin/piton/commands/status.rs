@@ -1,6 +1,6 @@
 //! `status`: where things stand, and what to type next.
 
-use super::{Context, offsite, surroundings};
+use super::{Context, drill, offsite, surroundings};
 use crate::{
     args::Look,
     render::{Report, plan as shown, text},
@@ -28,6 +28,7 @@ pub fn run(context: &Context, look: &Look) -> Result<Report> {
     }
     human.push_str(&notices(&status));
     human.push_str(&backups(&status));
+    human.push_str(&status.drill.as_ref().map(drill::standing).unwrap_or_default());
     human.push_str(&offsite::standing(status.offsite.as_ref(), status.backups));
     human.push_str(&match state {
         _ if status.worker.is_some() => text::next("piton status, when that process has ended"),
@@ -53,6 +54,7 @@ pub fn run(context: &Context, look: &Look) -> Result<Report> {
             "blocked": status.blocked.as_ref().map(|error| json!({ "message": error.to_string(), "hint": error.hint() })),
             "failed": status.failed,
             "backups": status.backups,
+            "drill": status.drill,
             "offsite": status.offsite.as_ref().map(offsite::standing_to_json),
             "newest_backup": status.newest_backup.as_ref().map(|backup| backup.id().to_string()),
         })
