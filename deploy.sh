@@ -313,7 +313,7 @@ host_make() { [ -d "$1" ] || install -d -m "$2" -o "$3" -g "$3" -- "$1"; }
 
 # Folders, user and unit file; whatever is there stays as it is.
 host_setup() {
-    local place=$1 name=$2 user=$3 unit=$4 config=$5 file program=./piton coming data
+    local place=$1 name=$2 user=$3 unit=$4 config=$5 timers=$6 file program=./piton coming data
     [ "$(id -u)" -eq 0 ] || { echo "setup needs root: connect as root, or set DEPLOY_SUDO" >&2 && return 4; }
     id "$user" >/dev/null 2>&1 || useradd --system --user-group --home-dir "$place" --shell /usr/sbin/nologin "$user" || return
     mkdir -p "$place/releases" && cd "$place" || return
@@ -331,6 +331,15 @@ host_setup() {
     elif ! diff -u "$file" - <<<"$unit"; then
         echo "$file differs from what setup would write (above), and stays as it is"
     fi
+    if [ -n "$timers" ] && command -v systemctl >/dev/null; then host_timers; fi
+}
+
+# Backups, drills and the like by timers of systemd. What exists stays as it is.
+host_timers() {
+    local folder=/etc/systemd/system written timers
+    written=$(host_ask init --timers="$folder" .) || return
+    mapfile -t timers < <(sed -n "s|^.* $folder/\(piton-.*\.timer\)$|\1|p" <<<"$written")
+    systemctl daemon-reload && systemctl --quiet enable --now "${timers[@]}"
 }
 
 # ---- What runs here ----
@@ -511,7 +520,7 @@ setup() {
     local user=${DEPLOY_USER:-$name}
     [ -n "${DEPLOY_COMMAND:-}" ] || finish 2 "DEPLOY_COMMAND is not set: the unit file needs to know what to start; nothing was touched"
     install_piton
-    there host_setup "$place" "$name" "$user" "$(unit_file "$name" "$user")" "$(host_config "$name")" || code=$?
+    there host_setup "$place" "$name" "$user" "$(unit_file "$name" "$user")" "$(host_config "$name")" "${DEPLOY_TIMERS:-}" || code=$?
     [ "$code" -ne 255 ] || finish 5 "the connection is lost: $me --setup goes on"
     [ "$code" -eq 0 ] || finish 4 "the setup stopped: see above, then $me --setup"
     finish 0 "$host is prepared: look at $place/piton.toml there, then $me"

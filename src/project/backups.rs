@@ -152,7 +152,12 @@ impl Project {
         label: Option<String>,
         observer: &dyn Observer,
     ) -> Result<backup::Taken> {
-        self.with_room(reason, label, |request, store| backup::take(request, store, observer))
+        let taken =
+            self.with_room(reason, label, |request, store| backup::take(request, store, observer))?;
+        if reason != Reason::Safety {
+            self.note_backup(taken.backup.id(), observer);
+        }
+        Ok(taken)
     }
 
     /// Does what a backup needs room for; where space is short and rules are set, prunes first.

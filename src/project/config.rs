@@ -21,6 +21,7 @@ use self::{
 };
 use super::{
     drill::{DrillConfig, DrillKeys},
+    notify::{Notify, NotifyKeys},
     offsite_keys::StoreKeys,
     retention::{RetentionKeys, size},
     sealing::BackupKeys,
@@ -109,6 +110,9 @@ pub struct File {
     /// What proves a backup.
     #[serde(default)]
     pub drill: DrillKeys,
+    /// Who is told when something ended badly.
+    #[serde(default)]
+    pub notify: NotifyKeys,
     /// Targets by name.
     #[serde(default)]
     pub targets: BTreeMap<String, TargetKeys>,
@@ -208,6 +212,10 @@ pub struct Config {
     pub deploy: DeployConfig,
     /// What a drill does.
     pub drill: DrillConfig,
+    /// How often a backup is promised.
+    pub backup_every: Option<Duration>,
+    /// Who is told when something ended badly.
+    pub notify: Option<Notify>,
     /// Targets by name: pattern of databases, migrations folder.
     pub targets: BTreeMap<String, (String, Option<PathBuf>)>,
     /// The file as it stands, for what concerns only the command line.
@@ -370,6 +378,8 @@ impl Reader<'_> {
             offsite,
             deploy: self.deploy(&file.deploy)?,
             drill: self.drill(&file.drill)?,
+            backup_every: self.every(&file.backup)?,
+            notify: self.notify(&file.notify, &root)?,
             targets,
             root,
             file,

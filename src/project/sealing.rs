@@ -19,6 +19,8 @@ pub struct BackupKeys {
     pub identity: Option<Spanned<PathBuf>>,
     /// What a backup leaves free, such as `1GiB`.
     pub reserve: Option<Spanned<String>>,
+    /// How often one is promised, such as `1d`: `status` says if the newest is older.
+    pub every: Option<Spanned<String>>,
 }
 
 /// The file of the secret that tells this machine alone that content is unchanged. It is in the

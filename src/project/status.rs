@@ -1,7 +1,7 @@
 //! `status` and `history`: where things stand, and what ran when.
 
 use super::{
-    DrillStanding, InterruptedRun, LogEntry, Project, Selection, Targets, databases,
+    DrillStanding, InterruptedRun, LogEntry, Overdue, Project, Selection, Targets, databases,
     last_run::{self, Ending},
 };
 use crate::{
@@ -39,6 +39,8 @@ pub struct Status {
     pub interrupted: Option<InterruptedRun>,
     /// The newest backup.
     pub newest_backup: Option<Backup>,
+    /// Whether the newest backup is older than promised.
+    pub overdue: Option<Overdue>,
     /// How many backups there are.
     pub backups: usize,
     /// Where drills stand; nothing where the project makes none.
@@ -69,6 +71,7 @@ impl Project {
         let catalog = self.store().list()?;
         let settings = self.config.offsite.as_ref();
         let offsite = settings.map(|settings| Standing::of(settings, &self.store(), &catalog));
+        let overdue = self.overdue(&catalog);
         let backups = catalog.backups;
         Ok(Status {
             plans,
@@ -79,6 +82,7 @@ impl Project {
             blocked: self.blocked(),
             failed: self.last_failure(),
             interrupted: self.interrupted_run(),
+            overdue,
             backups: backups.len(),
             drill: self.drill_standing()?,
             offsite,

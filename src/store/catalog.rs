@@ -364,7 +364,7 @@ pub(crate) fn is_backups_folder(names: &[OsString]) -> bool {
 enum Found {
     Archive(BackupId),
     Manifest(BackupId),
-    /// The lock and the staging area of a session, the rollback point of a deploy, and what drills and
+    /// The lock and the staging area of a session, the rollback point of a deploy, notes, and what drills and
     /// copying off the machine keep.
     Own,
     Stray(&'static str),
@@ -378,6 +378,7 @@ fn classify(path: &Path) -> Found {
         super::POINT_NAME,
         super::LOGS_NAME,
         super::LOGBOOK_NAME,
+        super::LAST_BACKUP_NAME,
     ];
     let own = own.contains(&&*name) || name == crate::records::BESIDE;
     if own || name.starts_with(super::OFFSITE) || name.starts_with(super::DRILL) {

@@ -94,6 +94,8 @@ pub(crate) const OFFSITE: &str = ".offsite";
 pub(crate) const DRILL: &str = ".drill";
 /// The file of the drills that were made.
 pub(crate) const DRILLS_NAME: &str = ".drills.jsonl";
+/// The note of the last backup.
+pub(crate) const LAST_BACKUP_NAME: &str = ".last-backup.json";
 /// The folder beside the backups that takes the logs of deploys.
 pub const LOGS_NAME: &str = "deploys";
 /// The file of what happened, in the backups directory.

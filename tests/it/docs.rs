@@ -184,6 +184,13 @@ fn keys_and_alarms_of_drills() {
     for key in keys {
         assert!(text.contains(&format!("| `{key}` |")), "docs/nightly.md lacks `{key}`");
     }
+    let source = file("src/project/notify.rs");
+    let told = words_in(&source, "PITON_", |it| it.is_ascii_uppercase() || it == '_');
+    assert!(told.len() > 4, "{told:?}");
+    for word in told.iter().map(String::as_str).chain(["on-failure", "timeout", "every"]) {
+        assert!(text.contains(word), "docs/nightly.md lacks `{word}`");
+    }
+    all_documented("variables", told);
     let mut codes = BTreeSet::new();
     for path in ["mod.rs", "facts.rs", "trend.rs"] {
         let source = file(&format!("src/project/drill/{path}"));

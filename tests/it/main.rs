@@ -67,6 +67,7 @@ mod logbook;
 mod managers;
 mod mounts;
 mod new;
+mod nightly;
 mod odd;
 mod offsite;
 mod offsite_faults;

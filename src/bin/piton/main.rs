@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod interrupt;
+mod notice;
 mod panic;
 mod render;
 
@@ -28,10 +29,14 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments, words: &[OsString]) -> u8 {
     let name = arguments.command.name();
     let screen = Screen::from_arguments(arguments);
-    match panic::caught(|| commands::run(arguments, words, &screen)) {
-        Ok((report, screen)) => screen.print(name, &report),
-        Err(error) => screen.print(name, &Report::failure(&error)),
+    let mut notice = None;
+    let ran = panic::caught(|| commands::run(arguments, words, &screen, &mut notice));
+    let (report, screen) = ran.unwrap_or_else(|error| (Report::failure(&error), screen));
+    let code = screen.print(name, &report);
+    if let Some(notice) = notice {
+        notice.send(code, &report);
     }
+    code
 }
 
 /// Lets a test fail changes of the file system, with commas between them; see `piton::disk::fault`.

@@ -149,6 +149,9 @@ impl Project {
             passed: Vec::new(),
             compared: 0,
         };
+        if *selector == Selector::Latest {
+            self.judge_age(&store, &mut report)?;
+        }
         self.judge_counts(&store, &data, counts, &mut report)?;
         self.ask_queries(&data, &mut report);
         self.ask_newest(&data, &mut report);
@@ -224,6 +227,19 @@ impl Project {
         }
         disk::create_private_folder("drill-folder", &folder)?;
         Ok(Scratch { folder, _lock: lock })
+    }
+
+    /// The newest one is no proof if the nights before made none.
+    fn judge_age(&self, store: &Store, report: &mut DrillReport) -> Result<()> {
+        let Some(overdue) = self.overdue(&store.list()?) else { return Ok(()) };
+        let age = TimeDelta::seconds(overdue.age_seconds.unwrap_or_default());
+        let message = format!(
+            "the newest backup is {} old; one is promised every {}",
+            newest::said(age),
+            newest::said(TimeDelta::seconds(overdue.every_seconds))
+        );
+        report.alarms.push(Alarm::new("stale", message));
+        Ok(())
     }
 
     fn ask_queries(&self, data: &Path, report: &mut DrillReport) {

@@ -39,6 +39,9 @@ pub enum Command {
         /// Where.
         #[arg(default_value = ".")]
         folder: PathBuf,
+        /// Write units and timers of systemd for backup, prune, sync and drill into this folder, and nothing else.
+        #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "systemd")]
+        timers: Option<PathBuf>,
     },
     /// Tell where every database stands, and what to type next.
     Status(Status),

@@ -28,6 +28,7 @@ mod verify;
 
 use crate::{
     args::{Arguments, Command, Global, Look, Status},
+    notice::Notice,
     render::{Report, Screen, Teller},
 };
 use anyhow::Result;
@@ -38,7 +39,8 @@ use piton::{
     plan::{Healing, OutOfOrder, Settings},
     project::config::FILE,
     project::{
-        Config, Counts, OperationOptions, Outcome, Overrides, Project, Repeat, Selection, World,
+        Config, Counts, Notify, OperationOptions, Outcome, Overrides, Project, Repeat, Selection,
+        World,
     },
     store::Selector,
 };
@@ -60,9 +62,17 @@ pub struct Context {
 }
 
 /// Runs the command that was typed.
-pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result<(Report, Screen)> {
+pub fn run(
+    arguments: &Arguments,
+    words: &[OsString],
+    screen: &Screen,
+    notice: &mut Option<Notice>,
+) -> Result<(Report, Screen)> {
     match &arguments.command {
-        Command::Init { folder } => return Ok((init::run(folder)?, *screen)),
+        Command::Init { folder, timers: Some(into) } => {
+            return Ok((init::timers(overrides(&arguments.global), folder, into)?, *screen));
+        }
+        Command::Init { folder, .. } => return Ok((init::run(folder)?, *screen)),
         Command::Completions { shell } => return Ok((completions::shell(*shell), *screen)),
         Command::Man => return Ok((completions::manual()?, *screen)),
         Command::Status(Status { paths: Some(form), .. }) => {
@@ -70,7 +80,11 @@ pub fn run(arguments: &Arguments, words: &[OsString], screen: &Screen) -> Result
         }
         _ => {}
     }
-    let mut config = Config::load(&overrides(&arguments.global))?;
+    let overrides = overrides(&arguments.global);
+    let file = overrides.config.as_deref().unwrap_or(Path::new(FILE));
+    *notice = Notice::of(arguments, Notify::of_file(file));
+    let mut config = Config::load(&overrides)?;
+    *notice = Notice::of(arguments, config.notify.clone());
     if let Command::Deploy(options) = &arguments.command
         && let Some(release) = deploy::release(&config, options)?
     {

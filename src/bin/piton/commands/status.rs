@@ -9,7 +9,7 @@ use anyhow::Result;
 use piton::{
     Kind,
     plan::DatabasePlan,
-    project::{InterruptedRun, Outcome, Status},
+    project::{InterruptedRun, Outcome, Overdue, Status},
 };
 use serde_json::json;
 
@@ -28,6 +28,7 @@ pub fn run(context: &Context, look: &Look) -> Result<Report> {
     }
     human.push_str(&notices(&status));
     human.push_str(&backups(&status));
+    human.push_str(&status.overdue.as_ref().map(overdue).unwrap_or_default());
     human.push_str(&status.drill.as_ref().map(drill::standing).unwrap_or_default());
     human.push_str(&offsite::standing(status.offsite.as_ref(), status.backups));
     human.push_str(&match state {
@@ -55,6 +56,7 @@ pub fn run(context: &Context, look: &Look) -> Result<Report> {
             "failed": status.failed,
             "backups": status.backups,
             "drill": status.drill,
+            "overdue": status.overdue,
             "offsite": status.offsite.as_ref().map(offsite::standing_to_json),
             "newest_backup": status.newest_backup.as_ref().map(|backup| backup.id().to_string()),
         })
@@ -137,5 +139,22 @@ fn backups(status: &Status) -> String {
             newest.id(),
             text::ago(newest.manifest.created, text::now())
         ),
+    }
+}
+
+/// A promise that is not kept.
+fn overdue(overdue: &Overdue) -> String {
+    let note = text::styled(text::BAD, "note:");
+    let hours = overdue.every_seconds / 3600;
+    let every = match hours {
+        24.. if hours % 24 == 0 => format!("{} d", hours / 24),
+        _ => format!("{hours} h"),
+    };
+    match overdue.last {
+        Some(last) => format!(
+            "{note} the newest backup is of {}; one is promised every {every}: look at the timer, or piton backup\n",
+            text::ago(last, text::now())
+        ),
+        None => format!("{note} no backup yet; one is promised every {every}: piton backup\n"),
     }
 }
