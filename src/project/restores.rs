@@ -185,7 +185,11 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<RestoreReport> {
         let (started, backup) = ((self.world.clock)(), &report.backup);
-        let result = self.carry_out_restore(backup, options, safety, observer);
+        let result = match &report.run {
+            // Whoever goes back over a run means what the run changed.
+            Some(_) => self.put_back_around_mounts(backup, options, safety, observer),
+            None => self.carry_out_restore(backup, options, safety, observer),
+        };
         let said = result.as_ref().map(|restored| restored.safety.as_ref());
         let command = if report.run.is_some() { "rollback" } else { "restore" };
         self.log_restore(command, (started, backup.id()), said, observer);

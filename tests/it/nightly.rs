@@ -1,6 +1,10 @@
 //! What happens at night: who is told of a failure, a promise of backups, and timers.
 
-use crate::{programs::lacks, sandbox::Sandbox};
+use crate::{
+    bad_disk::{can_mount, shell},
+    programs::lacks,
+    sandbox::Sandbox,
+};
 use chrono::{TimeDelta, Utc};
 use piton::{
     event::Silent,
@@ -188,4 +192,30 @@ fn timers_are_written_once_and_systemd_understands_them() {
     let units = std::fs::read_dir(sandbox.path("units")).unwrap().map(|it| it.unwrap().path());
     let verified = sandbox.program("systemd-analyze").arg("verify").args(units).output().unwrap();
     assert!(verified.status.success(), "{verified:?}");
+}
+
+/// `systemctl` only writes down what it is told, and the folder of the units is one of the test's own.
+#[test]
+fn the_setup_of_a_host_installs_the_timers() {
+    if !can_mount() || lacks("bash") {
+        return;
+    }
+    let sandbox =
+        Sandbox::with_users().file("bin/systemctl", "#!/bin/sh\necho \"$@\" >> calls\n").file(
+            "setup.sh",
+            "set -e\nprogram=$PITON_BIN\n. ./functions\nPATH=$PWD/bin:$PATH\nhost_timers\n",
+        );
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy.sh");
+    let text = format!(
+        "mount -t tmpfs tmpfs /etc/systemd/system\n\
+         sed -n '/^host_ask()/p;/^host_timers()/,/^}}/p' {script} > functions\n\
+         bash setup.sh; bash setup.sh; cat calls; ls /etc/systemd/system"
+    );
+    let ran = shell(&sandbox, &text).success();
+    let calls: Vec<&str> = ran.stdout.lines().take(4).collect();
+    assert_eq!(calls[0], "daemon-reload");
+    assert!(calls[1].starts_with("--quiet enable --now piton-"), "{calls:?}");
+    assert!(calls[1].ends_with("-drill.timer") && !calls[1].contains('/'), "{calls:?}");
+    assert_eq!(calls[..2], calls[2..], "the second time is like the first");
+    assert_eq!(ran.stdout.matches(".service").count(), 2, "{}", ran.stdout);
 }

@@ -141,3 +141,28 @@ fn a_script_that_changes_a_volume_and_fails_leaves_the_databases_as_they_were() 
     assert!(!sandbox.exists("data/made"));
     assert_eq!(sandbox.read("volume/picture"), "new\n");
 }
+
+#[test]
+fn a_rollback_leaves_a_volume_that_has_changed_since_the_run() {
+    if !can_mount() {
+        return;
+    }
+    let sandbox = Sandbox::with_users()
+        .migration("002_t.sql", "CREATE TABLE later (a);")
+        .file("volume/picture", "old");
+    let text = "mkdir -p data/uploads\nmount --bind volume data/uploads\n\"$PITON_BIN\" up\n\
+        echo new > data/uploads/picture\n\"$PITON_BIN\" rollback --yes";
+    let ran = shell(&sandbox, text).success();
+    ran.says("`uploads` is mounted there and stays as it is now");
+    assert_eq!(
+        sandbox.query("app.db", "SELECT count(*) FROM sqlite_schema WHERE name = 'later'"),
+        "0"
+    );
+    assert_eq!(sandbox.read("volume/picture"), "new\n");
+    // A restore that was asked for by its name does all or nothing.
+    let id = sandbox.backups().pop().unwrap();
+    let text = format!(
+        "mount --bind volume data/uploads\n\"$PITON_BIN\" restore {id} --yes || \"$PITON_BIN\" restore latest --yes"
+    );
+    shell(&sandbox, &text).code(4).says("lies on another file system");
+}

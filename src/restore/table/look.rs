@@ -83,6 +83,22 @@ impl<'a> Look<'a> {
         self.request.tables.tables.iter().map(|name| self.table(name)).collect()
     }
 
+    /// Whether the tables are still as they were looked at: one look at each live row, and none at the backup.
+    pub(super) fn finds_again(&self, tables: &[Table]) -> Result<bool> {
+        for table in tables {
+            let now = match self.shape(1, &table.name) {
+                Some(_) if self.differences(&table.name).is_empty() => Some(self.content(table)?),
+                Some(_) => return Ok(false),
+                None => None,
+            };
+            // Names that come back with a table must still be free.
+            if now.is_none() || now != table.content {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn table(&self, typed: &str) -> Result<Table> {
         let (name, sql) = self.require_ordinary(typed)?;
         let shape = self.shape(0, &name).cloned();

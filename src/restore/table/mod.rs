@@ -161,7 +161,21 @@ pub fn restore_tables(
             connection.pragma_update(None, "ignore_check_constraints", true)
         };
         prepare().map_err(failed("restore tables of", shown))?;
-        let tables = look_at(request, (&connection, copy), "BEGIN IMMEDIATE")?;
+        // Looked at before others are kept out, and again only if somebody wrote meanwhile.
+        let mut tables = look_at(request, (&connection, copy), "BEGIN")?;
+        let locked = || -> rusqlite::Result<bool> {
+            let version = || connection.pragma_query_value(None, "data_version", |row| row.get(0));
+            let before: i64 = version()?;
+            connection.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
+            Ok(before == version()?)
+        };
+        if !locked().map_err(failed("restore tables of", shown))? {
+            let backup = store::open_copy(copy)?;
+            let look = Look::new(request, &connection, &backup)?;
+            if !look.finds_again(&tables)? {
+                tables = look.tables()?;
+            }
+        }
         let found = preview(request, &tables);
         if found.seen != previewed.seen || found.tables != previewed.tables {
             let look = format!(
