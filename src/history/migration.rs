@@ -85,7 +85,8 @@ impl Migration {
             && self.header.queries().next().is_none()
     }
 
-    /// Whether a comment of it goes on behind a carriage return: SQLite ends one at a line feed only.
+    /// Whether a comment of it swallows a statement behind a carriage return: SQLite ends a comment at a line
+    /// feed only.
     #[must_use]
     pub fn is_swallowed(&self) -> bool {
         // Most files have no such line end, and need not be cut into tokens.
@@ -95,7 +96,10 @@ impl Migration {
         let is_comment = |token: &Token| self.text[token.span.clone()].starts_with("--");
         scan(&self.text).filter(is_comment).any(|token| {
             let comment = self.text[token.span].trim_end_matches('\r');
-            comment.split('\r').skip(1).any(|line| !line.trim().is_empty())
+            comment
+                .split('\r')
+                .skip(1)
+                .any(|line| !matches!(sql::classify(line), Class::Other | Class::DotCommand))
         })
     }
 

@@ -2,8 +2,8 @@
 //! again. Rows in a table are no proof that a statement put them there.
 
 use super::{
-    access::Access, assess::Witnesses, data::has_rows, live_rows::Trial, repeat::is_repeatable,
-    timeline::StepKind,
+    access::Access, assess::Witnesses, data::has_rows, literal_rows, live_rows::Trial,
+    repeat::is_repeatable, timeline::StepKind,
 };
 use crate::{
     schema::{ObjectKind, ObjectName, Part},
@@ -81,22 +81,25 @@ impl Witnesses<'_> {
             .filter(|&step| self.timeline.steps[step].kind == StepKind::Data)
             .collect();
         let steps: Vec<usize> = before.iter().chain(open).copied().collect();
+        let texts: Vec<&str> = steps.iter().filter_map(|&step| self.text_at(step)).collect();
+        if texts.len() < steps.len() {
+            return None;
+        }
         let mut tables = BTreeSet::new();
-        for &step in &steps {
-            let access = trial.access(self.text_at(step)?)?;
+        for access in trial.accesses(&texts)? {
             let writes = access.writes();
             if access.triggers || !writes.iter().all(|table| self.makes_empty(start..last, table)) {
                 return None;
             }
             tables.extend(writes);
         }
-        (0..=open.len()).rev().find(|count| {
-            let texts: Vec<&str> = steps[..before.len() + count]
-                .iter()
-                .filter_map(|&step| self.text_at(step))
-                .collect();
-            trial.holds_just(&tables, &texts)
-        })
+        if texts.len() >= literal_rows::FROM {
+            // Each trial would run them all: the rows are looked up instead, or nothing tells.
+            return trial.filled_by(&texts)?.checked_sub(before.len());
+        }
+        (0..=open.len())
+            .rev()
+            .find(|count| trial.holds_just(&tables, &texts[..before.len() + count]))
     }
 
     /// Whether one of these steps makes a table without rows.

@@ -3,10 +3,19 @@
 //! What a statement would do to the rows that are there is seen, never guessed from its words. Nothing
 //! reaches the file: no page is written before a commit, and there is no commit.
 
-use super::access::{Access, UNSTABLE};
+use super::{
+    access::{Access, UNSTABLE},
+    literal_rows,
+};
 use crate::{
     database::{self, Access as Open},
-    sql::{class, fold, quote, rows},
+    sql::{
+        class::{self, meaningful},
+        fold, quote,
+        repeat::differ_in_values_alone,
+        rows,
+        token::Token,
+    },
 };
 use rusqlite::{
     Connection, Error, ErrorCode, Result, config::DbConfig, functions::FunctionFlags,
@@ -87,11 +96,24 @@ impl Trial {
     /// Whether these statements, one after the other, would leave every row as it is now. An INSERT
     /// of rows that are all there already, under their keys, leaves them so.
     pub fn leaves_unchanged(&self, texts: &[&str]) -> bool {
-        let Some(written) = self.written(texts) else { return false };
+        let Some(accesses) = self.accesses(texts) else { return false };
+        let fires = accesses.iter().any(|access| access.triggers);
+        if texts.len() >= literal_rows::FROM
+            && !fires
+            && let Some(there) = literal_rows::are_there(&self.connection.borrow(), texts)
+        {
+            return there;
+        }
+        let written: BTreeSet<String> = accesses.iter().flat_map(Access::writes).collect();
         let has_virtual = written.iter().any(|table| self.is_virtual(table));
         let counted = self.rolled_back(|connection| {
             let before = connection.total_changes();
-            run_all(connection, texts)?;
+            for text in texts {
+                run_all(connection, &[text])?;
+                if connection.total_changes() > before {
+                    break;
+                }
+            }
             Ok(connection.total_changes() - before)
         });
         match counted {
@@ -99,6 +121,29 @@ impl Trial {
             Some(0) if !has_virtual => true,
             Some(_) => self.same_content(&written, |connection| run_all(connection, texts)),
         }
+    }
+
+    /// How many of these statements, by which no trigger fires, filled the tables that they name: looked
+    /// up where they are rows of literals.
+    pub fn filled_by(&self, texts: &[&str]) -> Option<usize> {
+        literal_rows::filled_by(&self.connection.borrow(), texts)
+    }
+
+    /// What statements do, those of one form after one another once.
+    pub fn accesses(&self, texts: &[&str]) -> Option<Vec<Access>> {
+        let mut accesses = Vec::new();
+        let mut last: Option<(&str, Vec<Token>)> = None;
+        for text in texts {
+            let tokens = meaningful(text);
+            let same = last.as_ref().is_some_and(|(earlier, known)| {
+                differ_in_values_alone((earlier, known), (text, &tokens))
+            });
+            if !same {
+                accesses.push(self.access(text)?);
+                last = Some((text, tokens));
+            }
+        }
+        Some(accesses)
     }
 
     /// Whether these tables hold just what the statements put into them when they are empty.
@@ -121,6 +166,10 @@ impl Trial {
     /// Whether the statements only add rows that they name themselves, and a second run of them would add
     /// none: none of them reads a table, fires a trigger, or changes a row that is there.
     pub fn only_adds_once(&self, texts: &[&str]) -> bool {
+        // A long file of which the first statement adds rows each time need not be run twice as a whole.
+        if texts.len() >= literal_rows::FROM && !self.only_adds_once(&texts[..1]) {
+            return false;
+        }
         let mut accesses = Vec::new();
         for text in texts {
             // What an ON CONFLICT clause compares is no reading: it decides whether the row is there.
@@ -160,11 +209,7 @@ impl Trial {
 
     /// Every table that the statements write to; none where one of them cannot be prepared.
     fn written(&self, texts: &[&str]) -> Option<BTreeSet<String>> {
-        let mut written = BTreeSet::new();
-        for text in texts {
-            written.append(&mut self.access(text)?.writes());
-        }
-        Some(written)
+        Some(self.accesses(texts)?.iter().flat_map(Access::writes).collect())
     }
 
     fn same_content(

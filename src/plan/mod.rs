@@ -16,6 +16,7 @@ mod draft;
 mod edited;
 mod evidence;
 mod finding;
+mod literal_rows;
 mod live_rows;
 mod model;
 mod net;

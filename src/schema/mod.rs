@@ -15,7 +15,7 @@ mod sound;
 pub use diff::{Change, diff};
 pub use facts::{Object, ObjectKind, ObjectName, Part, Schema};
 pub use introspect::{Introspector, schema_hash};
-pub use shape::{Key, Shape, shapes};
+pub use shape::{Key, Shape, shape, shapes};
 pub(crate) use sound::broken;
 
 /// Whether a name belongs to SQLite or piton and is no part of an application's schema.

@@ -41,7 +41,11 @@ pub fn shapes(connection: &Connection) -> Result<Vec<Shape>> {
     Ok(shapes)
 }
 
-fn shape(connection: &Connection, name: String) -> Result<Option<Shape>> {
+/// One table; none where its rows have no number that can be named.
+///
+/// # Errors
+/// SQLite's.
+pub fn shape(connection: &Connection, name: String) -> Result<Option<Shape>> {
     let mut statement = connection
         .prepare_cached("SELECT name, pk, hidden FROM pragma_table_xinfo(?1) ORDER BY cid")?;
     let mut rows = statement.query([&name])?;

@@ -223,7 +223,9 @@ pub fn is_conditional(text: &str) -> bool {
         && all.iter().take(8).any(|token| token.is_word(text, "exists"))
 }
 
-pub(super) fn meaningful(text: &str) -> Vec<Token> {
+/// The tokens of a text that are neither blanks nor comments.
+#[must_use]
+pub fn meaningful(text: &str) -> Vec<Token> {
     tokens(text).into_iter().filter(|token| !token.is_blank()).collect()
 }
 

@@ -6,7 +6,7 @@
 pub mod class;
 pub mod copy;
 pub mod names;
-mod repeat;
+pub mod repeat;
 pub mod rows;
 pub mod split;
 pub mod token;

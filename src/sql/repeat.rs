@@ -8,10 +8,14 @@ use super::token::{Token, TokenKind};
 /// Words after VALUES behind which a literal may be a name or a place instead of a value.
 const NOT_ONLY_VALUES: [&str; 5] = ["select", "values", "on", "returning", "collate"];
 
-/// Whether two statements, given by their meaningful tokens, are `INSERT … VALUES …` and differ in
-/// nothing but literals after VALUES.
-pub fn differ_in_values_alone(text: &str, one: &[Token], other: &[Token]) -> bool {
+/// Whether two statements, given by their texts and meaningful tokens, are `INSERT … VALUES …` and differ
+/// in nothing but literals after VALUES.
+pub fn differ_in_values_alone(
+    (one_text, one): (&str, &[Token]),
+    (text, other): (&str, &[Token]),
+) -> bool {
     let word = |token: &Token| &text[token.span.clone()];
+    let one_word = |token: &Token| &one_text[token.span.clone()];
     let Some(first) = other.first() else { return false };
     if one.len() != other.len() || !["insert", "replace"].iter().any(|it| first.is_word(text, it)) {
         return false;
@@ -21,15 +25,15 @@ pub fn differ_in_values_alone(text: &str, one: &[Token], other: &[Token]) -> boo
         if a.kind != b.kind {
             return false;
         }
-        let is_value = in_values && (a.kind == TokenKind::Text || is_plain(word(a), word(b)));
-        if !is_value && word(a) != word(b) {
+        let is_value = in_values && (a.kind == TokenKind::Text || is_plain(one_word(a), word(b)));
+        if !is_value && one_word(a) != word(b) {
             return false;
         }
-        if a.kind == TokenKind::Word {
-            if in_values && NOT_ONLY_VALUES.iter().any(|it| a.is_word(text, it)) {
+        if b.kind == TokenKind::Word {
+            if in_values && NOT_ONLY_VALUES.iter().any(|it| b.is_word(text, it)) {
                 return false;
             }
-            in_values |= a.is_word(text, "values");
+            in_values |= b.is_word(text, "values");
         }
     }
     in_values

@@ -64,7 +64,7 @@ pub fn split(text: &str) -> Vec<Statement> {
         let ends_here = token.kind == TokenKind::Semicolon
             && !matches!(state, State::Trigger | State::TriggerSemicolon);
         if ends_here {
-            let repeats = repeat::differ_in_values_alone(text, &earlier, &current);
+            let repeats = repeat::differ_in_values_alone((text, &earlier), (text, &current));
             found.push(Statement { span: first..end, repeats });
             (earlier, current) = (current, earlier);
             current.clear();
@@ -76,7 +76,7 @@ pub fn split(text: &str) -> Vec<Statement> {
         }
     }
     if let Some(first) = start {
-        let repeats = repeat::differ_in_values_alone(text, &earlier, &current);
+        let repeats = repeat::differ_in_values_alone((text, &earlier), (text, &current));
         found.push(Statement { span: first..end, repeats });
     }
     found

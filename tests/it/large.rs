@@ -66,3 +66,24 @@ fn what_ran_is_not_replayed_while_nothing_changed() {
     sandbox.execute("app.db", "DROP INDEX i");
     sandbox.run("up").code(4).says("drift").says("1_a.sql");
 }
+
+/// A long data file whose rows are there is recorded, also where its table has no key; with one row that is
+/// not its own, nothing tells.
+#[test]
+fn rows_of_a_long_data_file_are_found_without_a_ledger() {
+    for (columns, first) in [("id INTEGER PRIMARY KEY, name TEXT", "id, "), ("name TEXT", "")] {
+        let mut file = format!("CREATE TABLE t ({columns});\n");
+        for number in 1..=500 {
+            let key = if first.is_empty() { String::new() } else { format!("{number}, ") };
+            file.push_str(&format!("INSERT INTO t ({first}name) VALUES ({key}'name {number}');\n"));
+        }
+        let sandbox = Sandbox::new().migration("001_t.sql", &file);
+        sandbox.execute("app.db", &file);
+        sandbox.run("plan").success().says("done already");
+        sandbox.execute("app.db", "UPDATE t SET name = 'Name 7' WHERE name = 'name 7'");
+        sandbox.run("up").code(4).says("undecided");
+        sandbox.execute("app.db", "UPDATE t SET name = 'name 7' WHERE name = 'Name 7'");
+        sandbox.run("up").success().says("recorded");
+        assert_eq!(sandbox.query("app.db", "SELECT count(*) FROM t"), "500");
+    }
+}
