@@ -3,7 +3,7 @@
 use super::{
     super::{Project, databases, targets},
     Alarm, Counts, DrillRecord, DrillReport, DrillResult,
-    trend::{self, Group, Sample},
+    trend::{self, Group, Rules, Sample},
 };
 use crate::{
     Result, disk, ledger,
@@ -28,9 +28,9 @@ impl Project {
         counts: Counts,
         report: &mut DrillReport,
     ) -> Result<()> {
-        let shadows = shadows(&report.backup, data);
-        let patterns = self.patterns();
-        let sample = |backup: &Backup| sample(backup, &patterns, &shadows);
+        let inner = Inner::of(&report.backup, data);
+        let (patterns, named) = self.databases_by_name();
+        let sample = |backup: &Backup| sample(backup, &patterns, &inner);
         let now = sample(&report.backup);
         let drills = super::record::read(store)?;
         let earlier: Vec<Backup> = self.earlier(store, &report.backup, &drills)?;
@@ -38,7 +38,8 @@ impl Project {
         report.compared = samples.len();
         // The newest that counts.
         if let Some(base) = samples.first() {
-            let found = trend::judge(&now, base, &samples, &self.config.drill.ignored);
+            let rules = Rules { ignored: &self.config.drill.ignored, named };
+            let found = trend::judge(&now, base, &samples, &rules);
             report.notes.extend(found.notes);
             match counts {
                 Counts::Judged => report.alarms.extend(found.alarms),
@@ -97,14 +98,24 @@ impl Project {
         Ok(opened.map(std::borrow::Cow::into_owned).collect())
     }
 
-    /// Targets that are patterns: their databases count together, since each comes and goes.
-    fn patterns(&self) -> Vec<glob::Pattern> {
+    /// Targets that are patterns, whose databases count together, since each comes and goes; and the
+    /// databases that are named.
+    fn databases_by_name(&self) -> (Vec<glob::Pattern>, BTreeSet<String>) {
         let all = targets::read(&self.config).map(|it| it.targets).unwrap_or_default();
-        let patterns = all.iter().filter_map(|target| match &target.databases {
-            targets::Databases::Matching(pattern) => glob::Pattern::new(pattern).ok(),
-            targets::Databases::Named(_) => None,
-        });
-        patterns.collect()
+        let (mut patterns, mut named) = (Vec::new(), BTreeSet::new());
+        named.insert(self.config.database.to_string_lossy().into_owned());
+        for target in &all {
+            match &target.databases {
+                targets::Databases::Named(path) => {
+                    named.insert(path.to_string_lossy().into_owned());
+                }
+                targets::Databases::Matching(pattern) => {
+                    named.insert(pattern.clone());
+                    patterns.extend(glob::Pattern::new(pattern));
+                }
+            }
+        }
+        (patterns, named)
     }
 
     /// Whether the live database has another schema than the backup.
@@ -152,28 +163,36 @@ fn last_proved<'a>(listed: &'a [Backup], drills: &[DrillRecord]) -> Option<&'a B
     listed.iter().find(|it| proved.contains(it.id().as_str()))
 }
 
-/// The tables in which virtual tables of the restored databases keep what they have: how many rows they
-/// have is their own affair.
-fn shadows(backup: &Backup, data: &Path) -> BTreeSet<(PathBuf, String)> {
-    let mut all = BTreeSet::new();
-    for record in &backup.manifest.databases {
-        let Ok(copy) = store::open_copy(&record.path.below(data)) else { continue };
-        let read = || -> rusqlite::Result<Vec<String>> {
-            let sql =
-                "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'";
-            copy.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
-        };
-        let path = record.path.as_path();
-        all.extend(read().unwrap_or_default().into_iter().map(|name| (path.to_path_buf(), name)));
-    }
-    all
+/// Tables of the restored databases that are no tables of the application, each with its database.
+#[derive(Default)]
+struct Inner {
+    /// Those in which virtual tables keep what they have: how many rows they have is their own affair.
+    shadows: BTreeSet<(PathBuf, String)>,
+    /// Ledgers of other tools: another number of rows says that migrations ran.
+    ledgers: BTreeSet<(PathBuf, String)>,
 }
 
-fn sample(
-    backup: &Backup,
-    patterns: &[glob::Pattern],
-    shadows: &BTreeSet<(PathBuf, String)>,
-) -> Sample {
+impl Inner {
+    fn of(backup: &Backup, data: &Path) -> Self {
+        let mut inner = Self::default();
+        for record in &backup.manifest.databases {
+            let Ok(copy) = store::open_copy(&record.path.below(data)) else { continue };
+            let shadows = || -> rusqlite::Result<Vec<String>> {
+                let sql =
+                    "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'";
+                copy.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
+            };
+            let path = record.path.as_path();
+            let of = |name: String| (path.to_path_buf(), name);
+            inner.shadows.extend(shadows().unwrap_or_default().into_iter().map(of));
+            let ledgers = ledger::foreign(&copy).unwrap_or_default();
+            inner.ledgers.extend(ledgers.into_iter().map(|it| of(it.table)));
+        }
+        inner
+    }
+}
+
+fn sample(backup: &Backup, patterns: &[glob::Pattern], inner: &Inner) -> Sample {
     let manifest = &backup.manifest;
     let mut sample = Sample {
         id: Some(manifest.id.clone()),
@@ -188,7 +207,12 @@ fn sample(
         group.databases += 1;
         group.positions.insert(record.position.clone());
         for (table, rows) in &record.facts.rows {
-            if is_internal(table) || shadows.contains(&(path.to_path_buf(), table.clone())) {
+            let key = (path.to_path_buf(), table.clone());
+            if is_internal(table) || inner.shadows.contains(&key) {
+                continue;
+            }
+            if inner.ledgers.contains(&key) {
+                group.positions.insert(Some(format!("{table}: {rows}")));
                 continue;
             }
             let sum = group.tables.entry(table.clone()).or_default();

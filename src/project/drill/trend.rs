@@ -51,24 +51,42 @@ pub(super) struct Judgement {
     pub(super) notes: Vec<String>,
 }
 
+/// What the project says about its databases.
+#[derive(Debug, Default)]
+pub(super) struct Rules<'a> {
+    /// Databases and tables whose numbers say nothing.
+    pub(super) ignored: &'a [Pattern],
+    /// The databases that the configuration names. Others may come and go, as a log for each day does.
+    pub(super) named: BTreeSet<String>,
+}
+
+impl Rules<'_> {
+    fn ignores(&self, name: &str) -> bool {
+        self.ignored.iter().any(|pattern| pattern.matches(name))
+    }
+}
+
 /// Judges a backup by earlier ones. `base` is the one that it is compared with, `earlier` are those that
 /// show how far down the numbers go by themselves.
 pub(super) fn judge(
     now: &Sample,
     base: &Sample,
     earlier: &[Sample],
-    ignored: &[Pattern],
+    rules: &Rules<'_>,
 ) -> Judgement {
     let mut found = Judgement::default();
-    for (name, before) in &base.groups {
+    let days: BTreeSet<&str> = earlier.iter().map(|it| it.day.as_str()).collect();
+    for (name, before) in base.groups.iter().filter(|(name, _)| !rules.ignores(name)) {
         let Some(group) = now.groups.get(name) else {
             let message = format!("`{name}` is gone; it had {}", rows(before.rows()));
-            found.alarms.push(Alarm::new("database-gone", message));
+            let always = earlier.iter().all(|sample| sample.groups.contains_key(name));
+            match rules.named.contains(name) || (always && days.len() >= DAYS) {
+                true => found.alarms.push(Alarm::new("database-gone", message)),
+                false => found.notes.push(message),
+            }
             continue;
         };
-        let days: BTreeSet<&str> = earlier.iter().map(|it| it.day.as_str()).collect();
-        let judge = Judge { name, group, before, earlier, ignored, days: days.len() };
-        judge.run(&mut found);
+        Judge { name, group, before, earlier, rules, days: days.len() }.run(&mut found);
     }
     found
 }
@@ -78,7 +96,7 @@ struct Judge<'a> {
     group: &'a Group,
     before: &'a Group,
     earlier: &'a [Sample],
-    ignored: &'a [Pattern],
+    rules: &'a Rules<'a>,
     days: usize,
 }
 
@@ -92,8 +110,7 @@ impl Judge<'_> {
         let is_there = |table: &&String| group.tables.contains_key(*table);
         if !before.tables.is_empty() && !before.tables.keys().any(|table| is_there(&table)) {
             let message = format!(
-                "`{name}` is another database: none of its {} tables is there ({})",
-                before.tables.len(),
+                "`{name}` is another database: none of its tables is there ({})",
                 first(before.tables.keys())
             );
             found.alarms.push(Alarm::new("another-database", message));
@@ -105,14 +122,18 @@ impl Judge<'_> {
             return;
         }
         for (table, then) in &before.tables {
-            if self.is_ignored(table) {
+            if self.rules.ignores(table) {
                 continue;
             }
             match group.tables.get(table) {
                 None => {
                     let message =
                         format!("`{name}`: the table `{table}` is gone; it had {}", rows(*then));
-                    self.say(found, Alarm::new("table-gone", message));
+                    // One that comes and goes, or had nothing in it, is no loss.
+                    match *then > 0 && self.is_in_all(table) {
+                        true => self.say(found, Alarm::new("table-gone", message)),
+                        false => found.notes.push(message),
+                    }
                 }
                 Some(rows) if self.has_fallen(table, *rows) => {
                     let how = if *rows == 0 { "emptied" } else { "halved" };
@@ -139,10 +160,6 @@ impl Judge<'_> {
         }
     }
 
-    fn is_ignored(&self, table: &str) -> bool {
-        self.ignored.iter().any(|pattern| pattern.matches(table))
-    }
-
     /// The fewest that any earlier backup has of something.
     fn fewest(&self, of: impl Fn(&Group) -> Option<u64>) -> Option<u64> {
         self.earlier.iter().filter_map(|sample| of(sample.groups.get(self.name)?)).min()
@@ -152,6 +169,12 @@ impl Judge<'_> {
         let fewest = self.fewest(|group| Some(group.rows())).unwrap_or(0);
         let least = if self.days >= DAYS { 1 } else { EMPTIED };
         self.group.rows() == 0 && fewest >= least
+    }
+
+    /// Whether each earlier backup of this database has the table.
+    fn is_in_all(&self, table: &str) -> bool {
+        let mut groups = self.earlier.iter().filter_map(|sample| sample.groups.get(self.name));
+        groups.all(|group| group.tables.contains_key(table))
     }
 
     /// Whether a table has at most half of the fewest rows that it ever had.
@@ -191,7 +214,7 @@ fn first<'a>(names: impl Iterator<Item = &'a String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Group, Judgement, Pattern, Sample, grouped, judge};
+    use super::{Group, Judgement, Pattern, Rules, Sample, grouped, judge};
 
     type Tables<'a> = &'a [(&'a str, u64)];
 
@@ -213,7 +236,9 @@ mod tests {
     }
 
     fn judged(now: &Sample, earlier: &[Sample]) -> Judgement {
-        judge(now, &earlier[0], earlier, &[Pattern::new("sessions*").unwrap()])
+        let ignored = [Pattern::new("sessions*").unwrap()];
+        let rules = Rules { ignored: &ignored, named: ["app.db".to_string()].into() };
+        judge(now, &earlier[0], earlier, &rules)
     }
 
     fn codes(now: &Sample, earlier: &[Sample]) -> Vec<&'static str> {
@@ -258,6 +283,13 @@ mod tests {
         let judgement = judged(&now, &week(&[("orders", 4_012), ("old", 10)]));
         assert!(judgement.alarms.is_empty());
         assert_eq!(judgement.notes.len(), 2, "{:?}", judgement.notes);
+        // A table for one import, and a log for each day.
+        let mut import = week(&shop);
+        import[0].groups.get_mut("app.db").unwrap().tables.insert("import_7".into(), 900);
+        import[0].groups.insert("log-07.db".into(), group("7", &[("lines", 9_000)]));
+        let judgement = judged(&app(9, &shop), &import);
+        assert!(judgement.alarms.is_empty(), "{judgement:?}");
+        assert_eq!(judgement.notes.len(), 2);
         // Tenants come and go.
         let tenants = |databases, rows| {
             let mut group = group("7", &[("orders", rows)]);
