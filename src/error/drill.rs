@@ -13,6 +13,12 @@ pub enum DrillError {
         /// Where.
         folder: PathBuf,
     },
+    /// What is unpacked there would be in the next backup.
+    #[error("`{}` is inside the data directory", folder.display())]
+    InData {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// There is too little room to unpack the backup.
     #[error(
         "`{}` has {} free, and unpacking the backup needs {}",
@@ -34,6 +40,7 @@ impl DrillError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Another { .. } => Kind::Locked,
+            Self::InData { .. } => Kind::Usage,
             Self::NoRoom { .. } => Kind::Refused,
         }
     }
@@ -43,6 +50,7 @@ impl DrillError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Another { .. } => "wait for it to end, then run `piton drill` again".into(),
+            Self::InData { .. } => "name another `folder` under `[drill]`, or none".into(),
             Self::NoRoom { .. } => {
                 "free so much there, or name a folder with more room as `folder` under `[drill]`"
                     .into()

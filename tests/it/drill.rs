@@ -248,3 +248,33 @@ fn migrations_of_another_tool_are_seen_by_its_ledger_and_search_tables_do_not_co
     sandbox.run("backup").success();
     sandbox.run("drill").code(5).says("none of its tables is there (`orders`)");
 }
+
+#[test]
+fn the_scratch_folder_is_apart_and_goes_and_no_link_is_followed() {
+    let sandbox = shop("[drill]\nfolder = \"scratch\"\n");
+    std::fs::create_dir(sandbox.path("scratch")).unwrap();
+    sandbox.write("data/closed/file.txt", "x");
+    let closed = sandbox.path("data/closed");
+    let mode = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(&closed, mode(0o555)).unwrap();
+    sandbox.run("backup").success();
+    sandbox.run("drill").success();
+    let names = || std::fs::read_dir(sandbox.path("scratch")).unwrap().count();
+    assert_eq!(names(), 1, "the lock alone");
+    // A link of the name of a database leads out of the backup.
+    sandbox.write(
+        "piton.toml",
+        "[[deploy.health.query]]\ndatabase = \"link.db\"\nsql = \"SELECT 1\"\n[drill]\nfolder = \"scratch\"\n",
+    );
+    let outside = sandbox.path("outside.db");
+    rusqlite::Connection::open(&outside).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+    std::os::unix::fs::symlink(&outside, sandbox.path("data/link.db")).unwrap();
+    sandbox.run("backup").success();
+    sandbox.run("drill").code(5).says("query of `link.db`: the backup has no such database");
+    std::fs::set_permissions(&closed, mode(0o755)).unwrap();
+    std::fs::create_dir(sandbox.path("data/in")).unwrap();
+    sandbox.write("piton.toml", "[drill]\nfolder = \"data/in\"\n");
+    sandbox.run("drill").code(2).one_error().says("is inside the data directory");
+    sandbox.write("piton.toml", "[drill]\nfolder = \"nowhere\"\n");
+    sandbox.run("drill").code(5).one_error().says("nowhere");
+}

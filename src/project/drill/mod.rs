@@ -13,13 +13,12 @@ pub use settings::{DrillConfig, DrillKeys};
 use super::{Outcome, Project};
 use crate::{
     Error, Kind, Result, clock,
-    database::lies_inside,
     deploy::service::Ground,
     disk,
     error::{DrillError, StoreError},
     event::{self, Observer, Silent},
     restore,
-    store::{self, Backup, DRILL, Filter, Selector, Store},
+    store::{self, Backup, DRILL, Folders, Selector, Store},
 };
 use chrono::TimeDelta;
 use serde::Serialize;
@@ -27,7 +26,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, TryLockError},
     os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -199,6 +198,14 @@ impl Project {
     fn scratch(&self, store: &Store, backup: &Backup) -> Result<Scratch> {
         let place = self.config.drill.folder.as_deref().unwrap_or(store.root());
         let found = fs::metadata(place).map_err(disk::failed("read", place))?;
+        let real = |path: &Path| path.canonicalize().ok();
+        if place != store.root()
+            && real(&self.config.data)
+                .zip(real(place))
+                .is_some_and(|(data, it)| it.starts_with(data))
+        {
+            return Err(DrillError::InData { folder: place.into() }.into());
+        }
         // Where others can rename, this process would write where they lead it.
         let is_open = found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0;
         if is_open {
@@ -248,6 +255,10 @@ impl Project {
                 continue;
             }
             let name = format!("query of `{}`", query.database.display());
+            if let Err(reason) = require_listed(&report.backup, &query.database) {
+                report.alarms.push(Alarm::new("query", format!("{name}: {reason}")));
+                continue;
+            }
             match query.ask_in(data, query.timeout) {
                 Ok(()) => report.passed.push(name),
                 // It may need what a migration after the backup made.
@@ -271,9 +282,8 @@ impl Project {
         let Some((sql, limit)) = &config.newest else { return };
         let database = config.database.as_ref().unwrap_or(&self.config.database);
         let shown = database.display();
-        if !lies_inside(database) {
-            let message = format!("`{shown}`: databases lie inside the data directory");
-            return report.alarms.push(Alarm::new("newest", message));
+        if let Err(reason) = require_listed(&report.backup, database) {
+            return report.alarms.push(Alarm::new("newest", format!("`{shown}`: {reason}")));
         }
         let taken = report.backup.manifest.created;
         match newest::ask(&data.join(database), sql) {
@@ -339,6 +349,16 @@ impl Project {
     }
 }
 
+/// Only databases of the backup are opened: a link of such a name could lead anywhere.
+fn require_listed(backup: &Backup, database: &Path) -> Result<(), String> {
+    let path: PathBuf = database.components().filter(|it| *it != Component::CurDir).collect();
+    let mut records = backup.manifest.databases.iter();
+    match records.any(|record| record.path.as_path() == path) {
+        true => Ok(()),
+        false => Err("the backup has no such database".into()),
+    }
+}
+
 /// Unpacks the backup and compares every database with what is listed.
 fn prove(
     store: &Store,
@@ -348,7 +368,9 @@ fn prove(
     observer: &dyn Observer,
 ) -> Result<()> {
     let started = Instant::now();
-    restore::to_directory(store, backup, data, &Filter::default(), observer)?;
+    disk::create_private_folder("drill-data", data)?;
+    // With folders of its own, which it can remove whatever their modes were.
+    store.extract(backup, data, &|_| true, Folders::Private, observer)?;
     record.unpack_ms = milliseconds(started.elapsed());
     let started = Instant::now();
     let archive = store.archive_path(backup.id());
