@@ -54,9 +54,10 @@ ended() {
        [ "$verb" != dry-run ] || text="only the plan was shown, nothing was touched: $me carries it out"
        [ "$verb" != rollback ] || text="the last deploy is taken back: mend the release, then $me" ;;
     2) text="the settings are wrong, nothing was touched: correct them, then $me" ;;
-    4) text="refused, nothing was touched: do what the hint says, then $me" ;;
+    4) text="refused, nothing was touched: do what the hint says, then $me"
+       [ -z "$placed" ] || text="refused, the data and the service were not touched, the files of the release are in their place: do what the hint says, then $me" ;;
     5) text="failed before the service was stopped, no migration ran: correct it, then $me" ;;
-    8) text="another piton is at work, nothing was touched: wait for it, then $me" ;;
+    8) text="another piton is at work, the data was not touched: wait for it, then $me" ;;
     11) text="rolled back, the old state runs and is healthy: mend the release, then $me" ;;
     12) text="rolled back, but the service is not healthy: see to it, then $me --resume" ;;
     13) text="the rollback failed: put right what is said above, then $me --resume" ;;
@@ -162,7 +163,9 @@ host_is_sqlite() {
     IFS= read -r -N 15 head <"$1" 2>/dev/null || true
     [ "$head" = "SQLite format 3" ]
 }
-host_is_database() { host_is_sqlite "$1" || { [ -f "$1" ] && { [ -e "$1-wal" ] || [ -e "$1-shm" ] || [ -e "$1-journal" ]; }; }; }
+# A name that people give databases: its own program may be the only one that reads it.
+host_is_named() { [ -s "$1" ] && [[ ${1,,} == *.@(db|db3|sqlite|sqlite3) ]]; }
+host_is_database() { host_is_sqlite "$1" || { [ -f "$1" ] && { [ -e "$1-wal" ] || [ -e "$1-shm" ] || [ -e "$1-journal" ]; }; } || { [ -f "$1" ] && host_is_named "$1"; }; }
 
 # Whether a database is as a deploy has copied it here, or as this release has it.
 host_is_copy() {
@@ -210,27 +213,82 @@ host_compare() {
     done < <(cd "$chosen" && find . -mindepth 1 -print0)
 }
 
-# Migrations and scripts that the release no longer has go, but no database does.
-host_outdated() {
-    local name file
+# Whether a name belongs to the host: it is data, backups or private, or in what is.
+host_owns() {
+    local name
+    while IFS= read -r name; do
+        [[ $1 != "$name" && $1 != "$name"/* ]] || return 0
+    done < <(sed -n 's/^inside\t//p' <<<"$names")
+    return 1
+}
+
+# The folders of migrations and scripts in the release that comes.
+host_folders() {
+    local name
     while IFS= read -r name; do
         name=${name#"$folder"/}
-        if [[ $name == /* ]] || [ ! -d "$chosen/$name" ] || [ ! -d "$name" ]; then continue; fi
-        outdated+=(--filter="R /$(host_pattern "$name")/**")
-        while IFS= read -r -d '' file; do
-            if [ -e "$chosen/$file" ] || ! host_is_database "$file" || host_is_copy "$file"; then continue; fi
-            host_keep "$file" || return
-        done < <(find "$name" -type f -print0)
+        [[ $name == /* ]] || printf '%s\n' "$name"
     done < <(sed -n 's/^\(migrations\|scripts\)\t//p' <<<"$coming" | sort -u)
 }
 
+# Migrations and scripts that an earlier deploy has put here as they are, and that this release no longer
+# has. Sets `outdated`; whatever else lies there stays.
+host_outdated() {
+    local line file shown=0
+    while IFS= read -r line; do
+        # One whose name needed an escape begins with a backslash.
+        [[ $line != \\* ]] || continue
+        file=${line:66}
+        if [ -e "$chosen/$file" ] || [ ! -f "$file" ] || [ -L "$file" ] || host_owns "$file"; then continue; fi
+        [ "$(sha256sum -- "$file")" != "$line" ] || outdated+=("$file")
+    done < <(cat .deploy/placed 2>/dev/null)
+    # A migration that stays is one of the history.
+    while IFS= read -r -d '' file; do
+        if [ -e "$chosen/$file" ] || host_owns "$file" || [[ " ${outdated[*]} " == *" $file "* ]]; then continue; fi
+        shown=$((shown + 1))
+        [ "$shown" -gt 10 ] || printf 'deploy: left there: %s, which no deploy has copied there\n' "${file//[[:cntrl:]]/?}"
+    done < <(host_folders | while IFS= read -r line; do [ ! -d "$line" ] || find "$line" -type f -name '[0-9]*.sql' -print0; done)
+}
+
+# Removes them, and notes what of the release may be removed by a later one.
+host_tidy() {
+    local file line
+    for file in "${outdated[@]}"; do
+        rm -f -- "$file" || return 5
+        [ -d "$chosen/$(dirname -- "$file")" ] || rmdir -- "$(dirname -- "$file")" 2>/dev/null || true
+    done
+    while IFS= read -r line; do
+        [ ! -d "$chosen/$line" ] || (cd "$chosen" && find "$line" -type f -exec sha256sum -- {} +)
+    done < <(host_folders) | sort -u >.deploy/placed.new && mv -f .deploy/placed.new .deploy/placed
+}
+
+# The words with which piton plans the copied release beside its place. Sets `words`.
+host_words() {
+    local name path
+    words=(--data "$(host_path data)" --backups "$(host_path backups)")
+    [ -z "$config" ] || words+=(--config "$incoming/$config")
+    for name in migrations scripts; do
+        path=$(host_path "$name")
+        path=$incoming/${path#"$folder"/}
+        [ ! -d "$path" ] || words+=("--$name" "$path")
+    done
+}
+
+# Refuses a release whose plan is refused, while nothing of it is in place.
+host_foresee() {
+    local code=0 words=()
+    host_words
+    "$program" "${words[@]}" deploy --dry-run "$@" >.deploy/foreseen 2>&1 || code=$?
+    case $code in 2 | 4) cat .deploy/foreseen >&2 && return 4 ;; esac
+}
+
 # Puts a copied release in its place: all but what is data, backups or private by the host's own names, by
-# those that the release brings, or by those of the side that sent it (the rules of the fourth word).
+# those that the release brings, or by those of the side that sent it (the rules of the fourth word). More words are flags of the deploy.
 host_place() {
     local program=$2 incoming=.deploy/$3 chosen=.deploy/chosen names coming folder config name file kept=0 outdated=()
     cd "$1" && exec 9>.deploy/lock || return
     flock -n 9 || return 8
-    host_know || return
+    host_know && host_foresee "${@:5}" || return
     printf '%s\n' "$4" >>.deploy/rules
     rm -rf "$chosen"
     rsync -rlpt --link-dest="$PWD/$incoming" --filter="merge .deploy/rules" "$incoming/" "$chosen/" || return 5
@@ -242,12 +300,12 @@ host_place() {
     host_compare && host_outdated || return
     [ "$kept" -le 10 ] || echo "deploy: not overwritten: $((kept - 10)) more databases of the host"
     # By content: two files of equal size and second need not be equal.
-    rsync -rlptc --delete --filter="merge .deploy/rules" "${outdated[@]}" --filter='P *' "$chosen/" ./ || return 5
+    rsync -rlptc --filter="merge .deploy/rules" "$chosen/" ./ && host_tidy || return 5
     {
         cat .deploy/copied 2>/dev/null
         # shellcheck disable=SC2030
         while IFS= read -r -d '' file; do
-            if host_is_sqlite "$chosen/$file" && cmp -s "$file" "$chosen/$file"; then sha256sum -- "${file#./}"; fi
+            if { host_is_sqlite "$chosen/$file" || host_is_named "$chosen/$file"; } && cmp -s "$file" "$chosen/$file"; then sha256sum -- "${file#./}"; fi
         done < <(cd "$chosen" && find . -type f -print0)
     } | sort -u >.deploy/copied.new && mv -f .deploy/copied.new .deploy/copied
     rm -rf "$chosen" .deploy/incoming-*
@@ -286,7 +344,7 @@ host_publish() { cd "$1" && mv -T ".incoming-$2" "$2"; }
 
 # The plan with a copied release, in the folder of releases or still beside its place.
 host_plan() {
-    local program=$2 releases=$3 release=$4 incoming=.deploy/$4 names coming folder config name path words=() code=0
+    local program=$2 releases=$3 release=$4 incoming=.deploy/$4 names coming folder config words=() code=0
     cd "$1" || return
     if [ -n "$releases" ]; then
         "$program" deploy --dry-run --release "$release" || code=$?
@@ -295,13 +353,7 @@ host_plan() {
     fi
     host_know || code=$?
     if [ "$code" -eq 0 ]; then
-        words=(--data "$(host_path data)" --backups "$(host_path backups)")
-        [ -z "$config" ] || words+=(--config "$incoming/$config")
-        for name in migrations scripts; do
-            path=$(host_path "$name")
-            path=$incoming/${path#"$folder"/}
-            [ ! -d "$path" ] || words+=("--$name" "$path")
-        done
+        host_words
         "$program" "${words[@]}" deploy --dry-run || code=$?
     fi
     rm -rf .deploy/incoming-*
@@ -403,7 +455,9 @@ sync_to() {
     # The first rule that matches counts.
     local leave=(--filter="merge $scratch/rules"
         --exclude=/.git --exclude=/data --exclude=/backups --exclude=/releases --exclude=/current
-        --exclude=/piton --exclude=/.deploy --exclude=/.deploy.env --exclude="$day.tar*" --exclude="$day.json")
+        --exclude=/piton --exclude=/.deploy --exclude=/.deploy.env --exclude="$day.tar*" --exclude="$day.json"
+        --exclude=.point --exclude=.staging --exclude='.drill*' --exclude='.offsite*' --exclude=.records
+        --exclude=.logbook.jsonl --exclude=.last-backup.json)
     [ ! -e target/CACHEDIR.TAG ] || leave+=(--exclude=/target)
     [ ! -e .deployignore ] || leave+=(--exclude-from=.deployignore)
     # By content: two files of equal size and second need not be equal.
@@ -448,9 +502,9 @@ put_release() {
     release=incoming-$release
     sync_to "$place/.deploy/$release" --link-dest=../../
     [ "$verb" != dry-run ] || return 0
-    there host_place "$place" "$there_piton" "$release" "$(cat "$scratch/rules")" || code=$?
+    there host_place "$place" "$there_piton" "$release" "$(cat "$scratch/rules")" "${flags[@]}" || code=$?
     case $code in
-    0) say "the release is on $host" ;;
+    0) placed=yes && say "the release is on $host" ;;
     8) finish 8 "another deploy is at work on $host, nothing was touched: wait for it, then $me" ;;
     2 | 4) finish "$code" "refused, no file of the release was put in its place: correct what is said above (.deployignore names what stays here), then $me" ;;
     *) finish 5 "the release could not be put in its place, the service and the data were not touched: see above, then $me" ;;
@@ -608,14 +662,14 @@ WantedBy=multi-user.target
 TEXT
 }
 
-target="" verb=deploy words=(--yes deploy)
+target="" verb=deploy words=(--yes deploy) flags=() placed=""
 while [ $# -gt 0 ]; do
     case $1 in
     --dry-run | --status | --resume | --abort | --rollback | --setup)
         [ "$verb" = deploy ] || { usage >&2 && finish 2 "$1 does not go with --$verb; nothing was touched"; }
         verb=${1#--}
         ;;
-    --ignore-failing-probes) words+=("$1") ;;
+    --ignore-failing-probes) words+=("$1") && flags+=("$1") ;;
     --restart) words+=(--restart "${2:-}") && shift ;;
     -h | --help) usage && exit 0 ;;
     [!-]*:/*) target=$1 ;;

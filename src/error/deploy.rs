@@ -23,6 +23,14 @@ pub enum DeployError {
         /// Where it is.
         phase: &'static str,
     },
+    /// What a rollback took out of the data is in it again: a restore was undone, say.
+    #[error("deploy {id} was rolled back, and its migrations are in the data again")]
+    CameBack {
+        /// The deploy.
+        id: String,
+        /// The backup from before its migrations.
+        backup: String,
+    },
     /// The service may not start: a deploy is between its stop and its start.
     #[error("deploy {id} was cut off at `{phase}`: the data is between two releases")]
     Fenced {
@@ -146,6 +154,9 @@ impl DeployError {
             Self::Unfinished { .. } | Self::Fenced { .. } => {
                 "`piton deploy --status` tells more; `piton deploy --resume` goes on, `piton deploy --abort` goes back".into()
             }
+            Self::CameBack { backup, .. } => format!(
+                "stop the service; `piton restore {backup}` restores the state before it, or deploy a release that is mended"
+            ),
             Self::Held { .. } => {
                 "deploy a release that is mended, or let them run: `piton up --lift-hold`".into()
             }

@@ -5,6 +5,7 @@ mod outline;
 
 use super::{
     Outcome, Project,
+    last_run::LastRun,
     logbook::{Note, is_worth_noting},
 };
 use crate::{
@@ -190,6 +191,20 @@ impl Project {
     pub fn last_deploy(&self) -> Result<(Option<Record>, Option<hold::Hold>)> {
         let data = &self.config.data;
         Ok((state::read(data)?, hold::read(data)))
+    }
+
+    /// Refuses to call a deploy rolled back whose migrations are in the data again.
+    ///
+    /// # Errors
+    /// [`DeployError::CameBack`].
+    pub fn require_still_back(&self, record: &Record) -> Result<()> {
+        let Some(backup) = &record.final_backup else { return Ok(()) };
+        let run = LastRun::of_backup(backup.clone(), DateTime::UNIX_EPOCH);
+        if self.describe(run).left_nothing() {
+            return Ok(());
+        }
+        let (id, backup) = (record.id.to_string(), backup.to_string());
+        Err(DeployError::CameBack { id, backup }.into())
     }
 
     /// Lets migrations run again after a rollback; says what held them.

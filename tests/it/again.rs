@@ -315,3 +315,16 @@ fn latest_is_what_was_taken_last_whatever_the_clock_said() {
     sandbox.run("restore latest --yes").success().says("nothing to do");
     assert!(!sandbox.backups().contains(&newest), "one of the last");
 }
+
+/// A deploy whose rollback was undone is not "rolled back already".
+#[test]
+fn what_an_undo_brought_back_is_not_rolled_back_already() {
+    let sandbox = Sandbox::with_users().migration("002_u.sql", "CREATE TABLE u (a);");
+    sandbox.run("deploy --yes").success();
+    sandbox.run("deploy --rollback --yes").code(0).never_says("nothing to do");
+    sandbox.run("deploy --rollback --yes").success().says("rolled back already");
+    sandbox.run("restore --undo --yes").success();
+    let ran = sandbox.run("deploy --rollback --yes").code(4).one_error();
+    ran.says("in the data again").says("piton restore ");
+    assert_eq!(sandbox.query("app.db", "SELECT count(*) FROM sqlite_schema WHERE name = 'u'"), "1");
+}

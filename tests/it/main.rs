@@ -35,6 +35,7 @@ mod damaged;
 mod data_directory;
 mod deciding;
 mod deploy;
+mod deploy_files;
 mod deploy_names;
 #[cfg(any(feature = "s3", feature = "sftp"))]
 mod deploy_ssh;

@@ -149,6 +149,7 @@ fn roll_back(context: &Context, options: &Deploy) -> Result<Report> {
     if let Some(record) = &record
         && record.ending == Some(Ending::RolledBack)
     {
+        project.require_still_back(record)?;
         let human = format!("nothing to do: deploy {} is rolled back already\n", record.id);
         return Ok(Report::new(Outcome::NothingToDo, json!({ "deploy": record }), human));
     }
