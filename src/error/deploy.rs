@@ -64,7 +64,10 @@ pub enum DeployError {
         findings: String,
     },
     /// There is too little room for what the deploy will write.
-    #[error("`{}` has {free} bytes free, and the {what} needs about {needed}", path.display())]
+    #[error(
+        "`{}` has {} free, and the {what} need about {}",
+        path.display(), super::bytes(*free), super::bytes(*needed)
+    )]
     NoRoom {
         /// Where.
         path: PathBuf,
@@ -162,9 +165,13 @@ impl DeployError {
             }
             Self::NoDeploy { .. } => "`piton deploy --status` tells how the last one ended".into(),
             Self::Plan { .. } => "`piton plan` shows the whole plan; do what its hints say".into(),
-            Self::NoRoom { .. } => {
+            Self::NoRoom { what: "backups", .. } => {
                 "make room, for example by `piton prune`, then deploy again".into()
             }
+            Self::NoRoom { path, .. } => format!(
+                "free so much on the file system of `{0}` (`df {0}`), then run the command again",
+                path.display()
+            ),
             Self::FailingProbes { .. } => {
                 "correct the probe or the service; `new = true` marks a probe that comes with the release, \
                  and `piton deploy --ignore-failing-probes` deploys all the same"

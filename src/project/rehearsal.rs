@@ -147,7 +147,7 @@ impl Project {
         let needed = backup::size_of_data(data, &self.config.left_out()?)?;
         let free = disk::free_space(data)?;
         if free < needed {
-            let (path, what) = (data.clone(), "rehearsal's copy");
+            let (path, what) = (data.clone(), "files of the rehearsal");
             return Err(DeployError::NoRoom { path, what, free, needed }.into());
         }
         Ok(())

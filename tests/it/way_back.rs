@@ -98,7 +98,7 @@ fn a_deploy_needs_room_for_three_backups_and_for_the_restore() {
         )
     };
     let ran = shell(&sandbox, &text("2500k")).code(4);
-    ran.says("and the backups needs about");
+    ran.says("and the backups need about");
     assert!(!sandbox.exists("stops"));
     shell(&sandbox, &text("8m")).success();
 }
@@ -165,4 +165,18 @@ fn a_rollback_leaves_a_volume_that_has_changed_since_the_run() {
         "mount --bind volume data/uploads\n\"$PITON_BIN\" restore {id} --yes || \"$PITON_BIN\" restore latest --yes"
     );
     shell(&sandbox, &text).code(4).says("lies on another file system");
+}
+
+#[test]
+fn a_rehearsal_asks_for_its_room() {
+    if !can_mount() {
+        return;
+    }
+    let sandbox = Sandbox::with_users().migration("002_t.sql", "CREATE TABLE t (a);");
+    sandbox.write("data/big.bin", "x".repeat(12 << 20));
+    let text = "cp -a data copy\nmount -t tmpfs -o size=20m tmpfs data\ncp -a copy/. data/\nrm -r copy\n\
+        \"$PITON_BIN\" rehearse; ls -A data";
+    let ran = shell(&sandbox, text).code(4).one_error();
+    ran.says("and the files of the rehearsal need about 12.")
+        .says("hint: free so much on the file system of `");
 }
