@@ -278,3 +278,17 @@ fn a_recipient_that_is_none_is_refused_with_its_place() {
     let sandbox = sandbox.config("[backup]\nrecipients = [\"ssh-rsa AAAA\"]\n");
     sandbox.run("backup").code(2).one_error().says("piton.toml:2:14");
 }
+
+#[test]
+fn a_table_out_of_an_encrypted_backup_and_a_drill_of_it() {
+    let Keyed { sandbox, .. } = keyed();
+    sandbox.run("backup").success();
+    for command in ["drill", "restore --only app.db:users --dry-run"] {
+        sandbox.run(command).code(2).one_error().says("--identity");
+    }
+    sandbox.run("drill --identity key").success().says("proved ");
+    let before = sandbox.query("app.db", "SELECT * FROM users");
+    sandbox.execute("app.db", "DELETE FROM users");
+    sandbox.run("restore latest --only app.db:users --identity key --yes").success();
+    assert_eq!(sandbox.query("app.db", "SELECT * FROM users"), before);
+}

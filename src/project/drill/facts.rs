@@ -16,8 +16,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// So many earlier backups show the trend.
+/// So many earlier backups show the trend, and of those before them the newest of each day.
 const EARLIER: usize = 90;
+/// So many in all.
+const MOST: usize = 400;
 
 impl Project {
     /// Compares tables and rows with those of earlier backups.
@@ -93,7 +95,15 @@ impl Project {
         if let Some(proved) = last_proved(&listed, drills).map(Backup::order) {
             listed.retain(|it| it.order() <= proved);
         }
-        listed.truncate(EARLIER);
+        // Hourly backups alone would not reach back to what happens once a month.
+        let (mut count, mut day) = (0, None);
+        listed.retain(|it| {
+            let own = it.manifest.created.date_naive();
+            let is_kept = count < EARLIER || day != Some(own);
+            (count, day) = (count + 1, Some(own));
+            is_kept
+        });
+        listed.truncate(MOST);
         let opened = listed.iter().filter_map(|it| store.unseal(it).ok());
         Ok(opened.map(std::borrow::Cow::into_owned).collect())
     }
