@@ -101,13 +101,13 @@ pub enum Origin {
     Earlier,
 }
 
-/// Bytes that a backup of this data directory may need, with the reserve for the service.
+/// Bytes that so many backups of this data directory may need, with the reserve for the service.
 ///
 /// # Errors
 /// [`BackupError::NoData`]; the system's, with the path.
-pub fn needed_space(request: &Request<'_>, store: &Store) -> Result<u64> {
+pub fn needed_space(request: &Request<'_>, store: &Store, backups: u64) -> Result<u64> {
     let left_out = left_out(request, store);
-    needed(&scan::scan(scope(request, &left_out))?, store)
+    needed(&scan::scan(scope(request, &left_out))?, store, backups)
 }
 
 /// Bytes of everything in a data directory that a backup would hold.
@@ -166,7 +166,7 @@ pub fn take(request: &Request<'_>, store: &Store, observer: &dyn Observer) -> Re
 /// Asks for the room of a backup, and says whether there is room for copies of very many databases too. Without
 /// it all of them are held open, if the system lets this process.
 fn make_room(store: &Store, first_look: &Tree) -> Result<bool> {
-    let archive = needed(first_look, store)?;
+    let archive = needed(first_look, store, 1)?;
     let lengths = first_look.databases.values().map(scan::Found::len);
     let copies = many::room(lengths, many::Bounds::of_system().most);
     match store.require_space(archive.saturating_add(copies)) {
@@ -325,8 +325,8 @@ fn scope<'a>(request: &Request<'a>, left_out: &'a [PathBuf]) -> Scope<'a> {
     Scope { data: request.data, excluded: request.excluded, left_out }
 }
 
-/// The archive at the worst ratio of the newest backups, and room for one copy of the largest database.
-fn needed(tree: &Tree, store: &Store) -> Result<u64> {
+/// So many archives at the worst ratio of the newest backups, and room for one copy of the largest database.
+fn needed(tree: &Tree, store: &Store, backups: u64) -> Result<u64> {
     let bytes = tree.bytes();
     // The worst of the newest: those of one second are told apart by chance.
     let newest = store.summaries()?.map(|(_, it)| it).filter(|it| it.data_bytes > 0).take(3);
@@ -336,7 +336,8 @@ fn needed(tree: &Tree, store: &Store) -> Result<u64> {
         Some(ratio) => (bytes as f64 * (ratio * 1.25).clamp(0.1, 1.0)) as u64,
         None => bytes,
     };
-    Ok(archive.saturating_add(tree.largest_database()).saturating_add(store.reserve()))
+    let archives = archive.saturating_mul(backups);
+    Ok(archives.saturating_add(tree.largest_database()).saturating_add(store.reserve()))
 }
 
 /// The databases of a tree, each by one name: a second name of the same file must not be opened,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Error, Result, backup, deploy,
-    error::RestoreError,
+    error::{RestoreError, StoreError},
     event::{Event, Observer, Steadfast},
     lock::{Lock, Patience, Scope},
     offsite,
@@ -251,7 +251,17 @@ impl Project {
         observer: &dyn Observer,
     ) -> Result<Restored> {
         let safety = Safety::Take { seen: None, save_lost: None };
-        self.put_back_around_mounts(backup, options, safety, observer)
+        match self.put_back_around_mounts(backup, options, safety, observer) {
+            // The failed state is worth less than the way back, and the undo area has its files.
+            Err(Error::Store(error @ (StoreError::NoSpace { .. } | StoreError::NoRoom { .. }))) => {
+                let text = format!(
+                    "no backup of the failed state: {error}; its files are in the undo area"
+                );
+                observer.event(Event::Warning { text });
+                self.put_back_around_mounts(backup, options, Safety::Skip, observer)
+            }
+            other => other,
+        }
     }
 
     /// Puts a backup back. What is mounted inside and has changed cannot be replaced: that is no reason to

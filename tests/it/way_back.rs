@@ -180,3 +180,29 @@ fn a_rehearsal_asks_for_its_room() {
     ran.says("and the files of the rehearsal need about 12.")
         .says("hint: free so much on the file system of `");
 }
+
+#[test]
+fn a_deploy_goes_back_although_the_backups_have_no_room_any_more() {
+    if !can_mount() {
+        return;
+    }
+    let config = SERVICE.replace(
+        "touch running;",
+        "touch running; dd if=/dev/zero of=backups/fill bs=64k count=900;",
+    );
+    let sandbox = Sandbox::with_users()
+        .config(&config)
+        .file(
+            "migrations/002_x.sh",
+            "#!/bin/sh\nsqlite3 \"$PITON_DATABASE\" 'CREATE TABLE bad (a)'\n",
+        )
+        .file("running", "");
+    let text = "mount -t tmpfs -o mode=0700,size=40m tmpfs backups\n\"$PITON_BIN\" deploy --yes";
+    let ran = shell(&sandbox, text).code(11);
+    ran.says("no backup of the failed state").says("its files are in the undo area");
+    assert_eq!(
+        sandbox.query("app.db", "SELECT count(*) FROM sqlite_schema WHERE name = 'bad'"),
+        "0"
+    );
+    assert!(sandbox.exists("running"));
+}

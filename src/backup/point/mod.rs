@@ -45,7 +45,7 @@ pub fn prepare(request: &Request<'_>, store: &Store, observer: &dyn Observer) ->
     let left_out = left_out(request, store);
     let scope = scope(request, &left_out);
     let first_look = scan::scan(scope)?;
-    let archives = needed(&first_look, store)?;
+    let archives = needed(&first_look, store, 1)?;
     store.require_space(archives)?;
     // The copy, this backup, and that of the rollback point.
     let all = archives.saturating_mul(2).saturating_add(first_look.bytes());

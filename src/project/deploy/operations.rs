@@ -23,6 +23,10 @@ use crate::{
 };
 use std::path::{Path, PathBuf};
 
+/// The backups of a deploy that goes back: one beside the running service, one after the stop, and one of
+/// the state that failed.
+const BACKUPS: u64 = 3;
+
 impl Project {
     fn refuse_denied(plans: &[DatabasePlan]) -> Result<()> {
         let mut lines = Vec::new();
@@ -49,15 +53,14 @@ impl Project {
             self.require_room_to_rehearse()?;
         }
         let needed = self.with_backup_request(Reason::Deploy, None, |request, store| {
-            backup::needed_space(request, store)
+            backup::needed_space(request, store, BACKUPS)
         })?;
-        // One beside the running service, one after the stop, and one of a state that failed.
         let prunable = match self.config.retention.is_empty() {
             true => 0,
             // Room is made by the rules when it is short.
             false => self.judge(None)?.surplus().map(|it| it.archive_bytes).sum(),
         };
-        room(&self.config.backups, "backups", needed.saturating_mul(3).saturating_sub(prunable))
+        room(&self.config.backups, "backups", needed.saturating_sub(prunable))
     }
 }
 
