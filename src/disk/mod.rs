@@ -14,6 +14,7 @@ mod inside;
 mod lease;
 mod looking;
 mod lost_pages;
+mod mounts;
 mod opening;
 mod range_lock;
 mod steady;
@@ -31,6 +32,7 @@ pub use looking::{
     size_of_tree,
 };
 pub use lost_pages::{Changing, explain_lost_pages};
+pub use mounts::{Mount, mounts};
 pub use opening::{
     begin_log, create_private_file, open_folder, open_lock_file, open_log_file, open_to_change,
     open_to_lock, open_to_read, open_to_sniff,

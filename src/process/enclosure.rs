@@ -14,7 +14,7 @@ use rustix::{
 use std::{
     ffi::{CStr, CString},
     io,
-    os::unix::{ffi::OsStrExt, process::CommandExt},
+    os::unix::{ffi::OsStrExt, fs::MetadataExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -24,6 +24,8 @@ use std::{
 pub struct Enclosure {
     copy: CString,
     live: CString,
+    /// Other places at which the live folder is mounted.
+    others: Vec<CString>,
     /// The copy's own name, if it is below the live folder: it names the copy inside as well.
     inner: Option<CString>,
     /// The working folder, found again under the mount.
@@ -63,8 +65,9 @@ impl Enclosure {
         let (user, group) = (geteuid().as_raw(), getegid().as_raw());
         let own =
             Users::Own { user: format!("{user} {user} 1"), group: format!("{group} {group} 1") };
+        let others = other_places(&live)?.into_iter().map(text).collect::<io::Result<_>>()?;
         let (copy, live, folder) = (text(copy)?, text(live)?, text(folder)?);
-        let same = Self { copy, live, inner, folder, users: Users::Same };
+        let same = Self { copy, live, others, inner, folder, users: Users::Same };
         if same.attempt().is_ok() {
             return Ok(same);
         }
@@ -122,9 +125,41 @@ impl Enclosure {
         if let Some(inner) = &self.inner {
             mount_bind(&*self.copy, &**inner)?;
         }
+        for other in &self.others {
+            mount_bind_recursive(&*self.copy, &**other)?;
+        }
         mount_bind_recursive(&*self.copy, &*self.live)?;
         chdir(&*self.folder)
     }
+}
+
+/// The other names of a folder by mounts of its file system.
+fn other_places(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let own = std::fs::metadata(folder)?;
+    let mounts = disk::mounts();
+    let place = mounts.iter().filter(|mount| folder.starts_with(&mount.point));
+    // The last one that covers it is the one that is seen.
+    let Some(place) = place.max_by_key(|mount| mount.point.components().count()) else {
+        return Ok(Vec::new());
+    };
+    let inside = join(&place.root, folder.strip_prefix(&place.point).unwrap_or(Path::new("")));
+    let same = mounts.iter().filter(|mount| mount.device == place.device);
+    let mut found: Vec<PathBuf> = same
+        .filter_map(|mount| Some(join(&mount.point, inside.strip_prefix(&mount.root).ok()?)))
+        .filter(|path| path != folder)
+        .filter(|path| {
+            let there = std::fs::metadata(path);
+            there.is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino()))
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+/// A path with another below it, without a slash at the end.
+fn join(path: &Path, below: &Path) -> PathBuf {
+    if below.as_os_str().is_empty() { path.to_path_buf() } else { path.join(below) }
 }
 
 fn text(path: PathBuf) -> io::Result<CString> {

@@ -15,7 +15,7 @@ use crate::{
     plan::{Action, Assessment, DatabasePlan},
     process::Enclosure,
     records,
-    rehearse::{Comparison, Live, Measure, Reach, reach},
+    rehearse::{Comparison, Live, Measure, Reach, reach, way_out},
     restore,
     store::{BackupId, Folders, Reason},
 };
@@ -72,6 +72,8 @@ pub struct NotRehearsed {
 struct Stage<'a> {
     folder: &'a Path,
     enclosure: std::result::Result<Enclosure, String>,
+    /// How scripts could reach live data all the same.
+    way_out: Option<String>,
     backup: &'a BackupId,
 }
 
@@ -176,10 +178,10 @@ impl Project {
         let finished = self.rehearse_in(folder, backup.id(), selection, report, observer);
         let (after, open_now) = look()?;
         open.extend(open_now);
-        // SQL and scripts in an enclosure have only the copy: rows that changed meanwhile are of a
-        // process that opens a database, writes and closes it. Of a script outside nothing is known.
-        let outside = report.scripts.iter().any(|script| script.reach == Reach::Named);
-        let is_alone = |database: &Path| outside && !open.contains(database);
+        // SQL has only the copy. Of a script nothing is known, even in an enclosure: root can leave it.
+        let ran = |script: &ScriptReach| !matches!(script.reach, Reach::LeftOut { .. });
+        let any_ran = report.scripts.iter().any(ran);
+        let is_alone = |database: &Path| any_ran && !open.contains(database);
         report.live = before.changes_to(&after, is_alone);
         if !report.live.is_empty() {
             report.outcome = Outcome::Problem(Kind::NotRestored);
@@ -205,7 +207,9 @@ impl Project {
         report.outcome = Outcome::Done;
         let enclosure = Enclosure::new(folder, &self.config.data, &self.config.root);
         let enclosure = enclosure.map_err(|error| error.to_string());
-        let stage = Stage { folder, enclosure, backup };
+        let (names, _) = restore::open_databases(&self.config.data)?;
+        let way_out = way_out(&self.config.data, folder, &names)?;
+        let stage = Stage { folder, enclosure, way_out, backup };
         for plan in &acting {
             self.rehearse_one(plan, &stage, report, observer);
         }
@@ -324,7 +328,10 @@ fn with_scripts(
         let (Action::Script, Some(migration)) = (&found.action, &found.migration) else {
             return found.clone();
         };
-        let reach = reach(&migration.text, refusal);
+        let reach = match &stage.way_out {
+            Some(reason) => Reach::LeftOut { reason: reason.clone() },
+            None => reach(&migration.text, refusal),
+        };
         let is_left_out = matches!(reach, Reach::LeftOut { .. });
         report.scripts.push(ScriptReach {
             database: plan.database.clone(),

@@ -4,9 +4,11 @@
 
 mod live;
 mod reach;
+mod ways;
 
 pub use live::Live;
 pub use reach::{Reach, reach};
+pub use ways::way_out;
 
 use crate::{
     Result,

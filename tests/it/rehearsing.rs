@@ -1,7 +1,7 @@
 //! A rehearsal reaches no live data, whatever its scripts find by themselves, and says what it left out.
 
 use crate::sandbox::{PITON, Sandbox};
-use std::process::Command;
+use std::{fs, process::Command};
 
 /// A history whose second file is a script that finds the database by settings of its own.
 fn with_script(text: &str) -> Sandbox {
@@ -57,13 +57,20 @@ fn a_rehearsal_that_reached_the_live_data_has_failed_and_says_what_changed() {
         ("ALTER TABLE t ADD COLUMN b", "column `b`"),
         ("PRAGMA user_version = 5", "+ pragma `user_version`: 5"),
         ("DELETE FROM _piton_ledger", "its ledger is another"),
+        ("DELETE FROM t", "rows were written to it"),
     ] {
-        let sandbox = with_script(&format!("#!/bin/sh\nsqlite3 second.db '{sql}'\n"));
-        std::fs::hard_link(sandbox.path("data/app.db"), sandbox.path("second.db")).unwrap();
-        let ran = sandbox.run("rehearse").code(if has_namespaces() { 7 } else { 0 });
-        if has_namespaces() {
-            ran.says("live data changed while it was rehearsed").says(said).says("piton diff");
+        // Root can take the copy out of the way.
+        let text = format!("#!/bin/sh\numount -l data && sqlite3 data/app.db \"{sql}\"\n");
+        let sandbox = with_script(&text);
+        sandbox.execute("app.db", "INSERT INTO t VALUES (1)");
+        let is_root =
+            std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap()) == 0;
+        if !is_root || !has_namespaces() {
+            println!("skipped: only root can unmount the copy");
+            return;
         }
+        let ran = sandbox.run("rehearse").code(7);
+        ran.says("live data changed while it was rehearsed").says(said).says("piton diff");
     }
 }
 
@@ -148,4 +155,48 @@ fn a_user_who_is_not_root_has_a_namespace_as_well() {
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(piton).arg("rehearse");
     sandbox.finish(command).success().says("ran with the copy in the place of");
     assert_eq!(sandbox.data(), before);
+}
+
+/// Ways to the live data around the copy: a second mount is covered by it, and for a second name of a
+/// database, or a link that leads out of the data, scripts are left out by name.
+#[test]
+fn no_way_around_the_copy_reaches_live_data() {
+    const BY_HAND: &str = "#!/bin/sh\nsqlite3 PLACE \"DELETE FROM users\"\n";
+    let rows = |sandbox: &Sandbox| sandbox.query("app.db", "SELECT count(*) FROM users");
+    let with = |place: &str| {
+        Sandbox::with_users().migration("002_delete.sh", &BY_HAND.replace("PLACE", place))
+    };
+    let sandbox = with("second.db");
+    let before = rows(&sandbox);
+    assert_ne!(before, "0");
+    fs::hard_link(sandbox.path("data/app.db"), sandbox.path("second.db")).unwrap();
+    sandbox.run("rehearse").success().says("left out: `app.db` has a second name");
+    assert_eq!(rows(&sandbox), before);
+
+    let sandbox = with("$PITON_DATA_DIR/other.db");
+    fs::create_dir(sandbox.path("outside")).unwrap();
+    let outside = sandbox.path("outside/other.db");
+    let other = rusqlite::Connection::open(&outside).unwrap();
+    other.execute_batch("CREATE TABLE users (a); INSERT INTO users VALUES (1)").unwrap();
+    std::os::unix::fs::symlink(&outside, sandbox.path("data/other.db")).unwrap();
+    sandbox.run("rehearse").success().says("left out: `other.db`").says("leads out of it");
+    let left: i64 = other.query_row("SELECT count(*) FROM users", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 1);
+
+    let sandbox = with("second/app.db");
+    fs::create_dir(sandbox.path("second")).unwrap();
+    let mounted = Command::new("mount")
+        .args(["--bind", "data", "second"])
+        .current_dir(sandbox.path(""))
+        .status();
+    if !mounted.is_ok_and(|it| it.success()) {
+        println!("skipped: this user cannot mount");
+        return;
+    }
+    let ran = sandbox.run("rehearse");
+    let left = rows(&sandbox);
+    let unmounted = Command::new("umount").arg(sandbox.path("second")).status().unwrap();
+    assert!(unmounted.success());
+    ran.success().says("rows of users");
+    assert_eq!(left, before);
 }

@@ -9,7 +9,7 @@ use crate::{
 use anyhow::Result;
 use piton::{
     Kind,
-    plan::DatabasePlan,
+    plan::{Action, DatabasePlan},
     project::{DatabaseReport, Outcome, Standing, UpOptions, UpReport},
 };
 use serde_json::{Value, json};
@@ -102,6 +102,10 @@ pub fn has_drift(plan: &DatabasePlan) -> bool {
     plan.findings.iter().any(|finding| finding.code == "drift")
 }
 
+fn has_script(plan: &DatabasePlan) -> bool {
+    plan.assessments.iter().any(|found| matches!(found.action, Action::Script))
+}
+
 fn closing(report: &UpReport) -> String {
     let backup = report.backup.as_ref().map_or_else(|| "none".to_string(), ToString::to_string);
     match report.outcome {
@@ -130,11 +134,15 @@ fn closing(report: &UpReport) -> String {
         Outcome::Problem(Kind::Refused) => {
             format!("{}: nothing was touched\n", text::styled(text::BAD, "refused"))
         }
-        Outcome::Problem(Kind::Restored) => format!(
-            "{}: the backup of this run ({backup}) was put back, {}\n",
-            text::styled(text::BAD, "failed and restored"),
-            left(report)
-        ),
+        Outcome::Problem(Kind::Restored) => {
+            let word = text::styled(text::BAD, "failed and restored");
+            // A script may have changed what no backup holds.
+            let left = match report.plans.iter().any(has_script) && !report.keeps_anything() {
+                true => "what it holds is as before; what is excluded, or behind a link, is as the script left it".into(),
+                false => left(report),
+            };
+            format!("{word}: the backup of this run ({backup}) was put back, {left}\n")
+        }
         Outcome::Problem(Kind::NotRestored) => format!(
             "{}: the data is as the run left it; the backup before it is {backup}. \
              Stop the service, then: piton restore {backup} --yes\n",
