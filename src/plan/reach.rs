@@ -11,7 +11,7 @@ use crate::{
     schema::{Object, ObjectName, Schema},
     sql::{
         class, fold,
-        token::{TokenKind, scan},
+        token::{Token, TokenKind, scan},
     },
 };
 use std::{
@@ -40,6 +40,8 @@ pub fn reached(pending: &[Arc<Migration>], live: &Schema) -> Option<Schema> {
         }
     }
     words.retain(|word| names.contains(word));
+    // ALTER TABLE makes plain strings of double-quoted ones, wherever they are in the schema.
+    words.extend(with_quoted_strings(live, &names));
     let objects = close(words, &links(live, &names));
     let all = objects.len() == live.objects.len();
     let found = objects.into_iter().map(|name| (name.clone(), live.objects[name].clone()));
@@ -84,6 +86,26 @@ fn close<'a>(
     objects
 }
 
+/// The names of objects that have a double-quoted word that is neither an object nor a column.
+fn with_quoted_strings<'a>(
+    live: &'a Schema,
+    names: &'a BTreeSet<String>,
+) -> impl Iterator<Item = String> + 'a {
+    let columns: BTreeSet<&str> =
+        live.objects.values().flat_map(|object| object.columns.iter().map(|it| &**it)).collect();
+    let is_string = move |text: &str, token: &Token| {
+        token.kind == TokenKind::Quoted
+            && token
+                .name(text)
+                .map(|name| fold(&name))
+                .is_some_and(|name| !names.contains(&name) && !columns.contains(&*name))
+    };
+    live.objects
+        .iter()
+        .filter(move |(_, it)| scan(&it.sql).any(|token| is_string(&it.sql, &token)))
+        .map(|(name, _)| name.name.to_string())
+}
+
 /// The strings of a text, which SQLite takes for names in some places.
 fn strings(text: &str) -> BTreeSet<String> {
     scan(text)
@@ -114,6 +136,7 @@ mod tests {
                  CREATE TABLE log (word TEXT);
                  CREATE TRIGGER logged AFTER INSERT ON log BEGIN DELETE FROM t7; END;
                  CREATE VIEW later AS SELECT \"future\" AS word FROM log;
+                 CREATE VIEW spelt AS SELECT \"some text\" AS word, \"title\" FROM t11;
                  CREATE VIRTUAL TABLE search USING fts5(title, content='t9');",
             )
             .unwrap();
@@ -141,7 +164,9 @@ mod tests {
                 &["authors", "books", "books_author", "search", "shelf", "t9"],
             ),
         ] {
-            let wanted: BTreeSet<String> = wanted.iter().map(ToString::to_string).collect();
+            // What has a double-quoted string is reached by everything.
+            let wanted = wanted.iter().chain(&["spelt", "t11", "later", "log", "logged", "t7"]);
+            let wanted: BTreeSet<String> = wanted.map(ToString::to_string).collect();
             assert_eq!(reach(text), Some(wanted), "{text}");
         }
     }
