@@ -162,6 +162,7 @@ impl Project {
         restore::recover(&data, observer)?;
         last_run::require_known(&data)?;
         restore::require_known(&data)?;
+        self.store().sweep_notes();
         Ok(lock)
     }
 

@@ -1,8 +1,8 @@
 //! Writing to the backups directory: one session at a time, with a staging area that ends with it.
 
 use super::{
-    Backup, BackupId, Digest, Draft, Form, LOCK_NAME, MANIFEST, Manifest, PARTIAL, STAGING_NAME,
-    Store, Written,
+    Backup, BackupId, Digest, Draft, Form, LAST_BACKUP_NAME, LOCK_NAME, LOGBOOK_NAME, MANIFEST,
+    Manifest, PARTIAL, STAGING_NAME, Store, Written,
 };
 use crate::{Result, disk, error::StoreError, event::Observer};
 use std::{
@@ -19,6 +19,17 @@ pub(crate) struct Session<'a> {
 }
 
 impl Store {
+    /// Removes the half-written notes of a command that was killed; the caller holds the lock of the data,
+    /// so that no other one writes them. A note too many harms nobody.
+    pub(crate) fn sweep_notes(&self) {
+        for name in [LOGBOOK_NAME, LAST_BACKUP_NAME] {
+            let path = self.root().join(format!("{name}{PARTIAL}"));
+            if disk::exists(&path).unwrap_or(false) {
+                drop(disk::remove_file("sweep-note", &path));
+            }
+        }
+    }
+
     /// Opens a session: creates the directory if need be, waits for another session to end, and
     /// sweeps away what a session that died has left. A process must not open two.
     ///

@@ -114,3 +114,16 @@ fn a_line_of_a_later_piton_is_kept_and_left_out() {
     assert_eq!(happened(&sandbox), ["up failed"]);
     assert!(sandbox.read("backups/.logbook.jsonl").starts_with("{\"format\": 9, \"words\": 1}\n"));
 }
+
+/// What a killed command had half written of its note is gone with the next one.
+#[test]
+fn a_half_written_note_goes() {
+    let sandbox = Sandbox::with_users();
+    for name in [".logbook.jsonl.partial", ".last-backup.json.partial"] {
+        sandbox.write(&format!("backups/{name}"), "half");
+    }
+    sandbox.run("up").success().says("nothing to do");
+    for name in [".logbook.jsonl.partial", ".last-backup.json.partial"] {
+        assert!(!sandbox.exists(&format!("backups/{name}")), "{name}");
+    }
+}
