@@ -115,7 +115,8 @@ impl Project {
             let unfinished = of_run(|state| state == EntryState::Started);
             found.push(InterruptedDatabase { database, committed, unfinished });
         }
-        InterruptedRun { started: run.started, backup: run.backup, databases: found }
+        let backup = run.way_back().cloned();
+        InterruptedRun { started: run.since(), backup, databases: found }
     }
 }
 
@@ -123,12 +124,16 @@ fn open_run(project: &Project) -> Option<LastRun> {
     last_run::read(&project.config.data).filter(|run| run.ending == Ending::Open)
 }
 
-/// Runs that find nothing new share a backup, so the time decides as well.
+/// Runs that find nothing new share a backup, so the time decides as well. What a run goes on with belongs
+/// to it.
 fn belongs(entry: &Entry, run: &LastRun) -> bool {
-    let backup = run.backup.as_ref().map(ToString::to_string);
-    let since = run.started - TimeDelta::seconds(1);
+    let text = |backup: &BackupId| backup.to_string();
+    let first = run.continues.as_ref().map(|first| text(&first.backup));
+    let is_of_it =
+        entry.backup == run.backup.as_ref().map(text) || first.is_some() && entry.backup == first;
+    let since = run.since() - TimeDelta::seconds(1);
     let began = DateTime::parse_from_rfc3339(&entry.started);
-    entry.backup == backup && began.is_ok_and(|began| began >= since)
+    is_of_it && began.is_ok_and(|began| began >= since)
 }
 
 /// The version and name of a row, or the name of an operation.

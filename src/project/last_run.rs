@@ -74,12 +74,30 @@ pub struct LastRun {
     /// The backup from before the last run that went well, which may be an earlier one.
     #[serde(default)]
     pub last_done: Option<BackupId>,
+    /// The run that was cut off and that this one goes on with: going back is to before both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<CutOff>,
     /// The files of the databases when it ended: what is another file by now may have been written to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<Footprint>,
 }
 
+/// A run that was cut off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CutOff {
+    /// The backup that it took.
+    pub backup: BackupId,
+    /// When it began.
+    pub started: DateTime<Utc>,
+}
+
 impl LastRun {
+    /// Whether it began and has not ended; its process is gone where the caller holds the lock.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        self.ending == Ending::Open && self.stage == Stage::Running
+    }
+
     /// A run that is about to take its backup, after another or as the first.
     #[must_use]
     pub fn prepared(started: DateTime<Utc>, before: Option<Self>) -> Self {
@@ -95,12 +113,29 @@ impl LastRun {
     /// A run that begins now, after another or as the first.
     #[must_use]
     pub fn begun(backup: Option<BackupId>, started: DateTime<Utc>, before: Option<Self>) -> Self {
+        let cut_off = before.as_ref().filter(|run| run.is_cut_off());
+        let continues = cut_off.and_then(|run| {
+            let first = || Some(CutOff { backup: run.backup.clone()?, started: run.started });
+            run.continues.clone().or_else(first)
+        });
         let last_done = before.and_then(|run| match run.ending {
             Ending::Done => run.backup.or(run.last_done),
             _ => run.last_done,
         });
         let (ending, stage) = (Ending::Open, Stage::Running);
-        Self { format: FORMAT, backup, started, ending, stage, last_done, left: None }
+        Self { format: FORMAT, backup, started, ending, stage, last_done, continues, left: None }
+    }
+
+    /// The backup from before it, or from before the run that was cut off and that it goes on with.
+    #[must_use]
+    pub fn way_back(&self) -> Option<&BackupId> {
+        self.continues.as_ref().map(|first| &first.backup).or(self.backup.as_ref())
+    }
+
+    /// When it began, or the run that it goes on with.
+    #[must_use]
+    pub fn since(&self) -> DateTime<Utc> {
+        self.continues.as_ref().map_or(self.started, |first| first.started)
     }
 }
 

@@ -119,6 +119,7 @@ impl Project {
                 let open = matches!(run.ending, Ending::Open | Ending::Unsettled);
                 let needed =
                     if open { &mut protection.unfinished } else { &mut protection.before_last_run };
+                needed.extend(run.continues.map(|first| first.backup));
                 needed.extend(run.backup);
                 protection.before_last_run.extend(run.last_done);
             }

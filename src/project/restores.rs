@@ -71,6 +71,9 @@ impl Project {
         last_run::require_known(&self.config.data)?;
         restore::require_known(&self.config.data)?;
         let backup = self.source(source)?;
+        if *source == Source::LastRun {
+            self.settle_journals();
+        }
         let preview = self.preview(&backup, options, observer)?;
         let outcome = self.outcome_of(&preview);
         let run = self.run_of(source, &backup, &preview);
@@ -172,6 +175,19 @@ impl Project {
             // Going back once more would go back to before the run before.
             run.ending = Ending::AsBefore;
             last_run::note(&self.config.data, &run, observer);
+        }
+    }
+
+    /// Lets SQLite take back the half transaction of a killed writer, as the first reader does anyway: else
+    /// looking at a database would change what the preview has seen.
+    fn settle_journals(&self) {
+        for path in self.database_paths() {
+            let live = self.config.data.join(path);
+            let journal = crate::database::side_file(&live, "-journal");
+            if std::fs::metadata(journal).is_ok_and(|it| it.len() > 0) {
+                // What cannot be read is said by the preview.
+                drop(super::databases::open_to_read(&live, &self.config));
+            }
         }
     }
 

@@ -34,8 +34,10 @@ impl Project {
     /// The backup of the last run: by its own note, else by the ledgers, else by the catalog, which stays readable when
     /// the databases are damaged or gone.
     pub(super) fn last_run_backup(&self) -> Result<Backup> {
-        if let Some(backup) = self.run_to_roll_back()?.and_then(|run| run.backup) {
-            return self.store().load(&backup);
+        if let Some(run) = self.run_to_roll_back()?
+            && let Some(backup) = run.way_back()
+        {
+            return self.store().load(backup);
         }
         let mut newest: Option<(String, String)> = None;
         for path in self.database_paths() {
@@ -92,7 +94,7 @@ impl Project {
         let written = preview.databases.iter().filter(|database| !is_still(&database.path));
         let lost = written.flat_map(|database| database.lost()).map(|(_, rows)| rows);
         let rows_since = lost.fold(0, u64::saturating_add);
-        let (started, age) = (run.started, (self.world.clock)() - run.started);
+        let (started, age) = (run.since(), (self.world.clock)() - run.since());
         let databases = self.describe(run).databases;
         RolledBack { started, age_seconds: age.num_seconds(), databases, rows_since }
     }

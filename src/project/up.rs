@@ -195,18 +195,27 @@ impl Project {
     }
 
     /// Takes the backup of a run, which is noted before: one that is interrupted here has changed
-    /// nothing, and `rollback` must not go back over the run before it.
+    /// nothing, and `rollback` must not go back over the run before it. Unless that was cut off itself:
+    /// what it left is still there, and its note says so until this run begins.
     pub(super) fn back_up_for_run(
         &self,
         reason: Reason,
         observer: &dyn Observer,
     ) -> Result<Option<BackupId>> {
         let before = last_run::read(&self.config.data);
-        let prepared = LastRun::prepared((self.world.clock)(), before.clone());
-        last_run::write(&self.config.data, &prepared)?;
+        let is_cut_off = before.as_ref().is_some_and(LastRun::is_cut_off);
+        if !is_cut_off {
+            let prepared = LastRun::prepared((self.world.clock)(), before.clone());
+            last_run::write(&self.config.data, &prepared)?;
+        }
         let taken = self.back_up_existing(reason, None, observer);
         let taken = taken.and_then(|backup| event::go_on(observer).map(|()| backup));
-        taken.inspect_err(|_| last_run::take_back(&self.config.data, before.as_ref(), observer))
+        let take_back = || last_run::take_back(&self.config.data, before.as_ref(), observer);
+        taken.inspect_err(|_| {
+            if !is_cut_off {
+                take_back()
+            }
+        })
     }
 
     /// Notes how a run ended, and what it left.

@@ -100,3 +100,20 @@ fn without_its_note_it_goes_back_once_too() {
         }
     }
 }
+
+/// A run that was cut off and one that went on with it are one: going back is to before both.
+#[test]
+fn what_goes_on_with_a_run_that_was_cut_off_belongs_to_it() {
+    let sandbox = twice_migrated();
+    let note = "data/.piton/last-run.json";
+    let cut_off = sandbox.read(note).replace("\"done\"", "\"open\"");
+    sandbox.write(note, &cut_off);
+    let sandbox = sandbox.migration("003_more.sql", "CREATE TABLE more (x);");
+    sandbox.run("up").success().says("was cut off").says("003_more.sql");
+    assert!(sandbox.read(note).contains("\"continues\""));
+    sandbox.run("rollback --yes --lose-rows").success().says("from 003 to 001");
+    sandbox.run("rollback --yes").success().says("nothing to do");
+    sandbox.run("up").success();
+    assert!(!sandbox.read(note).contains("\"continues\""));
+    sandbox.run("rollback --yes").success().says("from 003 to 001");
+}
