@@ -1,7 +1,7 @@
 //! `restore`, `rollback` and `recover`: putting a backup back.
 
 use super::{
-    Outcome, Project, RolledBack,
+    InterruptedDatabase, Outcome, Project, RolledBack,
     last_run::{self, Ending},
     way_back,
 };
@@ -71,19 +71,18 @@ impl Project {
         last_run::require_known(&self.config.data)?;
         restore::require_known(&self.config.data)?;
         let backup = self.source(source)?;
-        if *source == Source::LastRun {
-            self.settle_journals();
-        }
+        let done = self.done_by_run(source, &backup);
         let preview = self.preview(&backup, options, observer)?;
         let outcome = self.outcome_of(&preview);
-        let run = self.run_of(source, &backup, &preview);
+        let run = done.map(|done| self.rolled_back(&backup, done, &preview));
         Ok(RestoreReport { outcome, backup, run, preview, restored: None, offsite: None })
     }
 
-    fn run_of(&self, source: &Source, backup: &Backup, preview: &Preview) -> Option<RolledBack> {
+    /// What the run did that a rollback goes back over; nothing for another restore.
+    fn done_by_run(&self, source: &Source, backup: &Backup) -> Option<Vec<InterruptedDatabase>> {
         match source {
             Source::Named(_) => None,
-            Source::LastRun => Some(self.rolled_back(backup, preview)),
+            Source::LastRun => Some(self.describe(self.run_before(backup)).databases),
         }
     }
 
@@ -100,13 +99,14 @@ impl Project {
         let backup = self.source(source)?;
         let lock = self.begin_restore(options.patience, observer)?;
         self.refuse_in_deploy()?;
+        let done = self.done_by_run(source, &backup);
         let preview = self.preview(&backup, options, observer)?;
         let outcome = self.outcome_of(&preview);
         if outcome == Outcome::NothingToDo {
             let is_rollback = *source == Source::LastRun;
             return Ok(self.as_it_is(backup, preview, (is_rollback, options), observer));
         }
-        let run = self.run_of(source, &backup, &preview);
+        let run = done.map(|done| self.rolled_back(&backup, done, &preview));
         let report = RestoreReport { outcome, backup, run, preview, restored: None, offsite: None };
         let safety = Safety::Take { seen: None, save_lost: None };
         self.put_in_place(lock, report, options, safety, observer)
@@ -175,19 +175,6 @@ impl Project {
             // Going back once more would go back to before the run before.
             run.ending = Ending::AsBefore;
             last_run::note(&self.config.data, &run, observer);
-        }
-    }
-
-    /// Lets SQLite take back the half transaction of a killed writer, as the first reader does anyway: else
-    /// looking at a database would change what the preview has seen.
-    fn settle_journals(&self) {
-        for path in self.database_paths() {
-            let live = self.config.data.join(path);
-            let journal = crate::database::side_file(&live, "-journal");
-            if std::fs::metadata(journal).is_ok_and(|it| it.len() > 0) {
-                // What cannot be read is said by the preview.
-                drop(super::databases::open_to_read(&live, &self.config));
-            }
         }
     }
 

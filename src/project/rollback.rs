@@ -85,7 +85,14 @@ impl Project {
     }
 
     /// The run that a rollback with this preview goes back over.
-    pub(super) fn rolled_back(&self, backup: &Backup, preview: &Preview) -> RolledBack {
+    /// `databases` are what the run did, read before the preview: as root, each look at a database gives its
+    /// log another time.
+    pub(super) fn rolled_back(
+        &self,
+        backup: &Backup,
+        databases: Vec<InterruptedDatabase>,
+        preview: &Preview,
+    ) -> RolledBack {
         let run = self.run_before(backup);
         let is_still = |path| {
             let left = run.left.as_ref();
@@ -95,7 +102,6 @@ impl Project {
         let lost = written.flat_map(|database| database.lost()).map(|(_, rows)| rows);
         let rows_since = lost.fold(0, u64::saturating_add);
         let (started, age) = (run.since(), (self.world.clock)() - run.since());
-        let databases = self.describe(run).databases;
         RolledBack { started, age_seconds: age.num_seconds(), databases, rows_since }
     }
 
